@@ -1,0 +1,1 @@
+"""Ground floor: typing, random, tensors, linalg, errors, results. Imports nothing of ours."""

@@ -1,0 +1,26 @@
+"""Symmetric matrices: square roots and the Bures distance, safe for rank-deficient input."""
+
+import torch
+from torch import Tensor
+
+
+def symmetric(a: Tensor) -> Tensor:
+    """The symmetric part of the last two axes."""
+    return (a + a.mT) / 2
+
+
+def sqrt_psd(a: Tensor) -> Tensor:
+    """Symmetric square root of a positive semi-definite matrix (negative rounding is cut at zero)."""
+    values, vectors = torch.linalg.eigh(symmetric(a))
+    return (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.mT
+
+
+def bures_squared(a: Tensor, b: Tensor) -> Tensor:
+    r"""Squared Bures distance :math:`tr A + tr B - 2 tr (A^{1/2} B A^{1/2})^{1/2}`, never negative.
+
+    The cross term is the nuclear norm of :math:`A^{1/2} B^{1/2}`, which keeps half of the digits
+    that the square root of an eigenvalue would lose when the matrices are rank-deficient.
+    """
+    cross = torch.linalg.matrix_norm(sqrt_psd(a) @ sqrt_psd(b), ord="nuc")
+    return (torch.diagonal(a, dim1=-2, dim2=-1).sum(-1)
+            + torch.diagonal(b, dim1=-2, dim2=-1).sum(-1) - 2 * cross).clamp_min(0)  # fmt: skip

@@ -1,0 +1,74 @@
+"""Broadcasting, checks and fixed tiles: the only places where shapes are handled by hand."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wasserscore.core.errors import InputError, explain, require
+
+
+def expand_like(a: Tensor | float, x: Tensor) -> Tensor:
+    """``a`` of shape ``()`` or ``(b,)`` as a tensor that broadcasts over the rows of ``x``."""
+    a = torch.as_tensor(a, dtype=x.dtype, device=x.device)
+    return a.reshape(a.shape + (1,) * (x.ndim - a.ndim)) if a.ndim else a
+
+
+def as_points(x: Any, name: str = "points", *, minimum: int = 1) -> Tensor:
+    """A finite floating tensor ``(n, *shape)`` from a tensor, an array or a DataFrame.
+
+    Keeps float32 and float64; other number types become float64.
+
+    Raises:
+        InputError: Names the first bad cell, or the shape that came.
+    """
+    if hasattr(x, "to_numpy"):
+        x = x.to_numpy()
+    if not isinstance(x, Tensor):
+        x = np.asarray(x)
+        require(x.dtype.kind in "fiub", f"{name} must be numbers", got=f"dtype {x.dtype}")
+        x = torch.from_numpy(
+            np.array(x, copy=True) if not x.flags.writeable else np.ascontiguousarray(x)
+        )
+    if x.dtype not in (torch.float32, torch.float64):
+        x = x.to(torch.float64)
+    require(x.ndim >= 2, f"{name} must have one row per point", got=f"shape {tuple(x.shape)}",
+            do="reshape to (n, d)")  # fmt: skip
+    require(x.shape[0] >= minimum, f"{name} needs at least {minimum} rows", got=x.shape[0])
+    require(x[0].numel() > 0, f"{name} needs at least one column", got=f"shape {tuple(x.shape)}")
+    bad = ~torch.isfinite(x)
+    if bad.any():
+        cell = tuple(int(i) for i in bad.nonzero()[0])
+        raise InputError(explain(f"{name} must be finite", got=f"{x[cell].item()} at row {cell[0]}, column {cell[1:]}",
+                                 do="drop or fill these cells"))  # fmt: skip
+    return x
+
+
+def tile_rows(shape: tuple[int, ...]) -> int:
+    """How many rows one evaluation takes: fixed by the shape of a point alone, never by a batch."""
+    numel = int(np.prod(shape)) if shape else 1
+    return max(16, min(256, 2**20 // max(numel, 1)))
+
+
+def tiles(n: int, rows: int) -> Iterator[slice]:
+    """Slices of at most ``rows`` rows that cover ``range(n)``."""
+    for start in range(0, n, rows):
+        yield slice(start, min(start + rows, n))
+
+
+def in_tiles(function: Callable[..., Tensor], x: Tensor, *others: Tensor) -> Tensor:
+    """``function(x, *others)`` row by row in fixed tiles, the last one padded with its own first row.
+
+    The number of rows in a matrix product changes float rounding; a fixed number makes each row's
+    result independent of how many rows came with it.
+    """
+    rows, results = tile_rows(tuple(x.shape[1:])), []
+    for part in tiles(x.shape[0], rows):
+        short = rows - (part.stop - part.start)
+        pieces = [a[part] for a in (x, *others)]
+        if short:
+            pieces = [torch.cat([a, a[:1].expand(short, *a.shape[1:])]) for a in pieces]
+        results.append(function(*pieces)[: rows - short])
+    return torch.cat(results) if results else function(x, *others)

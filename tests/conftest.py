@@ -1,0 +1,25 @@
+"""Shape and type checks (jaxtyping + beartype) are on in tests only."""
+
+from jaxtyping import install_import_hook
+
+install_import_hook("wasserscore", "beartype.beartype")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+settings.register_profile("wasserscore", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("wasserscore")
+
+
+@pytest.fixture(autouse=True)
+def no_global_randomness():
+    """No code of ours reads or moves torch's global random state."""
+    before = torch.get_rng_state()
+    yield
+    assert torch.equal(before, torch.get_rng_state()), "torch's global random state was used"
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
