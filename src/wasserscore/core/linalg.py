@@ -10,17 +10,21 @@ def symmetric(a: Tensor) -> Tensor:
 
 
 def sqrt_psd(a: Tensor) -> Tensor:
-    """Symmetric square root of a positive semi-definite matrix (negative rounding is cut at zero)."""
+    """Symmetric square root of a positive semi-definite matrix; rounding below zero is cut."""
     values, vectors = torch.linalg.eigh(symmetric(a))
-    return (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.mT
+    root: Tensor = (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.mT
+    return root
 
 
 def bures_squared(a: Tensor, b: Tensor) -> Tensor:
-    r"""Squared Bures distance :math:`tr A + tr B - 2 tr (A^{1/2} B A^{1/2})^{1/2}`, never negative.
+    r"""Squared Bures distance of two covariances, never negative.
+
+    .. math:: tr A + tr B - 2 tr (A^{1/2} B A^{1/2})^{1/2}
 
     The cross term is the nuclear norm of :math:`A^{1/2} B^{1/2}`, which keeps half of the digits
     that the square root of an eigenvalue would lose when the matrices are rank-deficient.
     """
     cross = torch.linalg.matrix_norm(sqrt_psd(a) @ sqrt_psd(b), ord="nuc")
-    return (torch.diagonal(a, dim1=-2, dim2=-1).sum(-1)
-            + torch.diagonal(b, dim1=-2, dim2=-1).sum(-1) - 2 * cross).clamp_min(0)  # fmt: skip
+    traces: Tensor = torch.diagonal(a + b, dim1=-2, dim2=-1).sum(-1)
+    distance: Tensor = (traces - 2 * cross).clamp_min(0)
+    return distance

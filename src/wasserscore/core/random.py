@@ -57,7 +57,7 @@ class Streams:
     def normal(
         self, purpose: str, start: int, stop: int, shape: tuple[int, ...], like: Tensor
     ) -> Tensor:
-        """Rows ``start:stop`` of an endless standard normal matrix, shape ``(stop-start, *shape)``.
+        """Rows ``start:stop`` of an endless standard normal matrix of points of ``shape``.
 
         Args:
             purpose: What the noise is for, for example ``"start"`` or ``"step/3"``.

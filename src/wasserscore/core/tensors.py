@@ -29,25 +29,26 @@ def as_points(x: Any, name: str = "points", *, minimum: int = 1) -> Tensor:
     if not isinstance(x, Tensor):
         x = np.asarray(x)
         require(x.dtype.kind in "fiub", f"{name} must be numbers", got=f"dtype {x.dtype}")
-        x = torch.from_numpy(
-            np.array(x, copy=True) if not x.flags.writeable else np.ascontiguousarray(x)
-        )
+        wanted = x.dtype if x.dtype in (np.float32, np.float64) else np.float64
+        x = torch.from_numpy(np.array(x, dtype=wanted, order="C"))
     if x.dtype not in (torch.float32, torch.float64):
         x = x.to(torch.float64)
-    require(x.ndim >= 2, f"{name} must have one row per point", got=f"shape {tuple(x.shape)}",
-            do="reshape to (n, d)")  # fmt: skip
+    came = f"shape {tuple(x.shape)}"
+    require(x.ndim >= 2, f"{name} must have one row per point", got=came, do="reshape to (n, d)")
     require(x.shape[0] >= minimum, f"{name} needs at least {minimum} rows", got=x.shape[0])
-    require(x[0].numel() > 0, f"{name} needs at least one column", got=f"shape {tuple(x.shape)}")
+    require(x[0].numel() > 0, f"{name} needs at least one column", got=came)
     bad = ~torch.isfinite(x)
     if bad.any():
-        cell = tuple(int(i) for i in bad.nonzero()[0])
-        raise InputError(explain(f"{name} must be finite", got=f"{x[cell].item()} at row {cell[0]}, column {cell[1:]}",
-                                 do="drop or fill these cells"))  # fmt: skip
-    return x
+        row, *column = (int(i) for i in bad.nonzero()[0])
+        at = f"row {row}, column {column[0] if len(column) == 1 else column}"
+        value = x[(row, *column)].item()
+        do = "drop or fill such cells"
+        raise InputError(explain(f"{name} must be finite", got=f"{value} at {at}", do=do))
+    return torch.as_tensor(x)
 
 
 def tile_rows(shape: tuple[int, ...]) -> int:
-    """How many rows one evaluation takes: fixed by the shape of a point alone, never by a batch."""
+    """How many rows one evaluation takes: fixed by the shape of a point, never by a batch."""
     numel = int(np.prod(shape)) if shape else 1
     return max(16, min(256, 2**20 // max(numel, 1)))
 
@@ -59,7 +60,7 @@ def tiles(n: int, rows: int) -> Iterator[slice]:
 
 
 def in_tiles(function: Callable[..., Tensor], x: Tensor, *others: Tensor) -> Tensor:
-    """``function(x, *others)`` row by row in fixed tiles, the last one padded with its own first row.
+    """``function(x, *others)`` in fixed tiles of rows, the last one padded with its first row.
 
     The number of rows in a matrix product changes float rounding; a fixed number makes each row's
     result independent of how many rows came with it.

@@ -26,4 +26,6 @@ Noise = Callable[[int], Tensor]
 class ScoreFn(Protocol):
     """A score: ``score(x, t)`` estimates the gradient of log p_t at ``x``, shaped like ``x``."""
 
-    def __call__(self, x: Tensor, t: Any, /) -> Tensor: ...
+    def __call__(self, x: Tensor, t: Any, /) -> Tensor:
+        """The score at ``x`` and time ``t``."""
+        ...

@@ -1,0 +1,51 @@
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.results import Estimate, Record
+
+
+@dataclass(frozen=True)
+class Nested(Record):
+    estimate: Estimate
+    array: np.ndarray
+    tensor: torch.Tensor
+    mapping: dict
+
+
+def test_records_turn_into_valid_json_without_nan():
+    record = Nested(
+        Estimate(float("nan"), float("inf"), 3), np.arange(2), torch.ones(2), {1: (True, "x")}
+    )
+    text = json.dumps(record.to_dict(), allow_nan=False)
+    assert json.loads(text) == {
+        "estimate": {"value": None, "stderr": None, "n": 3, "status": "ok", "units": "data units"},
+        "array": [0, 1],
+        "tensor": [1.0, 1.0],
+        "mapping": {"1": [True, "x"]},
+    }
+
+
+def test_estimate_upper_limit_is_the_normal_quantile():
+    estimate = Estimate(2.0, 0.5, 100)
+    assert float(estimate) == 2.0
+    assert estimate.upper(0.95) == pytest.approx(2.0 + 1.6448536269514722 * 0.5)
+    assert Estimate(2.0).upper(0.999) == 2.0
+
+
+def test_repr_is_worth_reading():
+    assert repr(Estimate(2.628, 0.031, 898)) == "2.628 ± 0.031 (n=898) data units"
+    assert repr(Estimate(1.0, status="not converged", units="")) == "1 [not converged]"
+
+
+def test_errors_say_what_got_do():
+    assert (
+        explain("a must be positive", got=-1, do="pass 1") == "a must be positive, got -1; pass 1"
+    )
+    with pytest.raises(InputError, match="a must be positive, got -1"):
+        require(False, "a must be positive", got=-1)
+    require(True, "never", got=0)

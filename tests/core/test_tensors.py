@@ -1,0 +1,73 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from wasserscore.core.errors import InputError
+from wasserscore.core.tensors import as_points, expand_like, in_tiles, tile_rows, tiles
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 2), (5, 3, 4)])
+def test_expand_like_scales_rows(shape):
+    x = torch.ones(shape, dtype=torch.float64)
+    a = torch.arange(5.0, dtype=torch.float64)
+    rows = (expand_like(a, x) * x).reshape(5, -1)
+    assert torch.equal(rows, a[:, None].expand_as(rows))
+    assert torch.equal(expand_like(2.0, x) * x, 2 * x)
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 256, 300])
+def test_in_tiles_is_bit_equal_for_every_batch(n):
+    weight = torch.randn(33, 33, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(600, 33, generator=torch.Generator().manual_seed(2))
+    shift = torch.arange(600.0)
+    function = lambda rows, a: rows @ weight + a[:, None]
+    whole = in_tiles(function, x, shift)
+    assert torch.equal(in_tiles(function, x[:n], shift[:n]), whole[:n])
+    assert torch.allclose(whole, x @ weight + shift[:, None], atol=1e-4)
+
+
+def test_every_tile_has_the_same_number_of_rows():
+    seen = []
+    in_tiles(lambda x: seen.append(len(x)) or x, torch.zeros(300, 2))
+    assert seen == [tile_rows((2,))] * 2
+
+
+def test_tiles_cover_the_range():
+    assert [list(range(300))[part] for part in tiles(300, 256)] == [
+        list(range(256)),
+        list(range(256, 300)),
+    ]
+
+
+def test_tile_rows_shrink_for_large_points():
+    assert tile_rows((64,)) == 256
+    assert tile_rows((3, 64, 64)) == 85
+    assert tile_rows((3, 1024, 1024)) == 16
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros(3), "one row per point"),
+        (np.zeros((0, 2)), "at least 1 rows"),
+        (np.zeros((2, 0)), "at least one column"),
+        (np.array([["a"]]), "must be numbers"),
+        (np.array([[0.0, 1.0], [np.nan, 1.0]]), "nan at row 1, column 0"),
+        (np.array([[0.0, np.inf]]), "inf at row 0, column 1"),
+    ],
+)
+def test_bad_points_are_refused_in_one_line(x, message):
+    with pytest.raises(InputError, match=message) as error:
+        as_points(x)
+    assert "\n" not in str(error.value)
+
+
+def test_points_keep_their_float_type_and_are_copied():
+    array = np.ones((2, 2), dtype=np.float32)
+    points = as_points(array)
+    array[:] = 0
+    assert points.dtype == torch.float32
+    assert points.sum() == 4
+    assert as_points(np.ones((2, 2), dtype=np.uint8)).dtype == torch.float64
+    assert as_points(pd.DataFrame({"a": [1, 2], "b": [0.5, 1.0]})).shape == (2, 2)
