@@ -1,0 +1,54 @@
+# The newcomer's commands: `make demo` and `make test`. Needs Python >= 3.11 with pip, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+JOBS ?= 2
+.PHONY: demo test slow check format docs accept bench clean
+
+demo: $(VENV)/.runtime  ## fit three models on real digits, measure, bound, audit; writes runs/digits/report.html
+	$(BIN)/wasserscore run digits --out runs/digits
+
+test: $(VENV)/.dev  ## the default tests (under 6 minutes on 2 cores)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow and not accept and not gpu" --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+slow: $(VENV)/.dev  ## the tests that take longer
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "slow and not accept and not gpu"
+
+check: $(VENV)/.dev  ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.docs  ## docs/_build/html/index.html
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+accept: $(VENV)/.dev  ## every acceptance number at full size, resumable (hours)
+	$(BIN)/python -m benchmarks.accept
+
+bench: $(VENV)/.dev  ## the benchmark book: benchmarks/README.md
+	$(BIN)/python -m benchmarks.run
+
+clean:
+	rm -rf $(VENV) docs/_build docs/api build dist
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "wasserscore needs Python >= 3.11; got $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(VENV)/bin/python constraints.txt pyproject.toml
+	@echo "installing wasserscore into $(VENV) (about a minute; torch is the large part)"
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(PIP) -e '.[docs]'
+	@touch $@
