@@ -1,0 +1,1 @@
+"""Scores: s(x, t) = grad log p_t(x), one file each."""
