@@ -1,0 +1,10 @@
+"""What we want to sample: data sets, analytic targets, files, scaling, lattices."""
+
+from wasserscore.data import targets as targets
+from wasserscore.data.dataset import Dataset as Dataset
+from wasserscore.data.dataset import split as split
+from wasserscore.data.lattice import dequantise as dequantise
+from wasserscore.data.lattice import lattice_step as lattice_step
+from wasserscore.data.load import EMBEDDED as EMBEDDED
+from wasserscore.data.load import load as load
+from wasserscore.data.scaling import Scaling as Scaling

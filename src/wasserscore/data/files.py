@@ -1,0 +1,191 @@
+"""Readers of numeric files. None of them unpickles anything; a failure is one readable line."""
+
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from wasserscore.core.errors import InputError, explain, require
+from wasserscore.data.dataset import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_BYTES = 8 * 2**30
+"""Archives that unpack to more than this are refused unopened."""
+
+
+def read_npy(path: Path, key: str | None = None) -> Dataset:
+    """A ``.npy`` file: 2-D is vectors, more axes are images."""
+    try:
+        # Mapping compares the header with the size of the file before anything is allocated.
+        array = np.load(path, allow_pickle=False, mmap_mode="r")
+    except (ValueError, OSError, EOFError) as error:
+        raise _unreadable(path, error, "save a plain numeric array with numpy.save") from None
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise InputError(explain("the file must hold one array",
+                                 got=f"an archive in {path.name!r}", do="name it .npz"))  # fmt: skip
+    return _from_array(array, path, path.stem)
+
+
+def read_npz(path: Path, key: str | None = None) -> Dataset:
+    """A ``.npz`` archive: its only array, or the one called ``key``."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(item.file_size for item in archive.infolist())
+        require(size <= MAX_BYTES, f"{path.name} must unpack to at most {MAX_BYTES >> 30} GiB",
+                got=f"{size / 2**30:.1f} GiB")  # fmt: skip
+        with np.load(path, allow_pickle=False) as archive:
+            names = archive.files
+            require(bool(names), f"{path.name} must hold an array", got="an empty archive")
+            if key is None:
+                require(len(names) == 1, f"{path.name} holds several arrays", got=", ".join(names),
+                        do=f"say which, as in {path.name}:{names[0]}")  # fmt: skip
+                key = names[0]
+            require(key in names, f"{path.name} has no array of that name", got=repr(key),
+                    do=f"choose one of {', '.join(names)}")  # fmt: skip
+            array = archive[key]
+    except (zipfile.BadZipFile, OSError, EOFError, MemoryError) as error:
+        raise _unreadable(path, error, "save plain numeric arrays with numpy.savez") from None
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise _unreadable(path, error, "save plain numeric arrays with numpy.savez") from None
+    return _from_array(array, path, path.stem)
+
+
+def read_csv(path: Path, key: str | None = None) -> Dataset:
+    """A comma-separated table, with a header row or (all cells numbers) without."""
+    import pandas as pd
+
+    do = "write one header row and the same number of comma-separated cells in every row"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            head = pd.read_csv(path, nrows=1, header=None, encoding="utf-8-sig", dtype=str)
+            bare = all(_is_number(cell) for cell in head.iloc[0])
+            frame = pd.read_csv(path, header=None if bare else 0, encoding="utf-8-sig",
+                                index_col=False, low_memory=False)  # fmt: skip
+    except pd.errors.EmptyDataError:
+        raise InputError(explain("the file must hold a table", got=f"an empty {path.name!r}",
+                                 do=do)) from None  # fmt: skip
+    except (
+        pd.errors.ParserError,
+        pd.errors.ParserWarning,
+        OSError,
+        EOFError,
+        ValueError,
+    ) as error:
+        raise _unreadable(path, error, do) from None
+    if bare:
+        frame.columns = pd.Index([f"column_{j}" for j in range(frame.shape[1])])
+    name = path.name.removesuffix(".gz").removesuffix(".csv")
+    return _from_frame(frame, path, name)
+
+
+def read_parquet(path: Path, key: str | None = None) -> Dataset:
+    """A numeric ``.parquet`` table."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path, engine="pyarrow")
+    except (ValueError, OSError, MemoryError) as error:
+        raise _unreadable(path, error, "write it with DataFrame.to_parquet") from None
+    return _from_frame(frame, path, path.stem)
+
+
+def read_images(folder: Path) -> Dataset:
+    """The PNG files of a folder in the order of their names, as grey levels 0..255."""
+    from PIL import Image
+
+    files = sorted(f for f in folder.iterdir() if f.suffix.lower() == ".png")
+    require(bool(files), "the folder must hold PNG images", got=f"none in {folder.name!r}",
+            do="convert the images to .png")  # fmt: skip
+    pictures: list[np.ndarray[Any, Any]] = []
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                image.load()
+                picture = image.convert("RGB") if image.mode == "P" else image
+                mode = picture.mode
+                pixels = np.asarray(picture)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise _unreadable(file, error, "replace or remove this file") from None
+        require(mode in ("1", "L", "RGB", "I;16"), f"{file.name} must be grey or RGB", got=mode,
+                do="flatten its alpha channel or convert it")  # fmt: skip
+        pictures.append(pixels)
+        require(pixels.shape == pictures[0].shape,
+                f"all images must have the size of {files[0].name}, {_size(pictures[0])}",
+                got=f"{_size(pixels)} in {file.name}", do="resize or remove it")  # fmt: skip
+    stack = np.stack(pictures).astype(np.float64)
+    return Dataset.build(torch.from_numpy(stack), name=folder.name, kind="image",
+                         source=f"{len(files)} PNG images in {folder.name}",
+                         units="grey levels")  # fmt: skip
+
+
+READERS: dict[str, Callable[[Path, str | None], Dataset]] = {
+    ".npy": read_npy,
+    ".npz": read_npz,
+    ".csv": read_csv,
+    ".csv.gz": read_csv,
+    ".parquet": read_parquet,
+}
+
+
+def _from_array(array: np.ndarray[Any, Any], path: Path, name: str) -> Dataset:
+    require(
+        array.dtype.kind in "fiub", f"{path.name} must hold numbers", got=f"dtype {array.dtype}"
+    )
+    if array.dtype.kind in "iu":
+        _require_exact(array, path.name)
+    kind = "image" if array.ndim > 2 else "vectors"
+    points = torch.from_numpy(np.array(array, dtype=np.float64))
+    return Dataset.build(points, name=name, kind=kind, source=f"file {path.name}")  # type: ignore[arg-type]
+
+
+def _from_frame(frame: "pd.DataFrame", path: Path, name: str) -> Dataset:
+    import pandas as pd
+
+    for column in frame.columns:
+        values = frame[column]
+        if not (pd.api.types.is_numeric_dtype(values) and values.dtype.kind != "c"):
+            row = next((i for i, v in enumerate(values) if not _is_number(v)), 0)
+            cell = str(values.iloc[row])
+            raise InputError(explain(
+                "every column must hold numbers", do="drop it or encode it as numbers",
+                got=f"text in column {str(column)!r}, for example {cell!r} at row {row}",
+            ))  # fmt: skip
+        if values.dtype.kind in "iu":
+            _require_exact(values.to_numpy(), f"column {str(column)!r}")
+    points = torch.from_numpy(frame.to_numpy(dtype=np.float64, na_value=np.nan))
+    return Dataset.build(points, name=name, kind="table", source=f"file {path.name}",
+                         columns=tuple(str(c) for c in frame.columns))  # fmt: skip
+
+
+def _require_exact(integers: Any, what: str) -> None:
+    largest = max(abs(int(integers.min())), abs(int(integers.max()))) if integers.size else 0
+    require(largest <= 2**53, f"integers in {what} must fit a double (at most 2^53)", got=largest,
+            do="drop identifiers or rescale")  # fmt: skip
+
+
+def _is_number(cell: object) -> bool:
+    try:
+        float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _size(pixels: Any) -> str:
+    return " x ".join(str(k) for k in np.shape(pixels))
+
+
+def _unreadable(path: Path, error: BaseException, do: str) -> InputError:
+    """The library's reason in one line, without its traceback."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return InputError(explain(f"{path.name} cannot be read", got=f"{reason[:200]!r}", do=do))

@@ -1,0 +1,74 @@
+"""Data on a lattice (grey levels, counts, rounded tables): recognise it, and smooth it away.
+
+A density of lattice data is infinite: any model that puts atoms on the lattice wins. Adding
+uniform noise of one step makes likelihoods finite and comparable; every model of a comparison
+must see the *same* noise.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.typing import Cloud
+
+if TYPE_CHECKING:
+    from wasserscore.data.dataset import Dataset
+
+MAX_LEVELS = 2**16
+TOLERANCE = 1e-3
+
+
+def lattice_step(values: Tensor) -> float:
+    """The step of the lattice on which all ``values`` lie, or 0.0.
+
+    Euclid's algorithm on the gaps between distinct values. A lattice needs repeated values (at
+    most three quarters of them distinct) and no more than 65536 levels; a single value has no step.
+
+    >>> lattice_step(torch.tensor([0.0, 0.5, 0.5, 1.5, 0.0, 1.5, 0.5, 0.0]))
+    0.5
+    """
+    levels = torch.unique(values.double())
+    if len(levels) < 2 or len(levels) > 0.75 * values.numel():
+        return 0.0
+    span = float(levels[-1] - levels[0])
+    gaps = levels.diff()
+    smallest = span / MAX_LEVELS
+    if gaps.min() < smallest * (1 - TOLERANCE):
+        return 0.0
+    step = float(gaps.min())
+    while True:
+        # Distance of every gap to the nearest multiple of the step.
+        rest = (gaps - step * (gaps / step).round()).abs()
+        rest = rest[rest > TOLERANCE * step]
+        if not len(rest):
+            break
+        step = float(rest.min())
+        if step < smallest:
+            return 0.0
+    # The mean over the whole span has less rounding than one gap.
+    return span / round(span / step)
+
+
+def dequantise(dataset: "Dataset", points: Cloud, generator: torch.Generator) -> Tensor:
+    r"""``points`` plus centred uniform noise of one lattice step in every lattice column.
+
+    .. math:: x + step \cdot (u - 1/2), \quad u \sim U[0, 1)
+
+    Points that are not on a lattice come back unchanged.
+
+    Args:
+        dataset: Says which columns lie on which lattice.
+        points: ``(m, d)`` with all the columns, or ``(m, v)`` with the varying ones; data units.
+        generator: Draws one uniform per entry, in float64.
+    """
+    step = dataset.lattice
+    if step is None:
+        return points
+    if points.shape[1] != dataset.d:
+        step = step[~dataset.constant]
+    require(points.shape[1] == len(step), f"points must have {dataset.d} columns",
+            got=points.shape[1])  # fmt: skip
+    noise = torch.rand(points.shape, generator=generator, dtype=torch.float64) - 0.5
+    return points + (noise * step).to(points)

@@ -1,0 +1,92 @@
+"""A stated, invertible map between the user's units and the units a model works in."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.typing import Cloud, Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    r"""The affine map ``y = (x - shift) / scale`` and its inverse.
+
+    A density in model units becomes one in data units by
+    :math:`\log p_x(x) = \log p_y(y) - \sum_j \log scale_j`; the sum is :attr:`log_det`.
+    Distances grow by at most :attr:`operator_norm` on the way back to data units.
+
+    Args:
+        shift: Shape ``(d,)``, data units.
+        scale: Positive, shape ``(d,)`` (one per column) or ``()`` (the same for all).
+    """
+
+    shift: Vector
+    scale: Vector | Float[Tensor, ""]
+
+    def __post_init__(self) -> None:
+        require(bool((self.scale > 0).all() and torch.isfinite(self.scale).all()),
+                "scale must be positive and finite", got=self.scale.tolist())  # fmt: skip
+        require(self.scale.ndim == 0 or self.scale.shape == self.shift.shape,
+                "scale must be one number or one per column",
+                got=f"{tuple(self.scale.shape)} for {self.shift.numel()} columns")  # fmt: skip
+
+    @classmethod
+    def per_column(cls, points: Cloud) -> "Scaling":
+        """Standardise: zero mean and unit variance in every column (constant ones only shift)."""
+        spread = points.std(0, unbiased=False)
+        return cls(points.mean(0), torch.where(spread > 0, spread, torch.ones_like(spread)))
+
+    @classmethod
+    def scalar(cls, points: Cloud) -> "Scaling":
+        """Centre, and divide all columns by one number: the root mean variance."""
+        spread = points.var(0, unbiased=False).mean().sqrt()
+        return cls(points.mean(0), torch.where(spread > 0, spread, torch.ones_like(spread)))
+
+    @classmethod
+    def fit(cls, points: Cloud, kind: str) -> "Scaling":
+        """Per column for a ``"table"``, one scalar for an ``"image"`` or ``"vectors"``."""
+        return cls.per_column(points) if kind == "table" else cls.scalar(points)
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Data units to model units; ``x`` is ``(b, d)`` or ``(b, *shape)`` with d entries."""
+        shift, scale = self._like(x)
+        return (x - shift) / scale
+
+    def undo(self, x: Tensor) -> Tensor:
+        """Model units to data units."""
+        shift, scale = self._like(x)
+        return x * scale + shift
+
+    @property
+    def log_det(self) -> float:
+        """The sum of log scale over the d columns, in nats."""
+        return float(self.scale.expand(self.shift.shape).double().log().sum())
+
+    @property
+    def operator_norm(self) -> float:
+        """The largest factor by which :meth:`undo` stretches a distance."""
+        return float(self.scale.max())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types; :meth:`from_dict` is its inverse."""
+        return {"shift": self.shift.tolist(), "scale": self.scale.tolist()}
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> "Scaling":
+        """The scaling that :meth:`to_dict` wrote (float64)."""
+        return cls(torch.tensor(d["shift"], dtype=torch.float64),
+                   torch.tensor(d["scale"], dtype=torch.float64))  # fmt: skip
+
+    def _like(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require(x[0].numel() == self.shift.numel() if len(x) else True,
+                f"points must have {self.shift.numel()} entries each",
+                got=f"shape {tuple(x.shape)}")  # fmt: skip
+        shift, scale = self.shift.to(x), self.scale.to(x)
+        if x.ndim > 2:
+            shift = shift.reshape(x.shape[1:])
+            scale = scale.reshape(x.shape[1:]) if scale.ndim else scale
+        return shift, scale
