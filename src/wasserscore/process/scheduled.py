@@ -1,0 +1,66 @@
+"""Processes made from one schedule: they remember the call that made them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from wasserscore.core.errors import require
+from wasserscore.process.base import DEFAULT_NOISE_TO_SIGNAL, Process
+from wasserscore.process.keywords import positive
+from wasserscore.process.schedule import Schedule
+
+SHAPES = ("constant", "sqrt", "linear", "polynomial", "exponential")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A factory's name, its keywords and where its schedule comes from."""
+
+    factory: str
+    keywords: dict[str, Any]
+    source: str = "Gao, Nguyen, Zhu, JMLR 26(43), 2025, section 4"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Scheduled(Process):
+    """A process that is one schedule and a horizon.
+
+    Args:
+        schedule: The rate, ``g^2`` of a VE process or ``beta`` of a VP process.
+        horizon: Final time; None takes the time at which the variance ratio S is 1e4.
+        recipe: The factory call, for printing and saving.
+    """
+
+    schedule: Schedule
+    horizon: float = None  # type: ignore[assignment]  # set in __post_init__
+    recipe: Recipe = field(compare=False)
+
+    def __post_init__(self) -> None:
+        if self.horizon is None:
+            far = self.time_at(torch.tensor(DEFAULT_NOISE_TO_SIGNAL, dtype=torch.float64))
+            object.__setattr__(self, "horizon", float(far))
+        positive(self.family, "t = 0 is data; the process needs a stretch of time",
+                 horizon=self.horizon)  # fmt: skip
+
+    @property
+    def family(self) -> str:
+        """Class and factory."""
+        return f"{type(self).__name__}.{self.recipe.factory}"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The factory's keywords and the horizon."""
+        return {**self.recipe.keywords, "horizon": self.horizon}
+
+
+def check_shape(family: str, shape: str, order: float | None, shapes: tuple[str, ...]) -> None:
+    """Refuse unknown shapes, a polynomial without an order and an order without a polynomial."""
+    require(shape in shapes, f"{family}: unknown shape", got=repr(shape),
+            do=f"one of {', '.join(shapes)}")  # fmt: skip
+    if shape == "polynomial":
+        require(order is not None, f"{family}: the polynomial shape needs an order", got=None,
+                do="pass order=2.0")  # fmt: skip
+        positive(family, order=float(order or 0))
+    else:
+        require(order is None, f"{family}: only the polynomial shape has an order", got=order)
