@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 Points = Float[Tensor, "b *d"]
@@ -17,7 +17,7 @@ PerPoint = Float[Tensor, " b"]
 Indices = Int[Tensor, "b k"]
 Times = float | Float[Tensor, ""] | Float[Tensor, " b"]
 """Forward time: a number, or one per point. ``t = 0`` is data, ``t = horizon`` is noise."""
-Array = np.ndarray[Any, Any]
+Array = NDArray[Any]
 Noise = Callable[[int], Tensor]
 """Noise of a run by step number: ``noise(k)`` is a standard normal tensor like the points."""
 

@@ -1,0 +1,28 @@
+"""Files that are either whole or absent."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from wasserscore.core.results import plain
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write through a temporary file beside ``path``, so that a kill never leaves half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """``value`` as strict JSON (records unfold, NaN becomes null), written atomically."""
+    text = json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, (text + "\n").encode())

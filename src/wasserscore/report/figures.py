@@ -1,0 +1,185 @@
+"""Figures from plain results, drawn without pyplot's global state."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from wasserscore.core.typing import Array
+
+INK, MUTED, ACCENT, GOOD, BAD = "#1f2430", "#8a93a3", "#2f6fde", "#2a9d6f", "#d1495b"
+PALETTE = ("#2f6fde", "#2a9d6f", "#e09f3e", "#8e5bd0", "#d1495b")
+
+
+def new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
+    """An empty figure with the house's fonts and no frame."""
+    figure = Figure(figsize=(width, height), dpi=144, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=8, colors=INK)
+    return figure, axes
+
+
+def ruler(results: Mapping[str, Any]) -> Figure:
+    """Every law's W2 to the held-out rows on one line, the noise floor shaded."""
+    rows = [*results["baselines"], *results["models"]]
+    rows = [row for row in rows if row["metrics"].get("w2", {}).get("value") is not None]
+    rows.sort(key=lambda row: -row["metrics"]["w2"]["value"])
+    floor = results["floor"]["w2"]
+    figure, ((axis,),) = new(7.2, 0.9 + 0.32 * len(rows))
+    width = 2 * (floor["stderr"] or 0)
+    axis.axvspan(floor["value"] - width, floor["value"] + width, color=GOOD, alpha=0.18, lw=0)
+    axis.axvline(floor["value"], color=GOOD, lw=1.2)
+    for place, row in enumerate(rows):
+        value = row["metrics"]["w2"]
+        copied = (row["metrics"].get("copy_rate") or {}).get("value") or 0
+        model = row["kind"] == "model"
+        colour = BAD if copied > 0.05 else ACCENT if model else MUTED
+        axis.plot([floor["value"], value["value"]], [place, place], color=colour, lw=1, alpha=0.5)
+        axis.errorbar(
+            value["value"], place, xerr=2 * (value["stderr"] or 0), fmt="o", ms=6, color=colour
+        )
+        note = f"{value['value']:.2f}" + (
+            f"  {100 * copied:.0f} % copies" if copied > 0.05 else ""
+        )
+        axis.annotate(
+            note,
+            (value["value"], place),
+            (9, 5),
+            textcoords="offset points",
+            fontsize=8,
+            color=colour,
+        )
+    axis.set_yticks(range(len(rows)), [row.get("title", row["name"]) for row in rows])
+    axis.set_ylim(-0.6, len(rows) - 0.2)
+    axis.margins(x=0.12)
+    axis.set_xlabel("W2 to held-out rows (shaded: floor between two real halves)", fontsize=8)
+    return figure
+
+
+def steps(results: Mapping[str, Any]) -> Figure:
+    """Measured W2 against the number of sampling steps, with floor and the planner's choice."""
+    part, floor = results["steps"], results["floor"]["w2"]
+    curve = part["curve"]
+    figure, ((axis,),) = new(6.4, 3.4)
+    x = [point["steps"] for point in curve]
+    y = [point["w2"]["value"] for point in curve]
+    error = [2 * (point["w2"]["stderr"] or 0) for point in curve]
+    axis.axhline(floor["value"], color=GOOD, lw=1.2, label="floor: two real halves")
+    axis.errorbar(x, y, yerr=error, fmt="o-", ms=4, color=ACCENT, lw=1.4, label="measured W2")
+    if part.get("planned"):
+        axis.axvline(
+            part["planned"], color=BAD, lw=1.2, ls="--", label=f"planned: {part['planned']} steps"
+        )
+    axis.set_xscale("log")
+    axis.set_xticks(x, [str(value) for value in x])
+    axis.minorticks_off()
+    axis.set_xlabel("sampling steps", fontsize=8)
+    axis.set_ylabel("W2 to held-out rows", fontsize=8)
+    axis.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def certificates(results: Mapping[str, Any]) -> Figure:
+    """For each model the interval from the lower estimate to the certified upper bound."""
+    models = [model for model in results["models"] if model.get("certificate")]
+    figure, ((axis,),) = new(7.2, 1.0 + 0.5 * len(models))
+    for place, model in enumerate(reversed(models)):
+        certificate = model["certificate"]
+        lower, upper = certificate["lower"]["value"], certificate["upper"]["value"]
+        axis.plot(
+            [lower, upper], [place, place], color=ACCENT, lw=7, alpha=0.35, solid_capstyle="butt"
+        )
+        axis.plot([upper, upper], [place - 0.22, place + 0.22], color=ACCENT, lw=2)
+        axis.annotate(
+            f"≤ {upper:.2f}", (upper, place), (6, -3), textcoords="offset points", fontsize=8
+        )
+    axis.set_yticks(range(len(models)), [model["title"] for model in reversed(models)])
+    axis.set_ylim(-0.6, len(models) - 0.4)
+    axis.set_xlim(left=0)
+    axis.margins(x=0.12)
+    axis.set_xlabel("W2 to the reference law: lower estimate to certified upper bound", fontsize=8)
+    return figure
+
+
+def neighbours(pairs: Mapping[str, Any], data: Mapping[str, Any]) -> Figure:
+    """Samples above their nearest training rows, the distance printed below each pair.
+
+    Args:
+        pairs: ``samples``, ``nearest`` (rows) and ``distances``.
+        data: The data part of the results: ``shape``, ``kind``, ``low``, ``high``.
+    """
+    samples, nearest = np.asarray(pairs["samples"]), np.asarray(pairs["nearest"])
+    if data["kind"] == "image":
+        return _image_pairs(samples, nearest, pairs["distances"], data)
+    return _row_pairs(samples, nearest, pairs["distances"])
+
+
+def _image_pairs(
+    samples: Array, nearest: Array, distances: Sequence[float], data: Mapping[str, Any]
+) -> Figure:
+    count = min(len(samples), 12)
+    figure = Figure(figsize=(0.72 * count + 0.9, 1.95), dpi=144, layout="constrained")
+    axes = figure.subplots(2, count, squeeze=False)
+    grey = {"cmap": "gray_r", "vmin": np.min(data["low"]), "vmax": np.max(data["high"])}
+    for row, (images, label) in enumerate(
+        ((samples, "sample"), (nearest, "nearest\ntraining row"))
+    ):
+        for column in range(count):
+            axis = axes[row, column]
+            axis.imshow(_picture(images[column], data), interpolation="nearest", **grey)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.spines[:].set_color("#d8dce3")
+        axes[row, 0].set_ylabel(label, fontsize=7, rotation=0, ha="right", va="center")
+    for column in range(count):
+        axes[1, column].set_xlabel(f"{distances[column]:.2f}", fontsize=7)
+    return figure
+
+
+def _picture(row: Array, data: Mapping[str, Any]) -> Array:
+    """One image for matplotlib: grey (h, w), or colour (h, w, 3) scaled to [0, 1]."""
+    image = row.reshape(data["shape"])
+    if image.ndim == 2:
+        return image
+    low, high = np.min(data["low"]), np.max(data["high"])
+    scaled: Array = np.clip((image - low) / (high - low), 0, 1)
+    return scaled
+
+
+def _row_pairs(samples: Array, nearest: Array, distances: Sequence[float]) -> Figure:
+    count, columns = min(len(samples), 6), min(samples.shape[1], 24)
+    figure, axes = new(7.2, 0.75 * count, count, 1)
+    for place in range(count):
+        axis: Axes = axes[place, 0]
+        axis.plot(nearest[place, :columns], "o-", color=MUTED, ms=3, lw=1)
+        axis.plot(samples[place, :columns], "o-", color=ACCENT, ms=3, lw=1)
+        axis.set_ylabel(f"{distances[place]:.2g}", fontsize=7, rotation=0, ha="right")
+        axis.set_xticks([])
+        axis.tick_params(labelsize=6)
+    return figure
+
+
+def clouds(samples: Mapping[str, Tensor], train: Tensor) -> Figure:
+    """Training rows and samples in the plane of the two leading directions of the former."""
+    centre = train.mean(0)
+    basis = np.linalg.svd((train - centre).numpy(), full_matrices=False)[2][:2].T
+    plane = basis if train.shape[1] > 2 else np.eye(train.shape[1])
+    panels = {"training rows": train, **samples}
+    figure, axes = new(2.3 * len(panels), 2.4, 1, len(panels))
+    for axis, (title, points), colour in zip(
+        axes[0], panels.items(), (MUTED, *PALETTE), strict=False
+    ):
+        flat = ((points - centre) if train.shape[1] > 2 else points).numpy() @ plane
+        axis.scatter(flat[:, 0], flat[:, -1], s=3, color=colour, alpha=0.6, lw=0)
+        axis.set_title(title, fontsize=8, color=INK)
+        axis.set_xticks([])
+        axis.set_yticks([])
+    for axis in axes[0][1:]:
+        axis.set_xlim(axes[0][0].get_xlim())
+        axis.set_ylim(axes[0][0].get_ylim())
+    return figure

@@ -1,0 +1,100 @@
+"""The page: one self-contained HTML file without scripts or external requests."""
+
+import base64
+import io
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from wasserscore.core.files import write_atomically
+from wasserscore.report import figures, wording
+
+
+def write_report(results: Mapping[str, Any], samples: Mapping[str, Tensor], folder: Path) -> Path:
+    """Draw the figures into ``folder/figures`` and write ``folder/report.html``.
+
+    Args:
+        results: What a run writes to ``results.json``.
+        samples: Points by title, data units; ``"training rows"`` must be among them.
+        folder: The run folder, which must exist.
+
+    Returns:
+        The path of the page.
+    """
+    pictures = {
+        name: _draw(draw, folder / "figures" / f"{name}.png")
+        for name, draw in _figures(results, samples).items()
+    }
+    page = folder / "report.html"
+    write_atomically(page, render(results, pictures).encode())
+    return page
+
+
+def render(results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
+    """The page's HTML; every value from the data is escaped.
+
+    Args:
+        results: What a run writes to ``results.json``.
+        pictures: PNG bytes by figure name; figures that are missing are left out.
+    """
+    environment = Environment(
+        loader=PackageLoader("wasserscore.report"), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters |= {
+        "estimate": wording.estimate,
+        "number": wording.number,
+        "tone": wording.tone,
+    }
+    environment.globals["picture"] = partial(_picture, pictures)
+    models = results["models"]
+    return environment.get_template("report.html.jinja").render(
+        **results,
+        columns=wording.COLUMNS,
+        certified=[model for model in models if model.get("certificate")],
+        best={
+            column.key: column.best(
+                [(model["metrics"].get(column.key) or {}).get("value") for model in models]
+            )
+            for column in wording.COLUMNS
+        },
+    )
+
+
+def _figures(
+    results: Mapping[str, Any], samples: Mapping[str, Tensor]
+) -> dict[str, Callable[[], Figure]]:
+    data, models = results["data"], results["models"]
+    train = samples["training rows"]
+    generated = {title: points for title, points in samples.items() if points is not train}
+    drawings: dict[str, Callable[[], Figure]] = {"ruler": lambda: figures.ruler(results)}
+    for model in models:
+        drawings[f"neighbours-{model['name']}"] = partial(
+            figures.neighbours, model["neighbours"], data
+        )
+    drawings["clouds"] = lambda: figures.clouds(generated, train)
+    if any(model.get("certificate") for model in models):
+        drawings["certificates"] = lambda: figures.certificates(results)
+    if results.get("steps") and results["steps"]["curve"]:
+        drawings["steps"] = lambda: figures.steps(results)
+    return drawings
+
+
+def _draw(draw: Callable[[], Figure], path: Path) -> bytes:
+    buffer = io.BytesIO()
+    # Without the version in its metadata the file depends on the data alone.
+    draw().savefig(buffer, format="png", metadata={"Software": None})
+    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def _picture(pictures: Mapping[str, bytes], name: str, alternative: str) -> Markup:
+    if name not in pictures:
+        return Markup("")
+    encoded = base64.b64encode(pictures[name]).decode()
+    return Markup('<img alt="{}" src="data:image/png;base64,{}">').format(alternative, encoded)

@@ -1,0 +1,20 @@
+import json
+
+import pytest
+
+from wasserscore.core.files import write_atomically, write_json
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
+    path = tmp_path / "deep" / "a.json"
+    write_atomically(path, b"old")
+    monkeypatch.setattr("os.fsync", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in path.parent.iterdir()] == ["a.json"]
+
+
+def test_json_is_strict(tmp_path):
+    write_json(tmp_path / "a.json", {"x": float("nan"), "y": "é"})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"x": None, "y": "é"}

@@ -1,0 +1,93 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.report.example import results, samples
+from wasserscore.report import write_report
+from wasserscore.report.page import render
+
+
+class Tags(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.sources = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.sources += [value for name, value in attributes if name in {"src", "href"}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "d"),
+    [
+        ("image", (8, 8), 64),
+        ("image", (3, 3, 3), 27),
+        ("table", (5,), 5),
+        ("vectors", (2,), 2),
+        ("vectors", (1,), 1),
+    ],
+)
+def test_page_is_written_whole_for_every_kind_of_data(tmp_path, kind, shape, d):
+    page = write_report(results(kind, shape), samples(d), tmp_path)
+    names = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert names == {
+        "ruler",
+        "neighbours-empirical",
+        "neighbours-proximal",
+        "neighbours-network",
+        "clouds",
+        "certificates",
+        "steps",
+    }
+    parsed = Tags(page.read_text())
+    assert parsed.tags.count("img") == len(names)
+    assert all(source.startswith("data:image/png;base64,") for source in parsed.sources)
+
+
+def test_sections_come_in_the_order_of_the_reader_s_questions():
+    text = render(results(), {})
+    headings = re.findall(r"<h2>(.*?)</h2>", text)
+    assert headings == [
+        "Are the samples copies?",
+        "How far from the data?",
+        "What is guaranteed?",
+        "How many steps?",
+        "Where this page comes from",
+    ]
+
+
+def test_text_from_the_data_is_inert():
+    text = render(results(), {})
+    assert "script" not in Tags(text).tags
+    assert "&lt;script&gt;alert(1)" in text
+    assert "runs/&lt;x&gt;" in text
+    assert "a &lt;b&gt;" in text
+
+
+def test_numbers_on_the_page_are_those_of_the_run():
+    text = render(results(), {})
+    assert "W2 = 2.77 ± 0.03" in text
+    assert "<td>99.8 %</td>" in text
+    assert '<td class="best">2.74 ± 0.03</td>' in text
+    assert "vacuous" in text
+    assert "<td>floor: two real halves</td><td>2.63 ± 0.03</td>" in text
+
+
+def test_a_run_without_certificate_or_steps_still_has_a_page(tmp_path):
+    run = results()
+    run["steps"] = None
+    for model in run["models"]:
+        model["certificate"] = None
+    text = write_report(run, samples(64), tmp_path).read_text()
+    assert "What is guaranteed?" not in text
+    assert "How many steps?" not in text
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path):
+    pages = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        pages.append(write_report(results(), samples(64), tmp_path / name).read_bytes())
+    assert pages[0] == pages[1]
