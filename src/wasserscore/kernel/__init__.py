@@ -1,0 +1,5 @@
+"""The engine: softmax-weighted sums and nearest neighbours over big point sets."""
+
+from wasserscore.kernel.keys import Keys as Keys
+from wasserscore.kernel.softmax import KernelMean as KernelMean
+from wasserscore.kernel.softmax import softmax_mean as softmax_mean

@@ -1,0 +1,122 @@
+r"""A cloud of keys, prepared once: centred, with norms, ready for matrix products.
+
+The logit of query :math:`x` and key :math:`y_j` is, up to a term without :math:`j`,
+
+.. math:: \ell_j = (x \cdot y_j - |y_j|^2 / 2) / \sigma^2 + b_j,
+
+one matrix product with two more columns. Its rounding error is about
+:math:`\epsilon (|x| R + R^2 / 2) / \sigma^2`, where :math:`R` is the largest norm of a centred key:
+nothing at large :math:`\sigma`, everything at small. So each query takes the cheapest of three
+levels whose bound holds:
+
+========  =====================================================================================
+FAST      the product in the caller's own precision
+DOUBLE    the product in float64, the exponentials and sums in the caller's precision
+EXACT     as DOUBLE, then every key that can matter again by differences, in float64
+========  =====================================================================================
+
+The level of a query depends on that query alone, so rows never influence each other.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.tensors import as_points
+from wasserscore.core.typing import Cloud, PerPoint, Vector
+
+FAST, DOUBLE, EXACT = 0, 1, 2
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-11}
+"""The rounding error of a logit, in nats, that a level may have."""
+MASKED = -1e30
+"""The logit of a key that must not be seen (finite, so that products stay finite)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Keys:
+    """Keys of a kernel sum.
+
+    Args:
+        points: The keys, ``(n, d)``; they are not copied.
+        log_weights: One additive logit per key, ``(n,)``; ``-inf`` hides a key.
+
+    Raises:
+        InputError: Without any key in sight, or with a number that is not finite.
+    """
+
+    points: Cloud
+    log_weights: Vector | None = None
+
+    def __post_init__(self) -> None:
+        as_points(self.points, "keys")
+        require(self.points.ndim == 2, "keys must have shape (n, d)", got=tuple(self.points.shape))
+        if self.log_weights is None:
+            return
+        require(self.log_weights.shape == (len(self),), "log_weights needs one number per key",
+                got=tuple(self.log_weights.shape))  # fmt: skip
+        good = self.log_weights < torch.inf
+        require(bool(good.all()), "log_weights must be finite or -inf",
+                got=self.log_weights[~good][:1].tolist())  # fmt: skip
+        require(self.visible > 0, "at least one key must have a finite log weight", got="none")
+
+    def __len__(self) -> int:
+        return self.points.shape[0]
+
+    @cached_property
+    def visible(self) -> int:
+        """How many keys are not hidden by their weight."""
+        if self.log_weights is None:
+            return len(self)
+        return int((self.log_weights > -torch.inf).sum())
+
+    @cached_property
+    def centre(self) -> Vector:
+        """The mean of the keys, float64."""
+        return self.points.mean(0, dtype=torch.float64)
+
+    @cached_property
+    def radius(self) -> float:
+        """The largest norm of a centred key."""
+        return float((-2 * self.table(torch.float64)[:, 0].min()).sqrt())
+
+    @cached_property
+    def _tables(self) -> dict[torch.dtype, Tensor]:
+        return {}
+
+    def table(self, dtype: torch.dtype) -> Cloud:
+        r"""Rows :math:`(-|y|^2/2, b, y, 1)` of the centred keys, ``(n, d + 3)``.
+
+        The first ``d + 2`` columns make logits, the last ``d + 1`` weighted sums.
+        """
+        if dtype not in self._tables:
+            if dtype == torch.float64:
+                y = self.points.to(torch.float64) - self.centre
+                half = y.square().sum(1, keepdim=True) / 2
+                ones = torch.ones_like(half)
+                bias = torch.zeros_like(half)
+                if self.log_weights is not None:
+                    bias += self.log_weights.to(bias).clamp_min(MASKED)[:, None]
+                self._tables[dtype] = torch.cat([-half, bias, y, ones], 1)
+            else:
+                self._tables[dtype] = self.table(torch.float64).to(dtype)
+        return self._tables[dtype]
+
+    def level(self, x: Cloud, sigma: PerPoint, dtype: torch.dtype) -> Tensor:
+        """The level of each query ``x`` (centred, float64), ``(b,)``.
+
+        Args:
+            x: Centred queries, float64.
+            sigma: Kernel widths, float64.
+            dtype: The caller's precision.
+        """
+        error = (x.norm(dim=1) * self.radius + self.radius**2 / 2) / sigma.square()
+        if self.log_weights is not None:
+            seen = self.log_weights[self.log_weights > -torch.inf]
+            error = error + seen.abs().max().to(error)
+        allowed = TOLERANCE[dtype]
+        fast = 2 * torch.finfo(dtype).eps * error <= allowed
+        double = 2 * torch.finfo(torch.float64).eps * error <= allowed
+        return torch.where(fast, FAST, torch.where(double, DOUBLE, EXACT))

@@ -1,0 +1,113 @@
+"""The tiles of a kernel sum: logits of a block of queries against a run of keys.
+
+Memory: one tile of logits (``TILE_BYTES``), its copy in the caller's precision, and on the exact
+level as much again for differences; never queries x keys x coordinates, whatever the sizes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wasserscore.core.tensors import tiles
+from wasserscore.core.typing import Cloud, PerPoint
+from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, MASKED, Keys
+
+TILE_BYTES = 2**22
+"""Size of one tile of float64 logits."""
+ROWS = 128
+"""Queries of one block; a fixed number, so that a row's rounding never depends on the others."""
+NEGLIGIBLE = 45.0
+"""Nats below the largest logit at which a key no longer matters (e**-45 = 3e-20)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A block of queries on one level.
+
+    Args:
+        keys: The keys.
+        x: Centred queries ``(q, d)``, float64.
+        inverse: One over sigma squared ``(q,)``, float64.
+        level: FAST, DOUBLE or EXACT, for the whole block.
+        dtype: The caller's precision.
+        own: Index of the key that each query must not see, or None.
+    """
+
+    keys: Keys
+    x: Cloud
+    inverse: PerPoint
+    level: int
+    dtype: torch.dtype
+    own: Tensor | None
+
+    def runs(self) -> list[slice]:
+        """The runs of keys: as many per tile as fit beside this number of queries."""
+        return list(tiles(len(self.keys), max(256, TILE_BYTES // (8 * max(len(self.x), 1)))))
+
+    def logits(self, reference: PerPoint) -> Iterator[tuple[slice, Tensor]]:
+        """Logits ``(q, k)`` of one run of keys after another; the caller may overwrite them.
+
+        On the EXACT level they are -|x - y|^2 / 2 sigma^2 + b; on the others the part of it that
+        depends on the key (add :meth:`offset`).
+
+        Args:
+            reference: The largest logit so far ``(q,)``; the caller raises it in place. Only keys
+                that come near it are computed by differences.
+        """
+        precision = self.dtype if self.level == FAST else torch.float64
+        table = self.keys.table(precision)[:, : self.x.shape[1] + 2]
+        scale = self.inverse[:, None]
+        queries = torch.cat([scale, torch.ones_like(scale), self.x * scale], 1).to(precision)
+        runs = self.runs()
+        space = torch.empty(len(self.x) * (runs[0].stop - runs[0].start), dtype=precision,
+                            device=self.x.device)  # fmt: skip
+        for run in runs:
+            k = run.stop - run.start
+            out = space[: len(self.x) * k].view(len(self.x), k)
+            torch.mm(queries, table[run].T, out=out)
+            if self.level == EXACT:
+                out += self._shift()[:, None]
+                self._refine(out, run, reference)
+            if self.own is not None:
+                inside = ((self.own >= run.start) & (self.own < run.stop)).nonzero()[:, 0]
+                out[inside, self.own[inside] - run.start] = MASKED
+            yield run, out
+
+    def offset(self) -> PerPoint:
+        """What :meth:`logits` left out, ``(q,)``."""
+        return torch.zeros_like(self.inverse) if self.level == EXACT else self._shift()
+
+    def _shift(self) -> PerPoint:
+        return -self.x.square().sum(1) * self.inverse / 2
+
+    def _refine(self, out: Tensor, run: slice, reference: PerPoint) -> None:
+        """Replace the logits that can matter by their values from differences."""
+        norm = self.x.norm(dim=1)
+        error = 4 * torch.finfo(torch.float64).eps * (norm + self.keys.radius) ** 2 * self.inverse
+        top = torch.maximum(out.amax(1), reference)
+        rows, columns = (out > (top - NEGLIGIBLE - 2 * error)[:, None]).nonzero(as_tuple=True)
+        table = self.keys.table(torch.float64)[run]
+        for part in tiles(len(rows), max(1, TILE_BYTES // (8 * self.x.shape[1]))):
+            i, j = rows[part], columns[part]
+            difference = self.x[i] - table[j, 2:-1]
+            out[i, j] = table[j, 1] - difference.square_().sum(1) * self.inverse[i] / 2
+
+
+def blocks(
+    keys: Keys, x: Tensor, sigma: PerPoint, *, leave_one_out: bool = False
+) -> Iterator[tuple[slice, Tensor, list[Block]]]:
+    """The queries in blocks of ``ROWS``: (rows, level of each row, one block per level present).
+
+    A block with rows on two levels is passed twice, whole, and each row keeps its own level's
+    result: the price of rounding that does not depend on the company.
+    """
+    for rows in tiles(len(x), ROWS):
+        centred = x[rows].to(torch.float64) - keys.centre
+        width = sigma[rows]
+        level = keys.level(centred, width, x.dtype)
+        own = torch.arange(rows.start, rows.stop, device=x.device) if leave_one_out else None
+        present = [v for v in (FAST, DOUBLE, EXACT) if bool((level == v).any())]
+        inverse = 1 / width.square()
+        yield rows, level, [Block(keys, centred, inverse, v, x.dtype, own) for v in present]
