@@ -1,11 +1,12 @@
 """A data set that knows its columns, its lattice, its range, and what in it never changes."""
 
 import hashlib
+import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
@@ -77,8 +78,8 @@ class Dataset:
         require(points.ndim >= 2, f"{name} must be 2-D, one row per point (or a stack of images)",
                 got=f"a {points.ndim}-D array of shape {tuple(points.shape)}",
                 do="reshape it to (n, d)")  # fmt: skip
-        flat = points.reshape(len(points), -1).to(torch.float64)
-        require(flat.shape[1] > 0, f"{name} needs at least one column", got=f"shape {shape}")
+        require(math.prod(shape) > 0, f"{name} needs at least one column", got=f"shape {shape}")
+        flat = points.reshape(len(points), math.prod(shape)).to(torch.float64)
         columns = columns or _column_names(shape, kind)
         _require_finite(flat, columns, name)
         require(len(flat) >= 2, f"{name} needs at least 2 rows", got=f"{len(flat)} row"
@@ -110,7 +111,7 @@ class Dataset:
         return self.points.shape[1]
 
     @property
-    def varying(self) -> Cloud:
+    def varying(self) -> Float[Tensor, "n v"]:
         """The points without the constant columns, shape ``(n, v)``: what models see."""
         return self.vary(self.points)
 
@@ -121,11 +122,11 @@ class Dataset:
             c for c, same in zip(self.columns, self.constant.tolist(), strict=True) if same
         )
 
-    def vary(self, x: Cloud) -> Cloud:
+    def vary(self, x: Cloud) -> Float[Tensor, "n v"]:
         """``x`` of shape ``(m, d)`` without the constant columns."""
         return x[:, ~self.constant]
 
-    def restore(self, x: Cloud) -> Cloud:
+    def restore(self, x: Float[Tensor, "n v"]) -> Cloud:
         """Put the constant columns back: ``(m, v)`` to ``(m, d)``, in the dtype of ``x``."""
         varying = ~self.constant
         require(x.shape[1] == int(varying.sum()), f"points must have {int(varying.sum())} columns",
@@ -186,7 +187,7 @@ def _require_finite(points: Tensor, columns: tuple[str, ...], name: str) -> None
         raise InputError(
             explain(
                 f"{name} must be finite in every cell",
-                got=f"{shown} at row {row}, column {columns[column]!r}"
+                got=f"{shown} at row {row} (counted from 0), column {columns[column]!r}"
                 f" ({count} such cell{'s' * (count != 1)} in all)",
                 do="drop or fill these cells",
             )

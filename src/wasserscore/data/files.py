@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.data.dataset import Dataset
@@ -28,8 +29,8 @@ def read_npy(path: Path, key: str | None = None) -> Dataset:
         raise _unreadable(path, error, "save a plain numeric array with numpy.save") from None
     if not isinstance(array, np.ndarray):
         array.close()
-        raise InputError(explain("the file must hold one array",
-                                 got=f"an archive in {path.name!r}", do="name it .npz"))  # fmt: skip
+        got = f"an archive in {path.name!r}"
+        raise InputError(explain("the file must hold one array", got=got, do="name it .npz"))
     return _from_array(array, path, path.stem)
 
 
@@ -50,6 +51,8 @@ def read_npz(path: Path, key: str | None = None) -> Dataset:
             require(key in names, f"{path.name} has no array of that name", got=repr(key),
                     do=f"choose one of {', '.join(names)}")  # fmt: skip
             array = archive[key]
+            require(isinstance(array, np.ndarray), f"{path.name} must hold numeric arrays",
+                    got=f"other bytes under {key!r}", do="save it with numpy.savez")  # fmt: skip
     except (zipfile.BadZipFile, OSError, EOFError, MemoryError) as error:
         raise _unreadable(path, error, "save plain numeric arrays with numpy.savez") from None
     except ValueError as error:
@@ -106,7 +109,7 @@ def read_images(folder: Path) -> Dataset:
     files = sorted(f for f in folder.iterdir() if f.suffix.lower() == ".png")
     require(bool(files), "the folder must hold PNG images", got=f"none in {folder.name!r}",
             do="convert the images to .png")  # fmt: skip
-    pictures: list[np.ndarray[Any, Any]] = []
+    pictures: list[NDArray[Any]] = []
     for file in files:
         try:
             with Image.open(file) as image:
@@ -137,7 +140,7 @@ READERS: dict[str, Callable[[Path, str | None], Dataset]] = {
 }
 
 
-def _from_array(array: np.ndarray[Any, Any], path: Path, name: str) -> Dataset:
+def _from_array(array: NDArray[Any], path: Path, name: str) -> Dataset:
     require(
         array.dtype.kind in "fiub", f"{path.name} must hold numbers", got=f"dtype {array.dtype}"
     )
@@ -151,7 +154,7 @@ def _from_array(array: np.ndarray[Any, Any], path: Path, name: str) -> Dataset:
 def _from_frame(frame: "pd.DataFrame", path: Path, name: str) -> Dataset:
     import pandas as pd
 
-    for column in frame.columns:
+    for column in frame.columns if len(frame) else ():
         values = frame[column]
         if not (pd.api.types.is_numeric_dtype(values) and values.dtype.kind != "c"):
             row = next((i for i, v in enumerate(values) if not _is_number(v)), 0)
@@ -162,7 +165,7 @@ def _from_frame(frame: "pd.DataFrame", path: Path, name: str) -> Dataset:
             ))  # fmt: skip
         if values.dtype.kind in "iu":
             _require_exact(values.to_numpy(), f"column {str(column)!r}")
-    points = torch.from_numpy(frame.to_numpy(dtype=np.float64, na_value=np.nan))
+    points = torch.from_numpy(frame.to_numpy(dtype=np.float64, na_value=np.nan, copy=True))
     return Dataset.build(points, name=name, kind="table", source=f"file {path.name}",
                          columns=tuple(str(c) for c in frame.columns))  # fmt: skip
 
@@ -188,4 +191,7 @@ def _size(pixels: Any) -> str:
 def _unreadable(path: Path, error: BaseException, do: str) -> InputError:
     """The library's reason in one line, without its traceback."""
     reason = " ".join(str(error).split()) or type(error).__name__
+    if "allow_pickle" in reason or "Python objects" in reason:
+        # NumPy's own words advise to unpickle, which is what must never happen.
+        reason = "pickled Python objects, which are never loaded"
     return InputError(explain(f"{path.name} cannot be read", got=f"{reason[:200]!r}", do=do))

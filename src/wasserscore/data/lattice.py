@@ -24,7 +24,7 @@ def lattice_step(values: Tensor) -> float:
     """The step of the lattice on which all ``values`` lie, or 0.0.
 
     Euclid's algorithm on the gaps between distinct values. A lattice needs repeated values (at
-    most three quarters of them distinct) and no more than 65536 levels; a single value has no step.
+    most three quarters distinct) and no more than 65536 levels; a single value has no step.
 
     >>> lattice_step(torch.tensor([0.0, 0.5, 0.5, 1.5, 0.0, 1.5, 0.5, 0.0]))
     0.5

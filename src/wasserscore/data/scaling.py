@@ -25,7 +25,7 @@ class Scaling:
     """
 
     shift: Vector
-    scale: Vector | Float[Tensor, ""]
+    scale: Float[Tensor, "..."]
 
     def __post_init__(self) -> None:
         require(bool((self.scale > 0).all() and torch.isfinite(self.scale).all()),
