@@ -68,9 +68,7 @@ def results(kind="image", shape=(8, 8)):
     ]
     return {
         "schema_version": 1,
-        "verdict": [
-            "The proximal model and the network copy nobody; the empirical score copies."
-        ],
+        "verdict": ["The proximal model and the network copy nobody; the empirical score copies."],
         "data": {
             "name": "digits",
             "n_train": 898,
