@@ -1,0 +1,58 @@
+"""What every distance takes: two clouds of flat points, with or without weights."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.tensors import as_points
+
+
+def as_cloud(x: Any, name: str, *, minimum: int = 1) -> Tensor:
+    """Points ``(n, *shape)`` (tensor, array or DataFrame) as a detached cloud ``(n, d)``."""
+    return as_points(x, name, minimum=minimum).detach().flatten(1)
+
+
+def as_clouds(x: Any, y: Any, *, minimum: int = 1) -> tuple[Tensor, Tensor]:
+    """Two clouds in the same space: on x's device, in the wider of the two dtypes.
+
+    Raises:
+        InputError: When a cloud is not finite numbers, too small, or the dimensions differ.
+    """
+    first, second = as_cloud(x, "x", minimum=minimum), as_cloud(y, "y", minimum=minimum)
+    require(
+        first.shape[1] == second.shape[1],
+        "both clouds must have the same dimension",
+        got=f"{first.shape[1]} and {second.shape[1]}",
+        do="compare the same columns",
+    )
+    dtype = torch.promote_types(first.dtype, second.dtype)
+    return first.to(dtype), second.to(first.device, dtype)
+
+
+def as_weights(weights: Any, n: int, name: str) -> Tensor:
+    """Weights of ``n`` points as float64 with sum one; ``None`` means equal weights.
+
+    Raises:
+        InputError: On a wrong length, a negative or infinite weight, or no mass at all.
+    """
+    if weights is None:
+        return torch.full((n,), 1 / n, dtype=torch.float64)
+    w = torch.as_tensor(weights).detach().to("cpu", torch.float64)
+    require(w.shape == (n,), f"{name} must have one weight per point, {n}", got=tuple(w.shape))
+    require(
+        bool(torch.isfinite(w).all() and (w >= 0).all() and w.sum() > 0),
+        f"{name} must be finite, non-negative and not all zero",
+        got=f"smallest {w.min().item()}, sum {w.sum().item()}",
+    )
+    return w / w.sum()
+
+
+def distances(x: Tensor, y: Tensor) -> Tensor:
+    """Euclidean distances (n, m) from differences: exactly zero for equal rows.
+
+    The product form |x|^2 + |y|^2 - 2xy is faster and loses every digit of a small distance
+    between large points; a distance that is to be compared or averaged must not.
+    """
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
