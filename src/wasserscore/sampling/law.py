@@ -1,0 +1,78 @@
+r"""The reverse-time law of a forward process at any stochasticity.
+
+.. math::
+    dx = \Bigl[f(t)\,x + \tfrac{1 + \eta^2}{2}\, g^2(t)\, s(x, t)\Bigr] d\tau
+         + \eta\, g(t)\, dB_\tau, \qquad \tau = -t
+
+With the exact score every :math:`\eta` has the same marginals: 1 is the reverse SDE, 0 the
+probability flow. Source: :cite:p:`song2021`, eqs. (6), (13); :cite:p:`karras2022`, eq. (6).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.tensors import in_tiles
+from wasserscore.core.typing import ScoreFn
+from wasserscore.dynamics import SDE, TimeGrid
+from wasserscore.process import Process
+
+
+@dataclass(frozen=True)
+class TiledScore:
+    """A score asked in fixed tiles of rows, so that a row's bits do not depend on its batch.
+
+    Args:
+        score: Any callable ``(x, t)``; it is given ``t`` as a float64 number on the device of
+            ``x`` (float32 on devices without float64).
+    """
+
+    score: ScoreFn | Callable[..., Tensor]
+    _times: dict[tuple[float, torch.device], Tensor] = field(default_factory=dict, repr=False)
+
+    def __call__(self, x: Tensor, t: float) -> Tensor:
+        """The score of every row at time ``t``.
+
+        Raises:
+            InputError: If the score changes the shape of the points.
+        """
+        key = (t, x.device)
+        if key not in self._times:
+            dtype = torch.float32 if x.device.type == "mps" else torch.float64
+            self._times[key] = torch.tensor(t, dtype=dtype, device=x.device)
+        time = self._times[key]
+        value = in_tiles(lambda rows: self.score(rows, time), x)
+        require(value.shape == x.shape, "a score must be shaped like its points",
+                got=f"{tuple(value.shape)} for points {tuple(x.shape)}")  # fmt: skip
+        return value
+
+
+@dataclass(frozen=True)
+class Law:
+    """What a solver is handed: the score, the process and the stochasticity.
+
+    Args:
+        score: ``score(x, t)`` with ``t`` a float.
+        process: The forward process.
+        eta: Stochasticity in [0, 1].
+        grid: The times of the run.
+    """
+
+    score: Callable[[Tensor, float], Tensor]
+    process: Process
+    eta: float
+    grid: TimeGrid
+
+    def sde(self) -> SDE:
+        """The law as drift and diffusion; the rates are worked out once, for the whole grid."""
+        times = self.grid.times
+        f = dict(zip(times.tolist(), self.process.f(times).tolist(), strict=True))
+        g2 = dict(zip(times.tolist(), self.process.g2(times).tolist(), strict=True))
+        weight = (1 + self.eta**2) / 2
+        return SDE(
+            drift=lambda x, t: f[t] * x + (weight * g2[t]) * self.score(x, t),
+            diffusion=lambda t: self.eta * g2[t] ** 0.5,
+        )

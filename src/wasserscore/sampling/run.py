@@ -1,0 +1,192 @@
+"""``sample``: from a score to points, the same for a seed whatever the batch size."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.random import Streams
+from wasserscore.core.tensors import tiles
+from wasserscore.core.typing import Points
+from wasserscore.dynamics import Info, TimeGrid
+from wasserscore.process import Process
+from wasserscore.sampling.grids import time_grid
+from wasserscore.sampling.sampler import Sampler
+from wasserscore.sampling.solver import Solver
+
+BATCH_NUMBERS = 2**22
+"""A batch holds at most this many numbers unless the user says otherwise (32 MB in float64)."""
+
+
+@torch.no_grad()
+def sample(
+    score: Callable[..., Tensor],
+    n: int,
+    *,
+    solver: str | Solver = "heun",
+    steps: int | None = None,
+    grid: str | TimeGrid | None = None,
+    eta: float | None = None,
+    stop: float | None = None,
+    start: Tensor | str | None = None,
+    process: Process | None = None,
+    shape: tuple[int, ...] | None = None,
+    batch_size: int | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    seed: int = 0,
+    callback: Callable[[int, int], object] | None = None,
+) -> Points:
+    """Draw ``n`` samples of a score.
+
+    Sample ``i`` depends on ``seed`` and ``i`` only: not on ``n``, not on the batch size; on the
+    CPU it is the same to the last bit.
+
+    Args:
+        score: A score of ours, or any callable ``(x, t)`` (then give ``process`` and ``shape``).
+        n: How many.
+        solver: A name of :func:`solvers`, or a :class:`Solver`.
+        steps: How many steps, exactly; 18 by default.
+        grid: ``"karras"`` (default), ``"logsnr"``, ``"uniform"`` or a
+            :class:`~wasserscore.dynamics.TimeGrid`.
+        eta: Stochasticity, 0 (probability flow) to 1 (reverse SDE); the solver's own default.
+        stop: Stop early, at this time; the points then still carry its noise.
+        start: ``"prior"`` (default), or ``n`` starting points at the grid's first time, in the
+            process's coordinates (those the score was fitted in).
+        process: The forward process of a plain callable.
+        shape: The shape of one point of a plain callable.
+        batch_size: Samples at a time; changes memory and speed, never the samples.
+        device: Where to compute; the score's own device by default.
+        dtype: float32 or float64; that of ``start``, else the score's own, else float32.
+        seed: Any integer in [0, 2**63).
+        callback: Called with (steps done, steps in all) as the run goes on.
+
+    Returns:
+        Points ``(n, *shape)``, in data units where the score knows its scaling.
+
+    Raises:
+        InputError: If something is missing or does not fit, or the score is not finite.
+    """
+    require(isinstance(n, int) and n >= 1, "n must be a positive integer", got=n)
+    require(batch_size is None or batch_size >= 1, "batch_size must be positive", got=batch_size)
+    process = _process(score, process)
+    points = _start(start, n)
+    shape = _shape(score, shape, points)
+    like = _like(score, points, device, dtype)
+    times = time_grid(process, steps, "karras" if grid is None else grid, stop=stop)
+    sampler = Sampler(score, process, solver, times, eta)
+    batch = batch_size or max(1, BATCH_NUMBERS // prod(shape))
+    rows = list(tiles(n, batch))
+    done = _counter(callback, len(rows) * times.steps)
+    results = []
+    for part in rows:
+        noise = RowNoise(Streams(seed), part, shape, like, sampler.method.noises)
+        x = sampler.from_noise(noise("start")) if points is None else points[part].to(like)
+        results.append(_finite(sampler.run(x, noise, done), part))
+    return _in_data_units(score, torch.cat(results))
+
+
+class RowNoise:
+    """The noise of rows ``part`` of an endless run: by purpose, or by step number."""
+
+    def __init__(
+        self, streams: Streams, part: slice, shape: tuple[int, ...], like: Tensor, noises: int = 1
+    ) -> None:
+        self.streams, self.part, self.shape = streams, part, shape
+        self.like, self.noises = like, noises
+
+    def __call__(self, k: int | str) -> Tensor:
+        """Standard normal rows for step ``k`` (stacked, for a method that takes several)."""
+        if isinstance(k, str):
+            return self._rows(k)
+        if self.noises == 1:
+            return self._rows(f"step/{k}")
+        return torch.stack([self._rows(f"step/{k}/{j}") for j in range(self.noises)])
+
+    def _rows(self, purpose: str) -> Tensor:
+        return self.streams.normal(purpose, self.part.start, self.part.stop, self.shape, self.like)
+
+
+def _process(score: Any, process: Process | None) -> Process:
+    own: Process | None = getattr(score, "process", None)
+    chosen = own if process is None else process
+    if chosen is None:
+        advice = "pass process=, for example process=ws.EDM(sigma_max=80.0)"
+        raise InputError(explain("a plain callable needs a process", got=None, do=advice))
+    require(own is None or own == chosen, "the score belongs to another process",
+            got=f"{process!r} for a score under {own!r}",
+            do="leave process out, or take score.under(process)")  # fmt: skip
+    return chosen
+
+
+def _start(start: Tensor | str | None, n: int) -> Tensor | None:
+    if start is None or isinstance(start, str):
+        require(start in (None, "prior"), "unknown start", got=repr(start),
+                do='pass "prior" or a tensor of n starting points')  # fmt: skip
+        return None
+    require(start.shape[:1] == (n,), f"start must have n={n} rows", got=tuple(start.shape))
+    return start
+
+
+def _shape(score: Any, shape: tuple[int, ...] | None, points: Tensor | None) -> tuple[int, ...]:
+    known = [tuple(s) for s in (getattr(score, "shape", None), shape) if s is not None]
+    if points is not None:
+        known.append(tuple(points.shape[1:]))
+    require(bool(known), "a plain callable needs the shape of a point", got=None,
+            do="pass shape=, for example shape=(2,)")  # fmt: skip
+    require(len(set(known)) == 1, "score, shape and start disagree about a point's shape",
+            got=", ".join(map(str, known)))  # fmt: skip
+    return known[0]
+
+
+def _like(score: Any, points: Tensor | None, device: Any, dtype: torch.dtype | None) -> Tensor:
+    """An empty tensor with the dtype and device of the run."""
+    own = points if points is not None else next(_tensors(score), torch.empty(0))
+    like = torch.empty(0, device=device or own.device, dtype=dtype or own.dtype)
+    require(like.dtype in (torch.float32, torch.float64), "dtype must be float32 or float64",
+            got=like.dtype)  # fmt: skip
+    return like
+
+
+def _tensors(score: Any) -> Iterator[Tensor]:
+    """The floating tensors a score is made of, networks inside it included."""
+    if callable(getattr(score, "parameters", None)):
+        yield from score.parameters()
+    elif is_dataclass(score):
+        for entry in fields(score):
+            value = getattr(score, entry.name)
+            if isinstance(value, Tensor):
+                if value.is_floating_point():
+                    yield value
+            elif callable(getattr(value, "parameters", None)):
+                yield from value.parameters()
+
+
+def _counter(
+    callback: Callable[[int, int], object] | None, total: int
+) -> Callable[[Info], object] | None:
+    if callback is None:
+        return None
+    done = iter(range(1, total + 1))
+    return lambda info: callback(next(done), total)
+
+
+def _finite(x: Tensor, part: slice) -> Tensor:
+    bad = ~torch.isfinite(x.flatten(1)).all(1)
+    if bad.any():
+        row = part.start + int(bad.nonzero()[0])
+        require(False, "samples must be finite", got=f"NaN or infinity in sample {row}",
+                do="check the score near t = 0, or stop early with stop=")  # fmt: skip
+    return x
+
+
+def _in_data_units(score: Any, x: Tensor) -> Tensor:
+    scaling = getattr(score, "scaling", None)
+    if scaling is None:
+        return x
+    restored: Tensor = scaling.undo(x)
+    return restored
