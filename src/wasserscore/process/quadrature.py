@@ -42,6 +42,7 @@ class Panels:
             low, high = edges[:-1], edges[1:]
             middle = (low + high) / 2
             rough = torch.zeros_like(low, dtype=torch.bool)
+            lost = torch.zeros_like(rough)
             for function in functions:
                 whole = gauss_legendre(function, low, high)
                 halves = gauss_legendre(function, low, middle) + gauss_legendre(
@@ -51,12 +52,12 @@ class Panels:
                 error = (whole - halves).abs()
                 # a panel near 0 must also be right relative to its own small integral
                 rough |= (error > tolerance * scale) | (error > 1e-11 * halves.abs())
-            # below this width a jump or an endpoint singularity no longer moves the total
-            rough &= (high - low) > 1e-14 * end
-            if not rough.any():
-                return cls(edges)
-            if len(edges) > MAX_PANELS:
-                where = float(middle[rough][0])
+                lost |= error > 1e-8 * scale
+            # below this width a jump or a root singularity no longer moves the total
+            wide = (high - low) > 1e-14 * end
+            rough, lost = rough & wide, lost & ~wide
+            if len(edges) > MAX_PANELS or lost.any():
+                where = float(middle[rough | lost][0])
                 raise InputError(
                     explain(
                         "the coefficients cannot be integrated to 1e-10",
@@ -64,6 +65,8 @@ class Panels:
                         do="remove the singularity or shorten the horizon",
                     )
                 )
+            if not rough.any():
+                return cls(edges)
             edges = torch.cat([edges, middle[rough]]).sort().values
 
     def locate(self, t: Tensor) -> Tensor:

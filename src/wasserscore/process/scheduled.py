@@ -1,16 +1,14 @@
 """Processes made from one schedule: they remember the call that made them."""
 
-from dataclasses import dataclass, field
-from typing import Any
-
-import torch
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from wasserscore.core.errors import require
 from wasserscore.process.base import DEFAULT_NOISE_TO_SIGNAL, Process
 from wasserscore.process.keywords import positive
 from wasserscore.process.schedule import Schedule
 
-SHAPES = ("constant", "sqrt", "linear", "polynomial", "exponential")
+Member = TypeVar("Member", bound="Scheduled")
 
 
 @dataclass(frozen=True)
@@ -28,20 +26,28 @@ class Scheduled(Process):
 
     Args:
         schedule: The rate, ``g^2`` of a VE process or ``beta`` of a VP process.
-        horizon: Final time; None takes the time at which the variance ratio S is 1e4.
+        horizon: Final time.
         recipe: The factory call, for printing and saving.
     """
 
     schedule: Schedule
-    horizon: float = None  # type: ignore[assignment]  # set in __post_init__
+    horizon: float
     recipe: Recipe = field(compare=False)
 
     def __post_init__(self) -> None:
-        if self.horizon is None:
-            far = self.time_at(torch.tensor(DEFAULT_NOISE_TO_SIGNAL, dtype=torch.float64))
-            object.__setattr__(self, "horizon", float(far))
-        positive(self.family, "t = 0 is data; the process needs a stretch of time",
-                 horizon=self.horizon)  # fmt: skip
+        positive(self.family, "t = 0 is data; time must pass", horizon=self.horizon)
+
+    @classmethod
+    def make(
+        cls: type[Member], schedule: Schedule, horizon: float | None, recipe: Recipe
+    ) -> Member:
+        """From a factory; a horizon of None becomes the time at which S is 1e4."""
+        process = cls(
+            schedule=schedule, horizon=1.0 if horizon is None else horizon, recipe=recipe
+        )
+        if horizon is not None:
+            return process
+        return replace(process, horizon=float(process.time_at(DEFAULT_NOISE_TO_SIGNAL)))
 
     @property
     def family(self) -> str:

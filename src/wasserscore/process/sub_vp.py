@@ -39,8 +39,7 @@ class SubVP(Scheduled):
         positive("SubVP.linear", "the rate must grow", a=a)
         non_negative("SubVP.linear", b=b)
         recipe = Recipe("linear", {"a": a, "b": b})
-        schedule = Polynomial(a, b, 1.0)
-        return cls(schedule=schedule, horizon=horizon, recipe=recipe)  # type: ignore[arg-type]
+        return cls.make(Polynomial(a, b, 1.0), horizon, recipe)
 
     def integrated_beta(self, t: Time) -> Tensor:
         r""":math:`B(t) = \int_0^t \beta`."""

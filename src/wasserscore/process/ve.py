@@ -29,14 +29,14 @@ class VE(Scheduled):
     def constant(cls, *, a: float, horizon: float | None = None) -> "VE":
         r""":math:`g = a`, :math:`\sigma_t^2 = a^2 t`."""
         positive("VE.constant", a=a)
-        return cls._make(Constant(a**2), horizon, Recipe("constant", {"a": a}))
+        return cls.make(Constant(a**2), horizon, Recipe("constant", {"a": a}))
 
     @classmethod
     @named
     def sqrt(cls, *, a: float, horizon: float | None = None) -> "VE":
         r""":math:`g = \sqrt{2 a t}`, :math:`\sigma_t^2 = a t^2`."""
         positive("VE.sqrt", a=a)
-        return cls._make(Polynomial(2 * a, 0.0, 1.0), horizon, Recipe("sqrt", {"a": a}))
+        return cls.make(Polynomial(2 * a, 0.0, 1.0), horizon, Recipe("sqrt", {"a": a}))
 
     @classmethod
     @named
@@ -51,7 +51,7 @@ class VE(Scheduled):
         """
         check_polynomial("VE.polynomial", a, b, 2 * c, "c", "VE.constant(a=)")
         recipe = Recipe("polynomial", {"a": a, "b": b, "c": c})
-        return cls._make(Polynomial(a, b, 2 * c), horizon, recipe)
+        return cls.make(Polynomial(a, b, 2 * c), horizon, recipe)
 
     @classmethod
     @named
@@ -59,7 +59,7 @@ class VE(Scheduled):
         r""":math:`g = a e^{b t}`, :math:`\sigma_t^2 = a^2 (e^{2 b t} - 1)/(2 b)`; ``b > 0``."""
         positive("VE.exponential", "for b = 0 use VE.constant(a=)", a=a, b=b)
         recipe = Recipe("exponential", {"a": a, "b": b})
-        return cls._make(Exponential(a**2, 2 * b), horizon, recipe)
+        return cls.make(Exponential(a**2, 2 * b), horizon, recipe)
 
     @classmethod
     @named
@@ -106,11 +106,7 @@ class VE(Scheduled):
             low, high = sigma_min ** (1 / r), sigma_max ** (1 / r)
             schedule = Polynomial(high - low, low, 2 * r - 1, scale=2 * r * (high - low))
         keywords = {"sigma_min": sigma_min, "sigma_max": sigma_max, "shape": shape, "order": order}
-        return cls._make(schedule, horizon, Recipe("from_sigmas", keywords))
-
-    @classmethod
-    def _make(cls, schedule: Schedule, horizon: float | None, recipe: Recipe) -> "VE":
-        return cls(schedule=schedule, horizon=horizon, recipe=recipe)  # type: ignore[arg-type]
+        return cls.make(schedule, horizon, Recipe("from_sigmas", keywords))
 
     def f(self, t: Time) -> Tensor:
         """Zero: the signal is kept."""

@@ -40,7 +40,7 @@ class VP(Scheduled):
     def constant(cls, *, beta: float, horizon: float | None = None) -> "VP":
         r""":math:`\beta(t) = \beta`."""
         positive("VP.constant", beta=beta)
-        return cls._make(Constant(beta), horizon, Recipe("constant", {"beta": beta}))
+        return cls.make(Constant(beta), horizon, Recipe("constant", {"beta": beta}))
 
     @classmethod
     @named
@@ -48,7 +48,7 @@ class VP(Scheduled):
         r""":math:`\beta(t) = b + a t` with ``a > 0``: ``b`` is the rate at the data."""
         positive("VP.linear", "for a = 0 use VP.constant(beta=)", a=a)
         non_negative("VP.linear", b=b)
-        return cls._make(Polynomial(a, b, 1.0), horizon, Recipe("linear", {"a": a, "b": b}))
+        return cls.make(Polynomial(a, b, 1.0), horizon, Recipe("linear", {"a": a, "b": b}))
 
     @classmethod
     @named
@@ -56,14 +56,14 @@ class VP(Scheduled):
         r""":math:`\beta(t) = (b + a t)^\rho`."""
         check_polynomial("VP.polynomial", a, b, rho, "rho", "VP.constant(beta=)")
         recipe = Recipe("polynomial", {"a": a, "b": b, "rho": rho})
-        return cls._make(Polynomial(a, b, rho), horizon, recipe)
+        return cls.make(Polynomial(a, b, rho), horizon, recipe)
 
     @classmethod
     @named
     def exponential(cls, *, a: float, b: float, horizon: float | None = None) -> "VP":
         r""":math:`\beta(t) = a e^{b t}`; ``b > 0``."""
         positive("VP.exponential", "for b = 0 use VP.constant(beta=)", a=a, b=b)
-        return cls._make(Exponential(a, b), horizon, Recipe("exponential", {"a": a, "b": b}))
+        return cls.make(Exponential(a, b), horizon, Recipe("exponential", {"a": a, "b": b}))
 
     @classmethod
     @named
@@ -107,7 +107,7 @@ class VP(Scheduled):
                 low, high = beta_min ** (1 / r), beta_max ** (1 / r)
                 schedule = Polynomial(high - low, low, r)
         keywords = {"beta_min": beta_min, "beta_max": beta_max, "shape": shape, "order": order}
-        return cls._make(schedule, horizon, Recipe("from_betas", keywords))
+        return cls.make(schedule, horizon, Recipe("from_betas", keywords))
 
     @classmethod
     @named
@@ -123,7 +123,7 @@ class VP(Scheduled):
         if horizon is not None:
             require(horizon < 1, "VP.cosine: horizon must be below 1", got=horizon)
         recipe = Recipe("cosine", {"offset": offset}, "Nichol and Dhariwal, ICML 2021, eq. (17)")
-        return cls._make(Cosine(offset), horizon, recipe)
+        return cls.make(Cosine(offset), horizon, recipe)
 
     @classmethod
     @named
@@ -144,13 +144,9 @@ class VP(Scheduled):
                 got=curvature, do="use VP.from_betas(shape='linear')")  # fmt: skip
         keywords = {"beta_min": beta_min, "beta_max": beta_max, "curvature": curvature}
         schedule = Curved(beta_min, beta_max, curvature, horizon)
-        return cls._make(
+        return cls.make(
             schedule, horizon, Recipe("strasman", keywords, "Strasman et al., TMLR 2025")
         )
-
-    @classmethod
-    def _make(cls, schedule: Schedule, horizon: float | None, recipe: Recipe) -> "VP":
-        return cls(schedule=schedule, horizon=horizon, recipe=recipe)  # type: ignore[arg-type]
 
     def integrated_beta(self, t: Time) -> Tensor:
         r""":math:`B(t) = \int_0^t \beta`."""
