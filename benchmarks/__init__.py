@@ -1,0 +1,1 @@
+"""Scripts that measure; see benchmarks/README.md. Not part of the installed package."""

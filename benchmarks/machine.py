@@ -1,0 +1,59 @@
+"""What every saved measurement says about where it was taken."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parent.parent
+
+
+def cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def commit() -> str:
+    run = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return run.stdout.strip() or "not a git checkout"
+
+
+def provenance() -> dict[str, object]:
+    packages = ("torch", "numpy", "scipy", "POT", "scikit-learn")
+    return {
+        "commit": commit(),
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{cpu()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+def save(name: str, rows: list[dict[str, object]]) -> Path:
+    """Write ``benchmarks/results/NAME.json``."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({**provenance(), "rows": rows}, indent=1) + "\n")
+    return path
+
+
+def table(rows: list[dict[str, object]]) -> str:
+    """Rows as a Markdown table."""
+    keys = list(rows[0])
+    lines = [keys, ["---"] * len(keys), *([str(row[key]) for key in keys] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
