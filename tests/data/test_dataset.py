@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wasserscore.core.errors import InputError
-from wasserscore.data import EMBEDDED, load, split
+from wasserscore.data import EMBEDDED, Layout, load, split
 
 
 def test_digits_are_what_the_issue_says():
@@ -91,3 +91,15 @@ def test_split_depends_on_the_seed_and_checks_the_fraction():
     assert not torch.equal(split(data, seed=0)[0], split(data, seed=1)[0])
     with pytest.raises(InputError, match="fraction"):
         split(data, fraction=1.0, seed=0)
+
+
+@pytest.mark.parametrize("name", ["digits", "wine", "moons"])
+def test_layout_round_trip_restores_without_the_rows(name):
+    import json
+
+    data = load(name)
+    layout = Layout.from_dict(json.loads(json.dumps(data.layout.to_dict())))
+    assert torch.equal(layout.restore(data.varying), data.points)
+    assert torch.equal(layout.clip(3 * data.points), data.clip(3 * data.points))
+    assert (layout.columns, layout.shape, layout.kind) == (data.columns, data.shape, data.kind)
+    assert (layout.lattice is None) == (data.lattice is None)

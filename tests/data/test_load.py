@@ -150,7 +150,7 @@ def bad(folder):
     Image.new("RGBA", (2, 2)).save(f / "alpha" / "0.png")
     (f / "fake" / "0.png").write_text("not a picture")
     return {
-        "object.npy": "object.npy cannot be read, got 'pickled Python objects, which are never loaded'",
+        "object.npy": "object.npy cannot be read, got 'pickled Python objects, which",
         "raw.npy": "raw.npy cannot be read, got 'pickled Python objects, which are never loaded'",
         "object.npz": "object.npz cannot be read, got 'pickled Python objects",
         "raw.npz": "raw.npz must hold numeric arrays, got other bytes",
@@ -165,7 +165,7 @@ def bad(folder):
         "text.npy": "must hold numbers, got dtype <U1",
         "infinite.npy": "got inf at row 2 .*, column 'column_0'",
         "ids.npy": "integers in ids.npy must fit a double",
-        "nan.csv": r"got NaN at row 1 .counted from 0., column 'income' \(2 such cells in all\); drop or fill",
+        "nan.csv": r"NaN at row 1 \(counted from 0\), column 'income' \(2 such cells in all\)",
         "text.csv": "text in column 'city', for example 'Bonn' at row 0",
         "late.csv": "text in column 'size', for example 'tall' at row 2",
         "wide.csv": "wide.csv cannot be read.*Expected 2 fields in line 3, saw 3",

@@ -5,6 +5,7 @@ from wasserscore.data.dataset import Dataset as Dataset
 from wasserscore.data.dataset import split as split
 from wasserscore.data.lattice import dequantise as dequantise
 from wasserscore.data.lattice import lattice_step as lattice_step
+from wasserscore.data.layout import Layout as Layout
 from wasserscore.data.load import EMBEDDED as EMBEDDED
 from wasserscore.data.load import load as load
 from wasserscore.data.scaling import Scaling as Scaling

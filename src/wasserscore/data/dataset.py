@@ -2,52 +2,30 @@
 
 import hashlib
 import math
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field, fields, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.random import Streams
-from wasserscore.core.typing import Cloud, Vector
+from wasserscore.core.typing import Cloud
 from wasserscore.data.lattice import lattice_step
-
-Kind = Literal["image", "table", "vectors"]
+from wasserscore.data.layout import Kind, Layout, column_names
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(Layout):
     """Finite points with everything a model must not forget about them.
 
     Args:
-        name: What to call it.
         points: Shape ``(n, d)``, float64, in the user's units; images are flattened row by row.
-        columns: The d column names.
-        shape: The shape of one item, ``(d,)`` or for images ``(h, w)`` or ``(h, w, c)``.
-        kind: "image", "table" or "vectors".
-        lattice: Step of the lattice of each column, 0 where it has none; None if none has one.
-        low: Smallest value, per column (images: over all pixels).
-        high: Largest value, likewise.
-        constant: Which columns never change; models leave them out.
         sha256: Hash of points, shape and column names.
-        source: Where the points came from, in words.
-        units: Units of the values, in words.
     """
 
-    name: str
-    points: Cloud = field(repr=False)
-    columns: tuple[str, ...] = field(repr=False)
-    shape: tuple[int, ...]
-    kind: Kind
-    lattice: Vector | None = field(repr=False)
-    low: Vector = field(repr=False)
-    high: Vector = field(repr=False)
-    constant: Bool[Tensor, " d"] = field(repr=False)
-    sha256: str = field(repr=False)
-    source: str = ""
-    units: str = "data units"
+    points: Cloud = field(kw_only=True, repr=False)
+    sha256: str = field(kw_only=True, repr=False)
 
     @classmethod
     def build(
@@ -80,7 +58,7 @@ class Dataset:
                 do="reshape it to (n, d)")  # fmt: skip
         require(math.prod(shape) > 0, f"{name} needs at least one column", got=f"shape {shape}")
         flat = points.reshape(len(points), math.prod(shape)).to(torch.float64)
-        columns = columns or _column_names(shape, kind)
+        columns = columns or column_names(shape, kind)
         _require_finite(flat, columns, name)
         require(len(flat) >= 2, f"{name} needs at least 2 rows", got=f"{len(flat)} row"
                 + "s" * (len(flat) != 1), do="give more data")  # fmt: skip
@@ -97,6 +75,7 @@ class Dataset:
             name=name, points=flat, columns=columns, shape=shape, kind=kind,
             lattice=steps.contiguous() if bool((steps > 0).any()) else None,
             low=low.contiguous(), high=high.contiguous(), constant=constant,
+            constants=flat[0, constant],
             sha256=_digest(flat, shape, columns), source=source, units=units,
         )  # fmt: skip
 
@@ -106,39 +85,14 @@ class Dataset:
         return self.points.shape[0]
 
     @property
-    def d(self) -> int:
-        """The number of columns, constant ones included."""
-        return self.points.shape[1]
-
-    @property
     def varying(self) -> Float[Tensor, "n v"]:
         """The points without the constant columns, shape ``(n, v)``: what models see."""
         return self.vary(self.points)
 
     @property
-    def constant_columns(self) -> tuple[str, ...]:
-        """Names of the columns that never change."""
-        return tuple(
-            c for c, same in zip(self.columns, self.constant.tolist(), strict=True) if same
-        )
-
-    def vary(self, x: Cloud) -> Float[Tensor, "n v"]:
-        """``x`` of shape ``(m, d)`` without the constant columns."""
-        return x[:, ~self.constant]
-
-    def restore(self, x: Float[Tensor, "n v"]) -> Cloud:
-        """Put the constant columns back: ``(m, v)`` to ``(m, d)``, in the dtype of ``x``."""
-        varying = ~self.constant
-        require(x.shape[1] == int(varying.sum()), f"points must have {int(varying.sum())} columns",
-                got=x.shape[1])  # fmt: skip
-        full = self.points[:1].to(x).repeat(len(x), 1)
-        full[:, varying] = x
-        return full
-
-    def clip(self, x: Cloud) -> Cloud:
-        """``x`` of shape ``(m, d)`` or ``(m, v)`` cut to the range of the data."""
-        keep = ... if x.shape[1] == self.d else ~self.constant
-        return torch.minimum(torch.maximum(x, self.low[keep].to(x)), self.high[keep].to(x))
+    def layout(self) -> Layout:
+        """Everything but the points: what a saved model needs, and no row of the data."""
+        return Layout(**{f.name: getattr(self, f.name) for f in fields(Layout)})
 
     def take(self, rows: Tensor, name: str | None = None) -> "Dataset":
         """The same data set with only some rows.
@@ -169,13 +123,6 @@ def split(
     order = torch.randperm(dataset.n, generator=Streams(seed).generator("split"))
     cut = min(max(round(fraction * dataset.n), 1), dataset.n - 1)
     return order[:cut].sort().values, order[cut:].sort().values
-
-
-def _column_names(shape: tuple[int, ...], kind: Kind) -> tuple[str, ...]:
-    if kind == "image":
-        cells = torch.cartesian_prod(*(torch.arange(k) for k in shape)).reshape(-1, len(shape))
-        return tuple("pixel_" + "_".join(map(str, cell)) for cell in cells.tolist())
-    return tuple(f"column_{j}" for j in range(shape[0]))
 
 
 def _require_finite(points: Tensor, columns: tuple[str, ...], name: str) -> None:

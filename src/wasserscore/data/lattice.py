@@ -14,7 +14,7 @@ from wasserscore.core.errors import require
 from wasserscore.core.typing import Cloud
 
 if TYPE_CHECKING:
-    from wasserscore.data.dataset import Dataset
+    from wasserscore.data.layout import Layout
 
 MAX_LEVELS = 2**16
 TOLERANCE = 1e-3
@@ -51,7 +51,7 @@ def lattice_step(values: Tensor) -> float:
     return span / round(span / step)
 
 
-def dequantise(dataset: "Dataset", points: Cloud, generator: torch.Generator) -> Tensor:
+def dequantise(layout: "Layout", points: Cloud, generator: torch.Generator) -> Tensor:
     r"""``points`` plus centred uniform noise of one lattice step in every lattice column.
 
     .. math:: x + step \cdot (u - 1/2), \quad u \sim U[0, 1)
@@ -59,16 +59,16 @@ def dequantise(dataset: "Dataset", points: Cloud, generator: torch.Generator) ->
     Points that are not on a lattice come back unchanged.
 
     Args:
-        dataset: Says which columns lie on which lattice.
+        layout: Says which columns lie on which lattice.
         points: ``(m, d)`` with all the columns, or ``(m, v)`` with the varying ones; data units.
         generator: Draws one uniform per entry, in float64.
     """
-    step = dataset.lattice
+    step = layout.lattice
     if step is None:
         return points
-    if points.shape[1] != dataset.d:
-        step = step[~dataset.constant]
-    require(points.shape[1] == len(step), f"points must have {dataset.d} columns",
+    if points.shape[1] != layout.d:
+        step = step[~layout.constant]
+    require(points.shape[1] == len(step), f"points must have {layout.d} columns",
             got=points.shape[1])  # fmt: skip
     noise = torch.rand(points.shape, generator=generator, dtype=torch.float64) - 0.5
     return points + (noise * step).to(points)

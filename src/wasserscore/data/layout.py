@@ -1,0 +1,102 @@
+"""What is known of a data set besides its rows: enough to turn a model's output into data."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.results import plain
+from wasserscore.core.typing import Cloud, Vector
+
+Kind = Literal["image", "table", "vectors"]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Columns, range, lattice and constants of a data set, without any of its rows.
+
+    Args:
+        name: What to call it.
+        columns: The d column names.
+        shape: The shape of one item, ``(d,)`` or for images ``(h, w)`` or ``(h, w, c)``.
+        kind: "image", "table" or "vectors".
+        lattice: Step of the lattice of each column, 0 where it has none; None if none has one.
+        low: Smallest value, per column (images: over all pixels).
+        high: Largest value, likewise.
+        constant: Which columns never change; models leave them out.
+        constants: The values of those columns.
+        source: Where the points came from, in words.
+        units: Units of the values, in words.
+    """
+
+    name: str
+    columns: tuple[str, ...] = field(repr=False)
+    shape: tuple[int, ...]
+    kind: Kind
+    lattice: Vector | None = field(repr=False)
+    low: Vector = field(repr=False)
+    high: Vector = field(repr=False)
+    constant: Bool[Tensor, " d"] = field(repr=False)
+    constants: Float[Tensor, " c"] = field(repr=False)
+    source: str = ""
+    units: str = "data units"
+
+    @property
+    def d(self) -> int:
+        """The number of columns, constant ones included."""
+        return len(self.columns)
+
+    @property
+    def constant_columns(self) -> tuple[str, ...]:
+        """Names of the columns that never change."""
+        pairs = zip(self.columns, self.constant.tolist(), strict=True)
+        return tuple(name for name, same in pairs if same)
+
+    def vary(self, x: Cloud) -> Float[Tensor, "n v"]:
+        """``x`` of shape ``(m, d)`` without the constant columns."""
+        return x[:, ~self.constant]
+
+    def restore(self, x: Float[Tensor, "n v"]) -> Cloud:
+        """Put the constant columns back: ``(m, v)`` to ``(m, d)``, in the dtype of ``x``."""
+        varying = ~self.constant
+        require(x.shape[1] == int(varying.sum()), f"points must have {int(varying.sum())} columns",
+                got=x.shape[1])  # fmt: skip
+        full = x.new_empty(len(x), self.d)
+        full[:, varying] = x
+        full[:, self.constant] = self.constants.to(x)
+        return full
+
+    def clip(self, x: Cloud) -> Cloud:
+        """``x`` of shape ``(m, d)`` or ``(m, v)`` cut to the range of the data."""
+        keep = ... if x.shape[1] == self.d else ~self.constant
+        return torch.minimum(torch.maximum(x, self.low[keep].to(x)), self.high[keep].to(x))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types; :meth:`from_dict` is its inverse."""
+        out: dict[str, Any] = plain({f.name: getattr(self, f.name) for f in fields(Layout)})
+        return out
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> "Layout":
+        """The layout that :meth:`to_dict` wrote."""
+
+        def numbers(name: str) -> Tensor:
+            return torch.tensor(d[name], dtype=torch.float64)
+
+        return Layout(
+            name=d["name"], columns=tuple(d["columns"]), shape=tuple(d["shape"]), kind=d["kind"],
+            lattice=None if d["lattice"] is None else numbers("lattice"), low=numbers("low"),
+            high=numbers("high"), constant=torch.tensor(d["constant"], dtype=torch.bool),
+            constants=numbers("constants"), source=d["source"], units=d["units"],
+        )  # fmt: skip
+
+
+def column_names(shape: tuple[int, ...], kind: Kind) -> tuple[str, ...]:
+    """Names from positions: ``column_3``, or ``pixel_row_column`` for images."""
+    if kind == "image":
+        cells = torch.cartesian_prod(*(torch.arange(k) for k in shape)).reshape(-1, len(shape))
+        return tuple("pixel_" + "_".join(map(str, cell)) for cell in cells.tolist())
+    return tuple(f"column_{j}" for j in range(shape[0]))
