@@ -1,0 +1,1 @@
+"""Acceptance numbers at full size, one table per issue of the first release plan."""
