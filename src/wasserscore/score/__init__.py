@@ -1,1 +1,5 @@
 """Scores: s(x, t) = grad log p_t(x), one file each."""
+
+from wasserscore.score.network import NetworkScore as NetworkScore
+from wasserscore.score.store import load as load
+from wasserscore.score.store import save as save

@@ -1,0 +1,90 @@
+"""Networks by name: saved as a configuration and tensors, rebuilt without running foreign code."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wasserscore.core.errors import InputError, explain, require
+from wasserscore.network.mlp import MLP
+
+_CLASSES: dict[str, type[nn.Module]] = {"MLP": MLP}
+
+
+def register(network_class: type[nn.Module]) -> type[nn.Module]:
+    """Make a class of yours known to ``save`` and ``load``; usable as a decorator.
+
+    The class needs a method ``config()`` that returns ``{"class": its name, **arguments}`` with
+    JSON types. It is rebuilt under ``torch.device("meta")``, then given its tensors: everything
+    it needs must be a parameter or a persistent buffer.
+
+    Raises:
+        InputError: If the class has no ``config``, or its name is taken.
+    """
+    name = network_class.__name__
+    require(
+        callable(getattr(network_class, "config", None)),
+        "a registered network needs a method config()",
+        got=name,
+    )
+    require(
+        _CLASSES.get(name, network_class) is network_class,
+        "a network of this name is registered already",
+        got=name,
+        do="rename yours",
+    )
+    _CLASSES[name] = network_class
+    return network_class
+
+
+def describe(network: nn.Module) -> dict[str, Any]:
+    """The configuration that :func:`rebuild` reads.
+
+    Raises:
+        InputError: If the network's class is not registered.
+    """
+    name = type(network).__name__
+    require(
+        _CLASSES.get(name) is type(network),
+        "only registered networks can be saved",
+        got=name,
+        do="add @ws.networks.register to the class",
+    )
+    config: dict[str, Any] = network.config()  # type: ignore[operator]
+    return config
+
+
+def rebuild(config: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
+    """The network of this configuration with these tensors as its weights.
+
+    A skeleton without memory is built first and compared with the tensors, so a configuration
+    that asks for a giant network fails before anything is allocated.
+
+    Raises:
+        InputError: For an unknown class or argument, or tensors that do not fit.
+    """
+    require(isinstance(config, dict), "a network's configuration must be an object", got=config)
+    arguments = dict(config)
+    name = arguments.pop("class", None)
+    require(
+        isinstance(name, str) and name in _CLASSES,
+        f"network class must be one of {sorted(_CLASSES)}",
+        got=repr(name),
+        do="register it before loading",
+    )
+    try:
+        with torch.device("meta"):
+            network = _CLASSES[str(name)](**arguments)
+    except TypeError as error:
+        raise InputError(explain(f"the configuration does not fit {name}", got=error)) from None
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in tensors.items()}
+    for key in sorted(expected.keys() | found.keys()):
+        shape = expected.get(key, "(it has no such weight)")
+        require(
+            expected.get(key) == found.get(key),
+            f"weight {key[:80]!r} of {name} must have shape {shape}",
+            got=found.get(key, "nothing"),
+        )
+    network.load_state_dict(tensors, assign=True)
+    return network

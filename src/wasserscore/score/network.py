@@ -1,0 +1,216 @@
+r"""The score of a trained network, in the natural clock of any process.
+
+With :math:`\hat x = x / \alpha_t = x_0 + r z` and :math:`r = \sigma_t / \alpha_t`, the network
+``F`` gives the denoiser and the denoiser gives the score (Tweedie):
+
+.. math:: D(x, t) = c_{skip}\, \hat x + c_{out}\, F(c_{in}\, x, c_{noise}), \qquad
+          s(x, t) = \frac{\alpha_t D(x, t) - x}{\sigma_t^2}.
+
+What ``F`` predicts fixes :math:`c_{skip}, c_{out}`; with preconditioning ``"edm"`` (``s`` is the
+standard deviation of the data) it sees :math:`\hat x / \sqrt{r^2 + s^2}` and
+:math:`\ln(r) / 4`, with ``"none"`` it sees ``x`` and ``t`` as they are:
+
+* ``"velocity"``, :math:`F = (s z - r x_0 / s) / \sqrt{r^2 + s^2}`:
+  :math:`c_{skip} = s^2 / (r^2 + s^2)`, :math:`c_{out} = -r s / \sqrt{r^2 + s^2}`, with s = 1 for
+  ``"none"``;
+* ``"noise"``, :math:`F = z`: :math:`c_{skip} = 1, c_{out} = -r`;
+* ``"data"``: :math:`c_{skip} = 0`, and :math:`c_{out} = s` where :math:`F = x_0 / s` (``"edm"``),
+  :math:`c_{out} = 1` where :math:`F = x_0` (``"none"``);
+* ``"score"``: :math:`c_{skip} = 1`, and :math:`c_{out} = r` where F is :math:`\sigma_t` times the
+  score (``"edm"``), :math:`c_{out} = \alpha_t r^2` where F is the score itself (``"none"``).
+
+Source: :cite:`karras2022` Table 1 and eq. (7), whose F is minus our velocity; the velocity is
+that of Salimans and Ho (2022) Appendix D, in the natural clock.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.tensors import expand_like
+from wasserscore.core.typing import Points, Times
+from wasserscore.data import Scaling
+from wasserscore.network import describe, rebuild
+from wasserscore.process import from_dict as process_from_dict
+from wasserscore.process.base import Process
+
+PRECONDITIONINGS = ("edm", "none")
+
+
+class Preconditioner(NamedTuple):
+    r"""Coefficients of :math:`D = skip\,\hat x + out\,F(scale\_in\,x, noise)`, ``(b,)`` each."""
+
+    skip: Tensor
+    out: Tensor
+    scale_in: Tensor
+    noise: Tensor
+
+
+def _velocity(r: Tensor, alpha: Tensor, s: float, edm: bool) -> tuple[Tensor, Tensor]:
+    total = r * r + s * s
+    return s * s / total, -r * s / total.sqrt()
+
+
+def _noise(r: Tensor, alpha: Tensor, s: float, edm: bool) -> tuple[Tensor, Tensor]:
+    return torch.ones_like(r), -r
+
+
+def _data(r: Tensor, alpha: Tensor, s: float, edm: bool) -> tuple[Tensor, Tensor]:
+    return torch.zeros_like(r), torch.full_like(r, s)
+
+
+def _score(r: Tensor, alpha: Tensor, s: float, edm: bool) -> tuple[Tensor, Tensor]:
+    return torch.ones_like(r), r if edm else alpha * r * r
+
+
+_OUTPUT: dict[str, Callable[[Tensor, Tensor, float, bool], tuple[Tensor, Tensor]]] = {
+    "velocity": _velocity,
+    "noise": _noise,
+    "data": _data,
+    "score": _score,
+}
+PREDICTIONS = tuple(_OUTPUT)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkScore:
+    """A network as a score, callable like every other one; the list above says what it predicts.
+
+    Args:
+        network: A module ``F(x (b, *shape), c_noise (b,)) -> like x``; it runs in the dtype of
+            its own parameters, and results keep the dtype of ``x``.
+        process: The forward process.
+        prediction: ``"velocity"``, ``"noise"``, ``"data"`` or ``"score"``.
+        preconditioning: ``"edm"``, or ``"none"`` for a network trained elsewhere on ``(x, t)``.
+        data_std: Root mean square of the data's entries, model units; used by ``"edm"``.
+        shape: Of one point; by default ``(network.dim,)``.
+        scaling: How model units came from data units; None where they are data units.
+    """
+
+    network: nn.Module
+    process: Process
+    prediction: str = "velocity"
+    preconditioning: str = "edm"
+    data_std: float = 1.0
+    shape: tuple[int, ...] = ()
+    scaling: Scaling | None = None
+
+    def __post_init__(self) -> None:
+        require(
+            self.prediction in PREDICTIONS,
+            f"prediction must be one of {PREDICTIONS}",
+            got=repr(self.prediction),
+        )
+        require(
+            self.preconditioning in PRECONDITIONINGS,
+            f"preconditioning must be one of {PRECONDITIONINGS}",
+            got=repr(self.preconditioning),
+        )
+        require(
+            0.0 < self.data_std < float("inf"),
+            "data_std must be positive and finite",
+            got=self.data_std,
+        )
+        if not self.shape:
+            require(
+                isinstance(getattr(self.network, "dim", None), int),
+                "shape must be given for a network without a dim",
+                got=(),
+            )
+            object.__setattr__(self, "shape", (self.network.dim,))
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates of a point."""
+        return prod(self.shape)
+
+    def __call__(self, x: Points, t: Times) -> Points:
+        """The score at ``x`` and time ``t > 0``, shaped like ``x``."""
+        alpha, r = self._clock(t, x)
+        denoised = self._denoise(x, t, alpha, r)
+        return (expand_like(alpha, x) * denoised - x) / expand_like((alpha * r).square(), x)
+
+    def denoise(self, x: Points, t: Times) -> Points:
+        """The network's posterior mean of the data given ``x`` at time ``t > 0``."""
+        return self._denoise(x, t, *self._clock(t, x))
+
+    def under(self, process: Process) -> Self:
+        """The same network under another process.
+
+        Raises:
+            InputError: With preconditioning ``"none"``: such a network knows one process only.
+        """
+        require(
+            self.preconditioning == "edm",
+            "only a network with EDM preconditioning can change its process",
+            got=repr(self.preconditioning),
+            do="train one with preconditioning='edm'",
+        )
+        return replace(self, process=process)
+
+    def preconditioner(self, t: Tensor, alpha: Tensor, r: Tensor) -> Preconditioner:
+        """The coefficients at time ``t``, float64."""
+        edm = self.preconditioning == "edm"
+        s = self.data_std if edm else 1.0
+        skip, out = _OUTPUT[self.prediction](r, alpha, s, edm)
+        if edm:
+            return Preconditioner(skip, out, 1 / (alpha * (r * r + s * s).sqrt()), r.log() / 4)
+        return Preconditioner(skip, out, torch.ones_like(r), t)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What ``save`` writes: the weights, and everything else as JSON types."""
+        return dict(self.network.state_dict()), {
+            "network": describe(self.network),
+            "process": self.process.to_dict(),
+            "prediction": self.prediction,
+            "preconditioning": self.preconditioning,
+            "data_std": self.data_std,
+            "shape": list(self.shape),
+            "scaling": None if self.scaling is None else self.scaling.to_dict(),
+        }
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, Tensor], config: dict[str, Any]) -> Self:
+        """The score whose :meth:`state` this is, ready for inference."""
+        rest = dict(config)
+        network = rebuild(rest.pop("network"), tensors).eval().requires_grad_(False)
+        rest["process"] = process_from_dict(rest["process"])
+        rest["shape"] = tuple(rest["shape"])
+        if rest["scaling"] is not None:
+            rest["scaling"] = Scaling.from_dict(rest["scaling"])
+        score = cls(network, **rest)
+        require(
+            getattr(network, "dim", score.dim) == score.dim,
+            "shape must fit the network",
+            got=score.shape,
+        )
+        return score
+
+    def _clock(self, t: Times, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Alpha and r, float64, one per row; refuses a time without noise."""
+        time = torch.as_tensor(t, dtype=torch.float64, device=x.device)
+        alpha, r = self.process.alpha(time), self.process.noise_to_signal(time).sqrt()
+        if not bool((r > 0).all()):
+            raise InputError(
+                explain("a network has no score without noise", got=f"t={t}", do="ask at t > 0")
+            )
+        return alpha.expand(len(x)), r.expand(len(x))
+
+    def _denoise(self, x: Tensor, t: Times, alpha: Tensor, r: Tensor) -> Tensor:
+        require(
+            prod(x.shape[1:]) == self.dim,
+            f"points must have shape (b, {', '.join(map(str, self.shape))})",
+            got=tuple(x.shape),
+        )
+        time = torch.as_tensor(t, dtype=torch.float64, device=x.device).expand(len(x))
+        c = self.preconditioner(time, alpha, r)
+        dtype = next((p.dtype for p in self.network.parameters()), x.dtype)
+        seen = (expand_like(c.scale_in, x) * x).to(dtype).reshape(len(x), *self.shape)
+        output = self.network(seen, c.noise.to(dtype)).to(x.dtype).reshape(x.shape)
+        denoised: Tensor = expand_like(c.skip / alpha, x) * x + expand_like(c.out, x) * output
+        return denoised

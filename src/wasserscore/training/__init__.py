@@ -1,0 +1,6 @@
+"""Training: one loop for every objective, checkpoints that survive anything."""
+
+from wasserscore.training.fit import train_score as train_score
+from wasserscore.training.loop import DivergedError as DivergedError
+from wasserscore.training.weighting import LogNormal as LogNormal
+from wasserscore.training.weighting import ScoreMatching as ScoreMatching

@@ -1,0 +1,122 @@
+"""Checkpoints: whole or absent, checked when read, tied to the configuration that made them."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from wasserscore.core.errors import InputError, explain, require
+from wasserscore.score.vault import read_pair, sync_folder, write_pair
+
+FILE = "state.safetensors"
+UNFINISHED = ".unfinished"
+
+
+class Stateful(Protocol):
+    """What a checkpoint saves and restores."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything the next step needs."""
+        ...
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Continue from a state."""
+        ...
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Checkpoints of one run: folders ``step-00000500`` that appear by one rename.
+
+    A folder is written under another name, put on the disk (fsync), then renamed; a process
+    killed at any moment leaves only whole checkpoints. The last ``keep`` stay, so that one which
+    a failing disk has damaged does not end the run.
+
+    Args:
+        folder: Where they live; made when the first is written.
+        config: What must be the same when the run is continued, as JSON types.
+        every: Steps between two checkpoints.
+        keep: How many stay.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    every: int = 500
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        require(self.every >= 1, "checkpoint_every must be at least 1", got=self.every)
+
+    def steps(self) -> list[int]:
+        """The steps of the checkpoints on disk, oldest first."""
+        return sorted(
+            int(p.name.removeprefix("step-")) for p in self.folder.glob("step-" + "[0-9]" * 8)
+        )
+
+    def write(self, task: Stateful, step: int) -> None:
+        """Put the task's state on disk, unless this step is there already.
+
+        Raises:
+            OSError: If the disk is full or read-only; earlier checkpoints are untouched.
+        """
+        final = self._path(step)
+        if final.exists():
+            return
+        unfinished = self.folder / UNFINISHED
+        shutil.rmtree(unfinished, ignore_errors=True)
+        try:
+            write_pair(unfinished / FILE, task.state(), {"step": step, "config": self.config})
+            unfinished.rename(final)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        sync_folder(self.folder)
+        for old in self.steps()[: -self.keep]:
+            shutil.rmtree(self._path(old), ignore_errors=True)
+
+    def restore(self, task: Stateful) -> int:
+        """Load the newest readable checkpoint into the task; returns its step, 0 without one.
+
+        Raises:
+            InputError: If it belongs to a different configuration (names the difference), or if
+                there are checkpoints and none can be read.
+        """
+        trouble: InputError | None = None
+        for step in reversed(self.steps()):
+            try:
+                tensors, document = read_pair(self._path(step) / FILE)
+            except InputError as error:
+                trouble = trouble or error
+                shutil.rmtree(self._path(step), ignore_errors=True)
+                continue
+            self._require_same(document.get("config"))
+            try:
+                task.load_state(tensors)
+            except (KeyError, RuntimeError) as error:
+                reason = " ".join(str(error).split())[:200]
+                raise InputError(
+                    explain(f"the checkpoint {self._path(step)} does not fit", got=reason)
+                ) from None
+            return step
+        if trouble is not None:
+            raise trouble
+        return 0
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:08d}"
+
+    def _require_same(self, found: Any) -> None:
+        found = found if isinstance(found, dict) else {}
+        names = sorted(found.keys() | self.config.keys())
+        differences = [
+            f"{name} was {found.get(name)!r} and is now {self.config.get(name)!r}"
+            for name in names
+            if found.get(name) != self.config.get(name)
+        ]
+        require(
+            not differences,
+            f"the checkpoints in {self.folder} are of a different run",
+            got="; ".join(differences),
+            do="use another out, or delete that folder",
+        )

@@ -1,0 +1,133 @@
+"""``train_score``: a network, data and a process in, a score out."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from wasserscore.core.errors import require
+from wasserscore.core.tensors import as_points
+from wasserscore.data import Scaling
+from wasserscore.network import describe
+from wasserscore.process.base import Process
+from wasserscore.score import NetworkScore
+from wasserscore.training.checkpoint import Checkpoints
+from wasserscore.training.denoising import Denoising, Schedule
+from wasserscore.training.loop import Callback, run
+from wasserscore.training.weighting import Weighting, weighting_named
+
+OBJECTIVES = ("denoising",)
+
+
+def train_score(
+    network: nn.Module,
+    data: Any,
+    process: Process,
+    *,
+    objective: str = "denoising",
+    weighting: str | Weighting = "edm",
+    steps: int = 1500,
+    batch_size: int = 256,
+    learning_rate: float = 1e-3,
+    ema: float = 0.999,
+    weight_decay: float = 0.01,
+    prediction: str = "velocity",
+    data_std: float | None = None,
+    scaling: Scaling | None = None,
+    callbacks: Sequence[Callback] = (),
+    out: str | Path | None = None,
+    checkpoint_every: int = 500,
+    seed: int = 0,
+) -> NetworkScore:
+    """Train a network as the score of the noised data, by denoising score matching.
+
+    The network given is copied and stays as it is; the score holds the average of the trained
+    weights. With ``out``, checkpoints go to ``out/checkpoints``, an interruption leaves one, and
+    the same call continues from it; on one machine's CPU it ends with the same bits as a run
+    that was never interrupted. A finished run returns at once.
+
+    Args:
+        network: ``F(x (b, *shape), c_noise (b,)) -> like x``, for example ``ws.networks.MLP``.
+        data: Points ``(n, *shape)`` in model units; best centred, see ``scaling``.
+        process: The forward process.
+        objective: ``"denoising"``.
+        weighting: ``"edm"``, ``"likelihood"``, ``"uniform"`` (both J_DSM), or an object of
+            :mod:`wasserscore.training.weighting`.
+        steps: Updates in all.
+        batch_size: Points per update.
+        learning_rate: Of AdamW at the start; it falls to zero by a half cosine.
+        ema: How much of the averaged weights survives a step, once warmed up; in [0, 1).
+        weight_decay: Of AdamW.
+        prediction: What the network predicts, see :class:`NetworkScore`.
+        data_std: Root mean square of the data's entries; measured where None.
+        scaling: How ``data`` came from data units; kept with the score, so samples return there.
+        callbacks: Called as ``callback(step, logs)`` after every step.
+        out: Folder of the run; None keeps nothing on disk.
+        checkpoint_every: Steps between two checkpoints.
+        seed: Of the order of the data, the noise levels and the noise.
+
+    Raises:
+        InputError: For settings or data that cannot be used, and for an ``out`` that holds the
+            checkpoints of a different run (names the difference).
+        DivergedError: If the loss stops being finite (names the step).
+
+    Source: :cite:`karras2022` section 5; :cite:`song2021` eq. (7).
+    """
+    points = as_points(data, "data")
+    require(objective in OBJECTIVES, f"objective must be one of {OBJECTIVES}", got=repr(objective))
+    require(isinstance(steps, int) and steps >= 1, "steps must be a positive integer", got=steps)
+    require(
+        isinstance(batch_size, int) and batch_size >= 1,
+        "batch_size must be a positive integer",
+        got=batch_size,
+    )
+    require(learning_rate > 0, "learning_rate must be positive", got=learning_rate)
+    require(0 <= ema < 1, "ema must lie in [0, 1)", got=ema)
+    points = points.to(next(network.parameters()).dtype)
+    data_std = float(points.double().square().mean().sqrt()) if data_std is None else data_std
+    require(data_std > 0, "data must vary", got=f"data_std={data_std}")
+    untrained = NetworkScore(
+        network, process, prediction, "edm", data_std, tuple(points.shape[1:]), scaling
+    )
+    chosen = weighting_named(weighting)
+    schedule = Schedule(steps, learning_rate, ema)
+    task = Denoising(untrained, chosen, schedule, weight_decay)
+    checkpoints = None
+    if out is not None:
+        config: dict[str, Any] = {
+            "objective": objective,
+            **chosen.to_dict(),
+            "steps": steps,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "ema": ema,
+            "weight_decay": weight_decay,
+            "prediction": prediction,
+            "data_std": data_std,
+            "seed": seed,
+            "process": process.to_dict(),
+            "network": describe(network),
+            "initial_weights_sha256": _sha256(*network.state_dict().values()),
+            "data_sha256": _sha256(points),
+        }
+        checkpoints = Checkpoints(Path(out) / "checkpoints", config, every=checkpoint_every)
+    run(
+        task,
+        points,
+        steps=steps,
+        batch_size=batch_size,
+        seed=seed,
+        callbacks=callbacks,
+        checkpoints=checkpoints,
+    )
+    return task.result()
+
+
+def _sha256(*tensors: Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,122 @@
+"""The loop: it drives any task step by step and can stop and continue anywhere.
+
+Which rows a step sees, and what noise it draws, depends on (seed, step) only. There is no random
+state to save, and a resumed run draws exactly what an uninterrupted one would have drawn.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from wasserscore.core.random import Streams
+from wasserscore.core.typing import Points
+from wasserscore.training.checkpoint import Checkpoints
+from wasserscore.training.signals import StopSignals
+
+Callback = Callable[[int, dict[str, float]], Any]
+"""``callback(step, logs)`` after every step; the first step is 1."""
+
+
+class DivergedError(ArithmeticError):
+    """The loss or its gradient is no longer a finite number; the last checkpoint is sound."""
+
+
+class Task(Protocol):
+    """What the loop drives: networks, optimizers and objective in one object."""
+
+    def step(self, batch: Points, generator: torch.Generator) -> dict[str, float]:
+        """One update; leaves everything as it was if a log is not finite."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything the next step needs."""
+        ...
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Continue from a state."""
+        ...
+
+
+class Batches:
+    """Endless passes over the rows, each in an order of its own; batches may span two passes.
+
+    Args:
+        data: Points, one per row.
+        size: Rows of a batch.
+        streams: Keys the order of every pass.
+    """
+
+    def __init__(self, data: Points, size: int, streams: Streams) -> None:
+        self.data, self.size, self.streams = data, size, streams
+        self._orders: dict[int, Tensor] = {}
+
+    def __getitem__(self, step: int) -> Tensor:
+        """The batch of one step."""
+        return self.data[self.rows(step)]
+
+    def rows(self, step: int) -> Tensor:
+        """The row numbers of one step."""
+        position = torch.arange(step * self.size, (step + 1) * self.size)
+        passes, places = position // len(self.data), position % len(self.data)
+        parts = [self._order(int(p))[places[passes == p]] for p in passes.unique()]
+        return torch.cat(parts)
+
+    def _order(self, number: int) -> Tensor:
+        if number not in self._orders:
+            self._orders = {k: v for k, v in self._orders.items() if k == number - 1}
+            generator = self.streams.generator("order", number)
+            self._orders[number] = torch.randperm(len(self.data), generator=generator)
+        return self._orders[number]
+
+
+def run(
+    task: Task,
+    data: Points,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    callbacks: Sequence[Callback] = (),
+    checkpoints: Checkpoints | None = None,
+) -> None:
+    """Train up to ``steps``, from the last checkpoint if there is one.
+
+    Ctrl-C or a termination signal lets the step in progress finish, writes a checkpoint, and then
+    does what it would have done.
+
+    Raises:
+        DivergedError: Names the step at which the loss stopped being finite.
+        KeyboardInterrupt: After the checkpoint is on disk.
+        InputError: If the checkpoint belongs to a different configuration.
+    """
+    streams = Streams(seed).child("training")
+    batches = Batches(data, batch_size, streams)
+    step = checkpoints.restore(task) if checkpoints else 0
+    with StopSignals(active=checkpoints is not None) as stop:
+        while step < steps and stop.received is None:
+            logs = task.step(batches[step], streams.generator("noise", step))
+            _require_finite(logs, step + 1)
+            step += 1
+            try:
+                for callback in callbacks:
+                    callback(step, logs)
+            except KeyboardInterrupt:
+                if checkpoints:
+                    checkpoints.write(task, step)
+                raise
+            if checkpoints and step % checkpoints.every == 0:
+                checkpoints.write(task, step)
+        if checkpoints:
+            checkpoints.write(task, step)
+
+
+def _require_finite(logs: dict[str, float], step: int) -> None:
+    for name, value in logs.items():
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"training diverged: {name} is {value} at step {step}; "
+                "lower learning_rate, or look for extreme values in the data"
+            )

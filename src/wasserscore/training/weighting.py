@@ -1,0 +1,164 @@
+r"""Where along the noise to train, and what each place counts.
+
+Denoising score matching minimises
+
+.. math:: J_{DSM}(\lambda) = \tfrac12 \int \lambda(t)\,
+          E\,\|\nabla \log p_{0t}(x_t | x_0) - s(x_t, t)\|^2\, dt.
+
+A Gaussian kernel turns the norm into :math:`\|D - x_0\|^2 / (\alpha_t r^2)^2` with the denoiser
+``D`` and :math:`r = \sigma_t / \alpha_t`; and :math:`d(r^2) = g^2 \alpha_t^{-2}\, dt`, so
+
+.. math:: J_{DSM}(\lambda) = \int \frac{\lambda}{g^2}\, \frac{E\,\|D - x_0\|^2}{r^2}\, d\ln r .
+
+Likelihood weighting (:math:`\lambda = g^2`) does not see the process at all. A weighting here is
+a callable that turns uniform numbers into noise-to-signal ratios ``r`` and weights ``w`` such
+that :math:`E[w \|D - x_0\|^2]` is its objective, without bias.
+
+Source: :cite:`song2021` eq. (7) and Theorem 1 for the objective; :cite:`karras2022` Table 1.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.typing import PerPoint
+from wasserscore.process.base import Process
+
+SMALLEST = 1e-4
+"""Lowest r / data_std that a log-normal may draw, eight deviations below its centre."""
+
+
+class Levels(NamedTuple):
+    """Noise-to-signal ratios ``r`` and the weights of their squared denoising errors."""
+
+    r: PerPoint
+    weight: PerPoint
+
+
+class Weighting(Protocol):
+    """What :func:`train_score` asks of a weighting."""
+
+    def __call__(self, process: Process, data_std: float, uniform: PerPoint) -> Levels:
+        """Noise levels for uniform numbers in [0, 1)."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types, so that a resumed run can tell whether it is the same."""
+        ...
+
+
+@dataclass(frozen=True)
+class LogNormal:
+    r"""EDM's noise levels and weight: :math:`\ln(r / s) \sim N(mean, std^2)`, ``s`` the data's.
+
+    .. math:: w(r) = \frac{r^2 + s^2}{(r s)^2}
+
+    gives every level the same expected loss at the start, and for Gaussian data of that ``s``
+    the loss at the optimum is exactly 1 per coordinate at every level. Levels beyond the process's
+    horizon are cut from the law.
+
+    Source: :cite:`karras2022` Table 1, whose :math:`P_{mean} = -1.2` at s = 1/2 is our -0.5.
+
+    Args:
+        mean: Centre of ``ln(r / data_std)``.
+        std: Its standard deviation, positive.
+    """
+
+    mean: float = -0.5
+    std: float = 1.2
+
+    def __post_init__(self) -> None:
+        require(self.std > 0, "std of a log-normal weighting must be positive", got=self.std)
+
+    def __call__(self, process: Process, data_std: float, uniform: PerPoint) -> Levels:
+        """Noise levels by the inverse CDF."""
+        ends = torch.tensor([SMALLEST, _largest(process) / data_std], dtype=torch.float64)
+        low, high = torch.special.ndtr((ends.log() - self.mean) / self.std).tolist()
+        normal = torch.special.ndtri(low + (high - low) * uniform)
+        r = data_std * torch.exp(self.mean + self.std * normal)
+        return Levels(r, (r * r + data_std**2) / (r * data_std).square())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        return {"weighting": "edm", "mean": self.mean, "std": self.std}
+
+
+@dataclass(frozen=True)
+class ScoreMatching:
+    r""":math:`J_{DSM}` with a weight :math:`\lambda(t)` of one's choice, ``ln r`` uniform.
+
+    .. math:: w(r) = \frac{\lambda(t)}{g^2(t)\, r^2} \ln\frac{r_{max}}{r_{min}}
+
+    Assumes: the integral stops at ``r_min``; below it, with likelihood weighting, the objective
+    of any bounded network is infinite.
+
+    Args:
+        lam: The weight as a function of forward time; None for :math:`g^2` (likelihood).
+        name: Tells it from other weights when a run is resumed.
+        smallest: ``r_min / data_std``; the upper end is the process's horizon.
+    """
+
+    lam: Callable[[Tensor], Tensor] | None = None
+    name: str = "likelihood"
+    smallest: float = 4e-3
+
+    def __call__(self, process: Process, data_std: float, uniform: PerPoint) -> Levels:
+        """Noise levels evenly in the logarithm."""
+        low, high = self.smallest * data_std, _largest(process)
+        require(
+            0 < low < high,
+            "smallest must lie between 0 and the horizon's noise",
+            got=self.smallest,
+        )
+        span = math.log(high / low)
+        r = low * torch.exp(span * uniform)
+        weight = span / r.square()
+        if self.lam is not None:
+            t = process.time_at(r.square())
+            weight = weight * self.lam(t) / process.g2(t)
+        return Levels(r, weight)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types; a function is known by its ``name`` only."""
+        return {"weighting": self.name, "smallest": self.smallest}
+
+
+def weighting_named(weighting: str | Weighting) -> Weighting:
+    """A weighting from its name; a weighting itself passes through.
+
+    Raises:
+        InputError: For an unknown name.
+    """
+    if not isinstance(weighting, str):
+        return weighting
+    known: dict[str, Weighting] = {
+        "edm": LogNormal(),
+        "likelihood": ScoreMatching(),
+        "uniform": ScoreMatching(torch.ones_like, "uniform"),
+    }
+    require(
+        weighting in known,
+        f"weighting must be one of {sorted(known)} or a weighting object",
+        got=repr(weighting),
+    )
+    return known[weighting]
+
+
+def stratified(n: int, generator: torch.Generator) -> Float[Tensor, " n"]:
+    """``n`` uniforms, one in each interval ``[i/n, (i+1)/n)``, in random order, float64.
+
+    Each one alone is uniform, so averages stay unbiased; together they cover the noise levels
+    evenly, which takes most of the variance between batches away.
+    """
+    where = torch.randperm(n, generator=generator)
+    return (where + torch.rand(n, generator=generator, dtype=torch.float64)) / n
+
+
+def _largest(process: Process) -> float:
+    return math.sqrt(float(process.noise_to_signal(process.horizon)))
