@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from ot.lp import emd
+from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
@@ -24,6 +24,10 @@ from wasserscore.core.errors import require
 from wasserscore.core.results import Estimate
 from wasserscore.distance.clouds import as_clouds, as_weights
 from wasserscore.distance.one_dim import Coupling, monotone_coupling, potentials
+
+with warnings.catch_warnings():  # some of POT's docstrings warn when they are first compiled
+    warnings.simplefilter("ignore")
+    from ot.lp import emd
 
 MAX_PAIRS = 10**8
 """Largest n * m: the solver's graph then takes about 4 GB and more than a minute."""
@@ -120,11 +124,8 @@ def _line(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Coupling, Tensor,
     """One dimension: sort and match quantiles."""
     (xs, i), (ys, j) = x[:, 0].sort(stable=True), y[:, 0].sort(stable=True)
     plan = monotone_coupling(a[i], b[j])
-    us, vs = potentials(xs - xs.mean(), ys - ys.mean(), plan)
-    u, v = torch.empty_like(us), torch.empty_like(vs)
-    u[i], v[j] = us, vs
-    shift = 2 * (xs.mean() - ys.mean())
-    u, v = u + shift * x[:, 0], v - shift * y[:, 0]
+    u, v = torch.empty_like(xs), torch.empty_like(ys)
+    u[i], v[j] = potentials(xs, ys, plan)
     return Coupling(i[plan.rows], j[plan.columns], plan.mass), u, v, "ok"
 
 
@@ -141,7 +142,8 @@ def _simplex(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Coupling, Tens
         do="use sliced_w2, or the same number of rows (at most 10000) on both sides",
     )
     centre_x, centre_y = a @ x, b @ y
-    cost = cdist(x - centre_x, y - centre_y, "sqeuclidean")
+    x, y, shift = x - centre_x, y - centre_y, centre_x - centre_y
+    cost = cdist(x, y, "sqeuclidean")
     scale = float(cost.max()) or 1.0
     cost /= scale
     weights_a, weights_b = a.numpy(), b.numpy() * (a.sum() / b.sum()).item()
@@ -151,17 +153,16 @@ def _simplex(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Coupling, Tens
     status = _check(plan, cost, weights_a, weights_b, log)
     rows, columns = np.nonzero(plan)
     found = Coupling(*(torch.from_numpy(part) for part in (rows, columns, plan[rows, columns])))
-    shift = 2 * (centre_x - centre_y)
-    u = torch.from_numpy(log["u"]) * scale + x @ shift
-    v = torch.from_numpy(log["v"]) * scale - y @ shift
+    u = torch.from_numpy(log["u"]) * scale + 2 * x @ shift + shift.square().sum()
+    v = torch.from_numpy(log["v"]) * scale - 2 * y @ shift
     return found, u, v, status
 
 
 def _check(
-    plan: np.ndarray[Any, Any],
-    cost: np.ndarray[Any, Any],
-    a: np.ndarray[Any, Any],
-    b: np.ndarray[Any, Any],
+    plan: NDArray[np.float64],
+    cost: NDArray[np.float64],
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
     log: dict[str, Any],
 ) -> str:
     """Say "ok", or what is wrong: marginal error, result code, duality gap; costs in [0, 1]."""

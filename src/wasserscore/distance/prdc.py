@@ -1,0 +1,87 @@
+r"""Precision and recall, density and coverage: fidelity and variety, apart.
+
+With :math:`B_k(p)` the open ball around p up to its k-th neighbour in its own cloud (itself not
+counted), for generated q in Q (m points) and reference p in P (n points):
+
+precision = share of q inside some :math:`B_k(p)`; recall = share of p inside some
+:math:`B_k(q)`; density = :math:`\frac{1}{k m} \sum_q \#\{p : q \in B_k(p)\}`;
+coverage = share of p with some q in :math:`B_k(p)`.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.results import Estimate, Record
+from wasserscore.core.tensors import tiles
+from wasserscore.distance.clouds import as_clouds, distances
+from wasserscore.kernel import nearest
+
+TILE_BYTES = 2**25
+TIE = 1e-12
+"""A point this close to a sphere, relatively, lies on it, and so outside the open ball."""
+
+
+@dataclass(frozen=True)
+class PRDC(Record):
+    """The four numbers; each with its standard error over the points counted, balls fixed.
+
+    precision, recall and coverage lie in [0, 1]; density is about 1 for a perfect generator and
+    may exceed it. Higher is better for all four.
+    """
+
+    precision: Estimate
+    recall: Estimate
+    density: Estimate
+    coverage: Estimate
+
+
+def prdc(generated: Any, reference: Any, k: int = 5) -> PRDC:
+    """Precision, recall, density and coverage of generated points against a reference.
+
+    The reference should be held-out data (training data rewards copies) and of the same size as
+    the generated set: all four numbers move with the sizes, and the status says so.
+
+    Source: :cite:p:`kynkaanniemi2019`, eq. (1)-(2); :cite:p:`naeem2020`, eq. (3)-(4).
+
+    Args:
+        generated: Points (m, *shape), data units or features.
+        reference: Points (n, *shape).
+        k: The neighbour that sets the radius.
+
+    Raises:
+        InputError: On bad clouds, or one with no more than k points.
+    """
+    require(k >= 1, "k must be at least 1", got=k)
+    q, p = as_clouds(generated, reference, minimum=k + 1)
+    q, p = q.double(), p.double()
+    inside_p, covered = _inside(q, p, nearest(p, p, k, exclude_self=True)[0][:, -1])
+    inside_q, _ = _inside(p, q, nearest(q, q, k, exclude_self=True)[0][:, -1])
+    status = "ok" if len(q) == len(p) else f"sizes differ: {len(q)} generated, {len(p)} reference"
+    return PRDC(
+        precision=_mean(inside_p > 0, status),
+        recall=_mean(inside_q > 0, status),
+        density=_mean(inside_p / k, status),
+        coverage=_mean(covered, status),
+    )
+
+
+def _inside(points: Tensor, centres: Tensor, radii: Tensor) -> tuple[Tensor, Tensor]:
+    """How many balls hold each point, and which balls hold any; tile by tile."""
+    counts, holds = [], torch.zeros(len(centres), dtype=torch.bool, device=points.device)
+    radii = radii * (1 - TIE)
+    for part in tiles(len(points), max(1, TILE_BYTES // (8 * len(centres)))):
+        within = distances(points[part], centres) < radii
+        counts.append(within.sum(1))
+        holds |= within.any(0)
+    return torch.cat(counts), holds
+
+
+def _mean(values: Tensor, status: str) -> Estimate:
+    values = values.double()
+    stderr = float(values.std(unbiased=False)) / math.sqrt(len(values))
+    return Estimate(float(values.mean()), stderr=stderr, n=len(values), status=status, units="")

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.distance.clouds import cloud, clouds
+
+from wasserscore.core.errors import InputError
+from wasserscore.distance import energy, pairs
+
+
+def test_agrees_with_scipy_on_the_line():
+    x, y = cloud(70, 1, 1), cloud(50, 1, 2) * 2 + 0.5
+    expected = scipy.stats.energy_distance(x[:, 0], y[:, 0])
+    assert float(energy(x, y)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_two_points_have_a_closed_form():
+    # all of x at 0, all of y at (3, 4): 2 * 5 - 0 - 0
+    x, y = torch.zeros(3, 2), torch.tensor([[3.0, 4.0]] * 2)
+    assert float(energy(x, y)) == pytest.approx(np.sqrt(10), rel=1e-12)
+
+
+@given(clouds(max_n=6), st.floats(0.01, 4))
+def test_zero_symmetric_and_homogeneous(pair, factor):
+    x, y = (torch.cat([c, c]) for c in pair)
+    assert float(energy(x, x)) == 0.0
+    assert float(energy(x, y)) ** 2 == pytest.approx(float(energy(y, x)) ** 2, abs=1e-12)
+    scaled = float(energy(x * factor + 3, y * factor + 3)) ** 2
+    assert scaled == pytest.approx(factor * float(energy(x, y)) ** 2, abs=1e-11)
+
+
+def test_standard_error_covers_the_spread_of_samples():
+    found = [energy(cloud(80, 2, 2 * s), cloud(80, 2, 2 * s + 1) + 0.7) for s in range(100)]
+    spread = np.std([e.value for e in found], ddof=1)
+    assert 0.8 * spread < np.mean([e.stderr for e in found]) < 1.3 * spread
+
+
+def test_tiles_do_not_change_the_number(monkeypatch):
+    x, y = cloud(30, 3, 1), cloud(20, 3, 2)
+    whole = energy(x, y)
+    monkeypatch.setattr(pairs, "TILE_BYTES", 8 * 30 * 4)
+    assert float(energy(x, y)) == pytest.approx(float(whole), rel=1e-12)
+    assert energy(x, y).stderr == pytest.approx(whole.stderr, rel=1e-9)
+
+
+def test_one_point_is_refused():
+    with pytest.raises(InputError, match="at least 2 rows"):
+        energy(torch.zeros(1, 2), torch.zeros(3, 2))

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+from tests.distance.clouds import cloud
+
+from wasserscore.core.errors import InputError
+from wasserscore.distance import prdc
+from wasserscore.distance.prdc import _inside
+
+
+def naive(q, p, k):
+    """The definitions, by scikit-learn's neighbours and plain matrices."""
+
+    def radii(c):
+        return NearestNeighbors(n_neighbors=k + 1).fit(c).kneighbors(c)[0][:, -1]
+
+    d = np.linalg.norm(q[:, None] - p[None], axis=-1)
+    in_p, in_q = d < radii(p)[None, :], d < radii(q)[:, None]
+    return in_p.any(1).mean(), in_q.any(0).mean(), in_p.sum() / (k * len(q)), in_p.any(0).mean()
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+@pytest.mark.parametrize(("m", "n"), [(80, 80), (50, 90)])
+def test_equals_the_definitions(k, m, n):
+    q, p = cloud(m, 3, 1) * 0.8 + 0.3, cloud(n, 3, 2)
+    found = prdc(q, p, k)
+    expected = naive(q.numpy(), p.numpy(), k)
+    values = (found.precision, found.recall, found.density, found.coverage)
+    assert [v.value for v in values] == pytest.approx(list(expected), rel=1e-12)
+    assert ("sizes differ" in found.recall.status) == (m != n)
+
+
+@pytest.mark.parametrize("d", [2, 64])
+def test_the_reference_itself_scores_exactly_one(d):
+    p = cloud(200, d)
+    found = prdc(p, p.flip(0))
+    for value in (found.precision, found.recall, found.density, found.coverage):
+        assert value.value == 1.0
+    assert found.precision.stderr == 0.0
+
+
+def test_balls_are_open():
+    # on the integer line with k = 1 every ball reaches exactly to the neighbours
+    p = np.arange(6.0)[:, None]
+    found = prdc(p + 1.0, p, 1)
+    assert found.precision.value == pytest.approx(5 / 6)
+    assert found.density.value == pytest.approx(5 / 6)
+    assert found.coverage.value == pytest.approx(5 / 6)
+
+
+def test_far_and_collapsed_samples_show():
+    p = cloud(100, 2)
+    far = prdc(p + 100, p)
+    assert [far.precision.value, far.recall.value, far.density.value, far.coverage.value] == [
+        0
+    ] * 4
+    one = prdc(np.repeat(p.numpy()[:1], 100, 0) + 1e-3 * cloud(100, 2, 3).numpy(), p)
+    assert one.precision.value == 1.0
+    assert one.coverage.value < 0.2
+
+
+def test_standard_errors_are_those_of_a_mean():
+    q, p = cloud(200, 2, 1) * 2, cloud(200, 2, 2)
+    share = prdc(q, p).precision
+    assert share.stderr == pytest.approx(np.sqrt(share.value * (1 - share.value) / 200))
+
+
+def test_tiles_do_not_change_the_counts(monkeypatch):
+    import sys
+
+    from wasserscore.distance import prdc as _  # noqa: F401
+
+    q, p = cloud(60, 3, 1), cloud(50, 3, 2)
+    radii = cloud(50, 1, 3)[:, 0].abs()
+    whole = _inside(q, p, radii)
+    monkeypatch.setattr(sys.modules["wasserscore.distance.prdc"], "TILE_BYTES", 8 * 50 * 7)
+    parts = _inside(q, p, radii)
+    assert all((a == b).all() for a, b in zip(whole, parts, strict=True))
+
+
+def test_too_few_points_are_refused():
+    with pytest.raises(InputError, match="at least 6 rows"):
+        prdc(cloud(5, 2), cloud(9, 2))
+    with pytest.raises(InputError, match="k must be"):
+        prdc(cloud(5, 2), cloud(9, 2), 0)
