@@ -1,0 +1,37 @@
+"""How a model was chosen: every candidate with its cross-validated likelihood, and why."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from wasserscore.core.results import Record
+
+
+@dataclass(frozen=True)
+class FitReport(Record):
+    """What a fit tried and took.
+
+    Args:
+        method: The family that was chosen.
+        settings: Its hyperparameters.
+        log_likelihood: Mean held-out log-likelihood of the choice, nats per point, by
+            cross-validation inside the points given to the fit.
+        stderr: Standard error of that mean over points.
+        candidates: Best cross-validated log-likelihood per family, nats per point.
+        evaluated: How many settings were tried.
+        why: One sentence.
+        notes: What was done to the data on the way.
+    """
+
+    method: str
+    settings: dict[str, Any]
+    log_likelihood: float
+    stderr: float
+    candidates: dict[str, float]
+    evaluated: int
+    why: str
+    notes: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> "FitReport":
+        """The report that ``to_dict`` wrote."""
+        return cls(**{**d, "notes": tuple(d.get("notes", ()))})
