@@ -1,10 +1,13 @@
 """Movers of points: laws come in, steps carry them along a time grid; knows no process."""
 
+from wasserscore.dynamics.adams import AdamsBashforth as AdamsBashforth
 from wasserscore.dynamics.affine import Affine as Affine
 from wasserscore.dynamics.affine import Coefficients as Coefficients
 from wasserscore.dynamics.euler import EulerMaruyama as EulerMaruyama
 from wasserscore.dynamics.grid import TimeGrid as TimeGrid
 from wasserscore.dynamics.heun import Heun as Heun
+from wasserscore.dynamics.relaxation import RelaxationMidpoint as RelaxationMidpoint
+from wasserscore.dynamics.relaxation import RelaxationMultistep as RelaxationMultistep
 from wasserscore.dynamics.sde import SDE as SDE
 from wasserscore.dynamics.sde import Step as Step
 from wasserscore.dynamics.simulate import Info as Info

@@ -1,5 +1,7 @@
 """Samplers: reverse-time laws, solvers, time grids."""
 
+from wasserscore.sampling.churn import heun_churn as heun_churn
+from wasserscore.sampling.corrector import predictor_corrector as predictor_corrector
 from wasserscore.sampling.grids import time_grid as time_grid
 from wasserscore.sampling.law import Law as Law
 from wasserscore.sampling.run import RowNoise as RowNoise

@@ -49,8 +49,8 @@ class Sampler:
 
     @property
     def stochastic(self) -> bool:
-        """Whether the run needs noise."""
-        return bool(self.eta)
+        """Whether the run needs noise (a method that takes several does at any ``eta``)."""
+        return bool(self.eta) or self.method.noises > 1
 
     @property
     def evaluations(self) -> int:

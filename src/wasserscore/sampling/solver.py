@@ -10,7 +10,6 @@ from wasserscore.dynamics import Affine, Coefficients, Step, TimeGrid
 from wasserscore.process import Process
 from wasserscore.sampling.law import Law
 
-
 Time = float | Tensor
 """One time, or a tensor of times."""
 

@@ -5,25 +5,64 @@ from dataclasses import dataclass
 
 from wasserscore.core.errors import require
 from wasserscore.core.results import Record
-from wasserscore.dynamics import Heun
+from wasserscore.dynamics import (
+    AdamsBashforth,
+    Heun,
+    RelaxationMidpoint,
+    RelaxationMultistep,
+    Step,
+)
 from wasserscore.sampling import coefficients
+from wasserscore.sampling.churn import heun_churn
+from wasserscore.sampling.corrector import predictor_corrector
+from wasserscore.sampling.law import Law
+from wasserscore.sampling.natural import NaturalLaw
 from wasserscore.sampling.solver import Solver
+
+_ANCESTRAL = Solver("ancestral", 1, 1, 1.0, "Ho, Jain, Abbeel 2020, eq. (7)",
+                    coefficients=coefficients.ddim)  # fmt: skip
+
+
+def _deis(law: Law) -> Step:
+    natural = NaturalLaw(law)
+    return natural.lift(AdamsBashforth(natural.noise, 3))
+
+
+def _dpmpp_2s(law: Law) -> Step:
+    natural = NaturalLaw(law)
+    return natural.lift(RelaxationMidpoint(natural.data))
+
+
+def _dpmpp_2m(law: Law) -> Step:
+    natural = NaturalLaw(law)
+    return natural.lift(RelaxationMultistep(natural.data, law.eta))
+
 
 _ALL = (
     Solver("heun", 2, 2, 0.0, "Karras et al. 2022, algorithm 1", stochastic=False,
            build=lambda law: Heun(law.sde(), singular=0.0)),
-    Solver("euler", 1, 1, 0.0, "Karras et al. 2022, table 1",
-           coefficients=coefficients.euler_maruyama),
+    heun_churn(),
+    Solver("dpmpp_2m", 2, 1, 0.0, "Lu et al. 2022, algorithm 2", build=_dpmpp_2m, memory=True),
+    Solver("dpmpp_2m_sde", 2, 1, 1.0, "Lu et al. 2022, SDE-DPM-Solver++(2M)", build=_dpmpp_2m,
+           memory=True),
+    Solver("dpmpp_2s", 2, 2, 0.0, "Lu et al. 2022, algorithm 1", stochastic=False,
+           build=_dpmpp_2s),
+    Solver("dpmpp_1s", 1, 1, 0.0, "Lu et al. 2022, eqs. (9), (18)",
+           coefficients=coefficients.dpmpp_1s),
+    Solver("deis", 3, 1, 0.0, "Zhang, Chen 2023, rhoAB-DEIS of order 3", stochastic=False,
+           build=_deis, memory=True),
     Solver("ddim", 1, 1, 0.0, "Song, Meng, Ermon 2021, eq. (12)",
            coefficients=coefficients.ddim),
-    Solver("ancestral", 1, 1, 1.0, "Ho, Jain, Abbeel 2020, eq. (7)",
-           coefficients=coefficients.ddim),
+    _ANCESTRAL,
+    Solver("euler", 1, 1, 0.0, "Karras et al. 2022, table 1",
+           coefficients=coefficients.euler_maruyama),
     Solver("exponential", 1, 1, 0.0, "Gao, Nguyen, Zhu 2025; Zhang, Chen 2023",
            coefficients=coefficients.exponential),
-    Solver("euler_maruyama", 1, 1, 1.0, "Song et al. 2021, appendix D",
-           coefficients=coefficients.euler_maruyama),
     Solver("integrated_euler", 1, 1, 1.0, "Gao, Nguyen, Zhu 2025, eq. (2.7)",
            coefficients=coefficients.integrated_euler),
+    Solver("euler_maruyama", 1, 1, 1.0, "Song et al. 2021, appendix D",
+           coefficients=coefficients.euler_maruyama),
+    predictor_corrector(_ANCESTRAL),
 )  # fmt: skip
 _BY_NAME = {entry.name: entry for entry in _ALL}
 
