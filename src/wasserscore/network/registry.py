@@ -76,7 +76,8 @@ def rebuild(config: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
         with torch.device("meta"):
             network = _CLASSES[str(name)](**arguments)
     except TypeError as error:
-        raise InputError(explain(f"the configuration does not fit {name}", got=error)) from None
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(explain(f"the configuration does not fit {name}", got=reason)) from None
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in tensors.items()}
     for key in sorted(expected.keys() | found.keys()):

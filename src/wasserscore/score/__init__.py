@@ -1,5 +1,6 @@
 """Scores: s(x, t) = grad log p_t(x), one file each."""
 
 from wasserscore.score.network import NetworkScore as NetworkScore
+from wasserscore.score.proximal import ProximalScore as ProximalScore
 from wasserscore.score.store import load as load
 from wasserscore.score.store import save as save

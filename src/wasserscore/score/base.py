@@ -17,13 +17,13 @@ and to steps of any size: given its mixture component :math:`N(m, C)`, :math:`y`
 .. math:: N\bigl(m + A (y - m),\ (\tau_t - \tau_s) A\bigr), \qquad
           A = (C + \tau_s I)(C + \tau_t I)^{-1}.
 
-Source: :cite:`zhang2024` Prop. 4.1 for the closure of mixtures; :cite:`song2021` for the marginals.
+Source: :cite:p:`zhang2024` Prop. 4.1 (closure of mixtures); :cite:p:`song2021` (marginals).
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import fields, replace
-from math import prod
-from typing import Any, Self
+from math import log, pi, prod
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -36,6 +36,7 @@ from wasserscore.data import Scaling
 from wasserscore.process import from_dict as process_from_dict
 from wasserscore.process.base import Process
 
+Law = TypeVar("Law", bound="ClosedFormScore")
 Tau = Float[Tensor, ""] | Float[Tensor, " b"]
 """Variance of the natural clock, float64: one number, or one per point."""
 
@@ -184,7 +185,7 @@ class ClosedFormScore(ABC):
         mean, covariance = self.moments()
         return float(mean.square().sum() + torch.diagonal(covariance).sum())
 
-    def under(self, process: Process) -> Self:
+    def under(self: Law, process: Process) -> Law:
         """The same law noised by another process."""
         return replace(self, process=process)  # type: ignore[type-var]
 
@@ -201,7 +202,7 @@ class ClosedFormScore(ABC):
         return tensors, config
 
     @classmethod
-    def from_state(cls, tensors: dict[str, Tensor], config: dict[str, Any]) -> Self:
+    def from_state(cls: type[Law], tensors: dict[str, Tensor], config: dict[str, Any]) -> Law:
         """The score whose :meth:`state` this is."""
         rest = dict(config)
         rest["process"] = process_from_dict(rest["process"])
@@ -233,3 +234,8 @@ class ClosedFormScore(ABC):
                 explain("this law has no density without noise", got=f"t={t}",
                         do="ask at a time t > 0, or give the law a bandwidth")
             )  # fmt: skip
+
+
+def gaussian_log_scale(variance: Tensor, dim: int, components: int = 1) -> Tensor:
+    r""":math:`-\tfrac d2 \log 2 \pi v - \log n`: isotropic Gaussians, mixed with equal weights."""
+    return -dim / 2 * torch.log(2 * pi * variance) - log(components)

@@ -26,7 +26,7 @@ that of Salimans and Ho (2022) Appendix D, in the natural clock.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -139,7 +139,7 @@ class NetworkScore:
         """The network's posterior mean of the data given ``x`` at time ``t > 0``."""
         return self._denoise(x, t, *self._clock(t, x))
 
-    def under(self, process: Process) -> Self:
+    def under(self, process: Process) -> "NetworkScore":
         """The same network under another process.
 
         Raises:
@@ -175,7 +175,7 @@ class NetworkScore:
         }
 
     @classmethod
-    def from_state(cls, tensors: dict[str, Tensor], config: dict[str, Any]) -> Self:
+    def from_state(cls, tensors: dict[str, Tensor], config: dict[str, Any]) -> "NetworkScore":
         """The score whose :meth:`state` this is, ready for inference."""
         rest = dict(config)
         network = rebuild(rest.pop("network"), tensors).eval().requires_grad_(False)

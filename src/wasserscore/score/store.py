@@ -1,7 +1,7 @@
 """Saving and loading score models: safetensors for the numbers, JSON for everything else."""
 
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -13,6 +13,7 @@ from wasserscore.score.vault import read_pair, write_pair
 NAME = "model.safetensors"
 
 
+@runtime_checkable
 class Storable(Protocol):
     """What a model offers in order to be saved."""
 
@@ -21,7 +22,7 @@ class Storable(Protocol):
         ...
 
     @classmethod
-    def from_state(cls, tensors: dict[str, Tensor], config: dict[str, Any]) -> Self:
+    def from_state(cls, tensors: dict[str, Tensor], config: dict[str, Any]) -> "Storable":
         """The model whose ``state`` this is."""
         ...
 
@@ -37,7 +38,7 @@ def classes() -> dict[str, type[Storable]]:
     return known
 
 
-def save(model: Storable, path: str | Path) -> Path:
+def save(model: Any, path: str | Path) -> Path:
     """Write a model to disk, atomically; returns the path of its tensors.
 
     Args:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.files import write_atomically
 
 SCHEMA_VERSION = 1
 LARGEST_SIDECAR = 2**26
@@ -40,23 +41,9 @@ def write_pair(tensors_path: Path, tensors: dict[str, Tensor], document: dict[st
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     text = json.dumps(document, indent=1, allow_nan=False)
-    write_atomic(tensors_path, data)
-    write_atomic(sidecar(tensors_path), text.encode())
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Replace ``path`` by ``data``: a temporary file, fsync, rename, fsync of the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    write_atomically(tensors_path, data)
+    write_atomically(sidecar(tensors_path), text.encode())
+    sync_folder(tensors_path.parent)
 
 
 def sync_folder(folder: Path) -> None:

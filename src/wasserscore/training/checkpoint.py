@@ -3,7 +3,7 @@
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -14,6 +14,7 @@ FILE = "state.safetensors"
 UNFINISHED = ".unfinished"
 
 
+@runtime_checkable
 class Stateful(Protocol):
     """What a checkpoint saves and restores."""
 

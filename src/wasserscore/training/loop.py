@@ -6,7 +6,7 @@ state to save, and a resumed run draws exactly what an uninterrupted one would h
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ class DivergedError(ArithmeticError):
     """The loss or its gradient is no longer a finite number; the last checkpoint is sound."""
 
 
+@runtime_checkable
 class Task(Protocol):
     """What the loop drives: networks, optimizers and objective in one object."""
 

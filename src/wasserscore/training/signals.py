@@ -3,7 +3,7 @@
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -24,7 +24,7 @@ class StopSignals:
         self._active = active and threading.current_thread() is threading.main_thread()
         self._before: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "StopSignals":
         if self._active:
             self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         return self

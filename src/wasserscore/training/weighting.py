@@ -20,7 +20,7 @@ Source: :cite:`song2021` eq. (7) and Theorem 1 for the objective; :cite:`karras2
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -41,6 +41,7 @@ class Levels(NamedTuple):
     weight: PerPoint
 
 
+@runtime_checkable
 class Weighting(Protocol):
     """What :func:`train_score` asks of a weighting."""
 

@@ -1,0 +1,77 @@
+import pytest
+import torch
+from torch import nn
+
+from wasserscore.core.errors import InputError
+from wasserscore.network import MLP, describe, rebuild, register, registry
+
+
+@pytest.fixture(autouse=True)
+def own_classes(monkeypatch):
+    monkeypatch.setattr(registry, "_CLASSES", dict(registry._CLASSES))
+
+
+class Scale(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(size))
+
+    def config(self):
+        return {"class": "Scale", "size": len(self.factor)}
+
+    def forward(self, x, c_noise):
+        return self.factor * x
+
+
+def test_a_network_comes_back_bit_for_bit(generator):
+    network = MLP(4, 8, 2, seed=7)
+    nn.init.normal_(network.last.weight, generator=generator)
+    again = rebuild(describe(network), network.state_dict())
+    x, c = torch.randn(3, 4, generator=generator), torch.tensor([-1.0, 0.0, 1.0])
+    assert torch.equal(again(x, c), network(x, c))
+    assert again.config() == network.config()
+
+
+def test_a_registered_class_of_ones_own_comes_back():
+    register(Scale)
+    network = Scale(3)
+    again = rebuild(describe(network), {"factor": torch.arange(3.0)})
+    assert torch.equal(again(torch.ones(2, 3), None), torch.arange(3.0).expand(2, 3))
+
+
+def test_an_unregistered_class_is_not_saved():
+    with pytest.raises(InputError, match=r"only registered networks.*Scale"):
+        describe(Scale(3))
+
+
+def test_names_are_taken_once():
+    register(Scale)
+    register(Scale)
+    with pytest.raises(InputError, match="registered already"):
+        register(type("MLP", (Scale,), {}))
+    with pytest.raises(InputError, match="config"):
+        register(nn.Linear)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"class": "os.system", "dim": 2}, "class must be one of"),
+        ({"class": ["MLP"], "dim": 2}, "class must be one of"),
+        ({"dim": 2}, "class must be one of"),
+        ({"class": "MLP", "dim": 2, "width": 8, "depth": 1, "command": "rm"}, "does not fit MLP"),
+        ({"class": "MLP", "dim": 2, "width": 65536, "depth": 1000}, "must have shape"),
+        ({"class": "MLP", "dim": 3, "width": 8, "depth": 1}, r"first.weight.*\(8, 3\).*\(8, 2\)"),
+        ({"class": "MLP", "dim": 2, "width": 8, "depth": 2}, "got nothing"),
+    ],
+)
+def test_foreign_configurations_are_refused(config, message):
+    tensors = MLP(2, 8, 1).state_dict()
+    with pytest.raises(InputError, match=message):
+        rebuild(config, tensors)
+
+
+def test_a_weight_that_does_not_belong_is_refused():
+    tensors = {**MLP(2, 8, 1).state_dict(), "extra": torch.zeros(1)}
+    with pytest.raises(InputError, match=r"'extra'.*no such weight"):
+        rebuild(MLP(2, 8, 1).config(), tensors)
