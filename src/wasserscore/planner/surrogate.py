@@ -1,0 +1,90 @@
+"""The Gaussian that stands in for the data while a plan is made."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.linalg import symmetric
+from wasserscore.core.results import Record
+from wasserscore.core.tensors import as_points
+from wasserscore.core.typing import Matrix, Vector
+
+
+@dataclass(frozen=True)
+class Surrogate(Record):
+    r"""A Gaussian in its eigenbasis, in the coordinates that the process sees.
+
+    Args:
+        mean: Mean along each eigenvector, ``(d,)``.
+        eigenvalues: Variances along them, ``(d,)``, non-negative.
+        weights: Squared data units per squared unit of each direction: 1 without a scaling.
+        n: How many points it was estimated from; None where the moments are exact.
+        source: Where the moments come from, in words.
+    """
+
+    mean: Vector = field(repr=False)
+    eigenvalues: Vector = field(repr=False)
+    weights: Vector = field(repr=False)
+    n: int | None
+    source: str
+
+    @classmethod
+    def of(cls, data: Any) -> "Surrogate":
+        """From points ``(n, ...)``, or from anything with ``moments()`` (a closed-form score).
+
+        Points are taken as they are: plan in the coordinates in which the model is trained. With
+        fewer than ten points per dimension the covariance is shrunk (Ledoit-Wolf).
+        """
+        if hasattr(data, "moments"):
+            mean, covariance = data.moments()
+            scaling = getattr(data, "scaling", None)
+            scale = torch.ones(()) if scaling is None else torch.as_tensor(scaling.scale)
+            return cls._from_moments(mean, covariance, scale, None, "moments of the reference")
+        points = as_points(data, minimum=2).flatten(1).to("cpu", torch.float64)
+        n, d = points.shape
+        if n >= 10 * d:
+            covariance, how = torch.cov(points.T, correction=0), "sample moments"
+        else:
+            from sklearn.covariance import ledoit_wolf
+
+            covariance = torch.from_numpy(ledoit_wolf(points.numpy())[0])
+            how = "sample mean and Ledoit-Wolf covariance"
+        return cls._from_moments(
+            points.mean(0), covariance.reshape(d, d), torch.ones(()), n, f"{how} of {n} points"
+        )
+
+    @classmethod
+    def _from_moments(
+        cls, mean: Vector, covariance: Matrix, scale: Tensor, n: int | None, source: str
+    ) -> "Surrogate":
+        mean, covariance = mean.detach().cpu().double(), covariance.detach().cpu().double()
+        values, vectors = torch.linalg.eigh(symmetric(covariance))
+        values = values.clamp_min(0)
+        spread = float(values.sum())
+        require(spread > 0, "the data must not be a single point", got="zero covariance")
+        stretched = scale.detach().cpu().double().reshape(-1, 1) * vectors
+        return cls(mean=vectors.T @ mean, eigenvalues=values,
+                   weights=(stretched**2).sum(0), n=n, source=source)  # fmt: skip
+
+    @property
+    def dim(self) -> int:
+        """Number of directions."""
+        return self.eigenvalues.numel()
+
+    @property
+    def spread(self) -> float:
+        """Root of the total variance, in data units: a W2 above it says nothing."""
+        return float((self.weights * self.eigenvalues).sum().sqrt())
+
+    def norm(self, *errors: Vector) -> float:
+        """Root of the weighted sum of squares of errors per direction, in data units."""
+        squares: Vector = self.weights * torch.stack(errors) ** 2
+        return float(squares.sum().sqrt())
+
+    @property
+    def sampling_error(self) -> float:
+        """Relative standard error of a variance estimated from the points; 0 where exact."""
+        return 0.0 if self.n is None else (2 / self.n) ** 0.5
