@@ -1,5 +1,7 @@
 """The engine: softmax-weighted sums and nearest neighbours over big point sets."""
 
 from wasserscore.kernel.keys import Keys as Keys
+from wasserscore.kernel.nearest import nearest as nearest
+from wasserscore.kernel.pick import softmax_pick as softmax_pick
 from wasserscore.kernel.softmax import KernelMean as KernelMean
 from wasserscore.kernel.softmax import softmax_mean as softmax_mean

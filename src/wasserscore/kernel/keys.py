@@ -5,9 +5,9 @@ The logit of query :math:`x` and key :math:`y_j` is, up to a term without :math:
 .. math:: \ell_j = (x \cdot y_j - |y_j|^2 / 2) / \sigma^2 + b_j,
 
 one matrix product with two more columns. Its rounding error is about
-:math:`\epsilon (|x| R + R^2 / 2) / \sigma^2`, where :math:`R` is the largest norm of a centred key:
-nothing at large :math:`\sigma`, everything at small. So each query takes the cheapest of three
-levels whose bound holds:
+:math:`\epsilon (|x| R + R^2 / 2) / \sigma^2`, where :math:`R` is the largest norm of a centred
+key: nothing at large :math:`\sigma`, everything at small. So each query takes the cheapest of
+three levels whose bound holds:
 
 ========  =====================================================================================
 FAST      the product in the caller's own precision
@@ -117,6 +117,6 @@ class Keys:
             seen = self.log_weights[self.log_weights > -torch.inf]
             error = error + seen.abs().max().to(error)
         allowed = TOLERANCE[dtype]
-        fast = 2 * torch.finfo(dtype).eps * error <= allowed
-        double = 2 * torch.finfo(torch.float64).eps * error <= allowed
+        fast = torch.finfo(dtype).eps * error <= allowed
+        double = torch.finfo(torch.float64).eps * error <= allowed
         return torch.where(fast, FAST, torch.where(double, DOUBLE, EXACT))

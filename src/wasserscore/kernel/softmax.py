@@ -4,9 +4,9 @@ r"""Softmax-weighted means and log-sum-exps over big point sets.
           \text{mean} = \sum_j w_j v_j, \qquad
           \text{log\_sum} = \log \sum_j e^{b_j - |x - y_j|^2 / 2 \sigma^2}
 
-The empirical denoiser, the log-density of a kernel mixture and the drift of a particle flow are all
-this one operation. It streams over the keys with a running maximum (online softmax), so memory does
-not grow with their number.
+The empirical denoiser, the log-density of a kernel mixture and the drift of a particle flow are
+all this one operation. It streams over the keys with a running maximum (online softmax), so memory
+does not grow with their number.
 """
 
 from typing import Any, NamedTuple
@@ -16,12 +16,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
-from wasserscore.core.typing import Cloud, PerPoint, Vector
-from wasserscore.kernel.keys import MASKED, Keys
+from wasserscore.core.typing import Cloud, Vector
+from wasserscore.kernel.keys import Keys
 from wasserscore.kernel.stream import Block, blocks
 
 Sigma = float | Float[Tensor, ""] | Float[Tensor, " b"]
 """Kernel width: a number, or one per query."""
+VANISHING = 60.0
+"""Nats below the largest at which a weight becomes zero: denormal numbers are slow."""
 
 
 class KernelMean(NamedTuple):
@@ -64,7 +66,7 @@ def softmax_mean(
     Raises:
         InputError: For shapes that do not fit, a width that is not positive, or no key to see.
     """
-    keys = _prepare(x, y, log_weights)
+    keys = prepare(x, y, log_weights)
     widths = as_widths(sigma, x)
     if leave_one_out:
         require(len(x) == len(keys), "leave_one_out needs as many queries as keys",
@@ -85,7 +87,8 @@ def as_widths(sigma: Sigma, x: Tensor) -> Tensor:
     return widths.detach().expand(len(x))
 
 
-def _prepare(x: Tensor, y: Tensor | Keys, log_weights: Tensor | None) -> Keys:
+def prepare(x: Tensor, y: Tensor | Keys, log_weights: Tensor | None) -> Keys:
+    """The keys, prepared if they are not; refuses another dimension than the queries'."""
     if isinstance(y, Keys):
         require(log_weights is None, "prepared keys carry their own log_weights", got="both")
         keys = y
@@ -112,7 +115,7 @@ def _centred_values(keys: Keys, values: Tensor | None, dtype: torch.dtype) -> _V
 
 
 def _forward(block: Block, values: _Values) -> tuple[Tensor, Tensor, Tensor]:
-    """Online softmax over the keys: (centred sums and total ``(q, dv + 1)``, sum of squares, top)."""
+    """Online softmax: (sums of (v, 1) ``(q, dv + 1)``, sum of squares, largest logit)."""
     q, device = len(block.x), block.x.device
     top = torch.full((q,), -torch.inf, dtype=torch.float64, device=device)
     sums = torch.zeros(q, values.table.shape[1], dtype=torch.float64, device=device)
@@ -122,11 +125,14 @@ def _forward(block: Block, values: _Values) -> tuple[Tensor, Tensor, Tensor]:
         new = torch.maximum(top, logits.amax(1))
         shrink = (top - new).exp()
         logits -= new[:, None]
-        if logits.dtype == block.dtype:
-            weights = logits.exp_()
-        else:
-            space = space if space.shape == logits.shape else logits.to(block.dtype)
-            weights = torch.exp(space.copy_(logits), out=space)
+        if logits.dtype != block.dtype:
+            space = (
+                space
+                if space.shape == logits.shape
+                else torch.empty_like(logits, dtype=block.dtype)
+            )
+            logits = space.copy_(logits)
+        weights = torch.threshold_(logits, -VANISHING, -torch.inf).exp_()
         sums.mul_(shrink[:, None]).add_(weights @ values.table[run])
         squares.mul_(shrink.square()).add_(torch.linalg.vector_norm(weights, dim=1).square())
         top.copy_(new)
@@ -144,7 +150,8 @@ def _pullback(
     tilted = torch.zeros_like(block.x)
     plain = torch.zeros(len(block.x), points.shape[1], dtype=torch.float64, device=grad.device)
     for run, logits in block.logits(top):
-        weights = ((logits - top[:, None]).exp_() / total).to(block.dtype)
+        logits = torch.threshold_(logits.sub_(top[:, None]), -VANISHING, -torch.inf)
+        weights = (logits.exp_() / total).to(block.dtype)
         plain += weights @ points[run]
         weights *= grad @ values.table[run, :-1].T - level
         tilted += (weights @ points[run])[:, :-1]

@@ -14,7 +14,7 @@ from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud, PerPoint
 from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, MASKED, Keys
 
-TILE_BYTES = 2**22
+TILE_BYTES = 2**21
 """Size of one tile of float64 logits."""
 ROWS = 128
 """Queries of one block; a fixed number, so that a row's rounding never depends on the others."""

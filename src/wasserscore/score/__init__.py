@@ -1,5 +1,8 @@
 """Scores: s(x, t) = grad log p_t(x), one file each."""
 
+from wasserscore.score.empirical import EmpiricalScore as EmpiricalScore
+from wasserscore.score.gaussian import GaussianScore as GaussianScore
+from wasserscore.score.mixture import MixtureScore as MixtureScore
 from wasserscore.score.network import NetworkScore as NetworkScore
 from wasserscore.score.proximal import ProximalScore as ProximalScore
 from wasserscore.score.store import load as load

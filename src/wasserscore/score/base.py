@@ -22,7 +22,7 @@ Source: :cite:p:`zhang2024` Prop. 4.1 (closure of mixtures); :cite:p:`song2021` 
 
 from abc import ABC, abstractmethod
 from dataclasses import fields, replace
-from math import log, pi, prod
+from math import prod
 from typing import Any, TypeVar
 
 import torch
@@ -236,6 +236,11 @@ class ClosedFormScore(ABC):
             )  # fmt: skip
 
 
-def gaussian_log_scale(variance: Tensor, dim: int, components: int = 1) -> Tensor:
-    r""":math:`-\tfrac d2 \log 2 \pi v - \log n`: isotropic Gaussians, mixed with equal weights."""
-    return -dim / 2 * torch.log(2 * pi * variance) - log(components)
+def conditioned_scaling(scaling: Scaling | None, y: Vector) -> Scaling | None:
+    """The scaling of the coordinates that are NaN in ``y``."""
+    if scaling is None:
+        return None
+    free = torch.isnan(y).to(scaling.shift.device)
+    return Scaling(
+        scaling.shift[free], scaling.scale[free] if scaling.scale.ndim else scaling.scale
+    )

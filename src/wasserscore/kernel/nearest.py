@@ -1,0 +1,104 @@
+"""Exact nearest neighbours: a matrix product finds the candidates, differences decide."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.tensors import tiles
+from wasserscore.core.typing import Cloud
+from wasserscore.kernel.stream import ROWS, TILE_BYTES
+
+SPARE = 8
+"""Candidates beyond k: room for ties and for the rounding of the screen."""
+
+
+def nearest(
+    x: Cloud, y: Cloud, k: int = 1, *, exclude_self: bool = False
+) -> tuple[Float[Tensor, "b k"], Int[Tensor, "b k"]]:
+    """Distances and indices of the ``k`` nearest rows of ``y``, nearest first, ties by index.
+
+    A float64 product screens in tiles; the best ``k + 8`` are computed again by differences, so
+    identical rows are at distance exactly 0. Where the bound on the screen's rounding cannot
+    exclude the others (many ties), the row is searched in full by differences.
+
+    Args:
+        x: Queries ``(b, d)``.
+        y: Rows to search ``(n, d)``.
+        k: How many neighbours.
+        exclude_self: Query i does not see row i (``x`` and ``y`` are the same cloud).
+
+    Raises:
+        InputError: For shapes that do not fit, or fewer than ``k`` rows to find.
+    """
+    require(x.shape[1] == y.shape[1], "queries and keys must have the same dimension",
+            got=f"{x.shape[1]} and {y.shape[1]}")  # fmt: skip
+    require(not exclude_self or len(x) == len(y), "exclude_self needs the same cloud twice",
+            got=f"{len(x)} and {len(y)} rows")  # fmt: skip
+    found = len(y) - int(exclude_self)
+    require(1 <= k <= found, f"k must be between 1 and the {found} rows to search", got=k)
+    with torch.no_grad():
+        x64, y64 = x.to(torch.float64), y.to(torch.float64)
+        centre = y64.mean(0)
+        keys = y64 - centre
+        half = keys.square().sum(1) / 2
+        distances, indices = [], []
+        for rows in tiles(len(x), ROWS):
+            own = torch.arange(rows.start, rows.stop, device=x.device) if exclude_self else None
+            query = x64[rows] - centre
+            screen, candidate = _screen(query, keys, half, min(k + SPARE, len(y)), own)
+            squared, index = _decide(x64[rows], y64, candidate, own, k)
+            radius = float((2 * half.max()).sqrt())
+            slack = 8 * torch.finfo(torch.float64).eps * (query.norm(dim=1) + radius).square()
+            # A row outside the candidates is at least this far:
+            outside = 2 * screen[:, -1] + query.square().sum(1) - slack
+            open_rows = ~(squared[:, -1] < outside) if candidate.shape[1] < len(y) else None
+            if open_rows is not None and bool(open_rows.any()):
+                for i in open_rows.nonzero()[:, 0].tolist():
+                    squared[i], index[i] = _search(x64[rows][i], y64, k, own[i] if own is not None else None)  # noqa: E501  # fmt: skip
+            distances.append(squared.sqrt().to(x.dtype))
+            indices.append(index)
+    return torch.cat(distances), torch.cat(indices)
+
+
+def _screen(
+    query: Tensor, keys: Tensor, half: Tensor, m: int, own: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The ``m`` smallest of |y|^2/2 - x.y over all keys, ascending, with their indices."""
+    best = query.new_full((len(query), 0), 0.0)
+    index = torch.zeros(len(query), 0, dtype=torch.int64, device=query.device)
+    for run in tiles(len(keys), max(m, TILE_BYTES // (8 * len(query)))):
+        value = torch.addmm(half[run], query, keys[run].T, alpha=-1)
+        if own is not None:
+            inside = ((own >= run.start) & (own < run.stop)).nonzero()[:, 0]
+            value[inside, own[inside] - run.start] = torch.inf
+        near, where = value.topk(min(m, value.shape[1]), largest=False)
+        best, index = torch.cat([best, near], 1), torch.cat([index, where + run.start], 1)
+        best, where = best.topk(min(m, best.shape[1]), largest=False)
+        index = index.gather(1, where)
+    return best, index
+
+
+def _decide(
+    x: Tensor, y: Tensor, candidate: Tensor, own: Tensor | None, k: int
+) -> tuple[Tensor, Tensor]:
+    """The ``k`` nearest of the candidates by differences."""
+    candidate = candidate.sort(1).values
+    squared = torch.empty(candidate.shape, dtype=torch.float64, device=x.device)
+    for part in tiles(len(x), max(1, TILE_BYTES // (8 * candidate.shape[1] * x.shape[1]))):
+        squared[part] = (x[part, None] - y[candidate[part]]).square_().sum(2)
+    if own is not None:
+        squared[candidate == own[:, None]] = torch.inf
+    order = squared.sort(stable=True, dim=1)
+    return order.values[:, :k].clone(), candidate.gather(1, order.indices[:, :k])
+
+
+def _search(x: Tensor, y: Tensor, k: int, own: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The ``k`` nearest of all rows by differences."""
+    squared = torch.cat([
+        (x - y[part]).square_().sum(1) for part in tiles(len(y), TILE_BYTES // (8 * len(x)) + 1)
+    ])  # fmt: skip
+    if own is not None:
+        squared[own] = torch.inf
+    order = squared.sort(stable=True)
+    return order.values[:k], order.indices[:k]

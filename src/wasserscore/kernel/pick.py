@@ -1,0 +1,73 @@
+"""Draw a key from the softmax weights of a query, by the inverse of their cumulative sum."""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.typing import Cloud, PerPoint, Vector
+from wasserscore.kernel.keys import Keys
+from wasserscore.kernel.softmax import VANISHING, Sigma, as_widths, prepare
+from wasserscore.kernel.stream import Block, blocks
+
+
+def softmax_pick(
+    x: Cloud,
+    y: Cloud | Keys,
+    sigma: Sigma,
+    uniform: PerPoint,
+    *,
+    log_weights: Vector | None = None,
+) -> Int[Tensor, " b"]:
+    r"""The first key at which the cumulative softmax weight exceeds ``uniform``.
+
+    Uniform numbers in [0, 1) make it a draw of :math:`j` with probability
+    :math:`w_j \propto e^{b_j - |x - y_j|^2 / 2 \sigma^2}`; a key of weight zero is never drawn.
+    Two passes over the keys in tiles, in float64.
+
+    Args:
+        x: Queries ``(b, d)``.
+        y: Keys ``(n, d)``, or :class:`Keys`.
+        sigma: Kernel width, a number or one per query.
+        uniform: Numbers in [0, 1), ``(b,)``.
+        log_weights: Additive logit per key ``(n,)``.
+    """
+    keys = prepare(x, y, log_weights)
+    require(bool(((uniform >= 0) & (uniform < 1)).all()), "uniform must be in [0, 1)",
+            got="numbers outside")  # fmt: skip
+    widths, chosen = as_widths(sigma, x), []
+    with torch.no_grad():
+        for rows, level, levels in blocks(keys, x, widths):
+            out = torch.zeros_like(level)
+            for block in levels:
+                found = _pick(block, uniform[rows].to(torch.float64))
+                out = torch.where(level == block.level, found, out)
+            chosen.append(out)
+    return torch.cat(chosen)
+
+
+def _pick(block: Block, uniform: Tensor) -> Tensor:
+    q = len(block.x)
+    top = torch.full((q,), -torch.inf, dtype=torch.float64, device=block.x.device)
+    total = torch.zeros_like(top)
+    for _, logits in block.logits(top):
+        new = torch.maximum(top, logits.amax(1))
+        total.mul_((top - new).exp()).add_(_weights(logits, new).sum(1))
+        top.copy_(new)
+    level = uniform * total
+    carry = torch.zeros_like(top)
+    below = torch.zeros(q, dtype=torch.int64, device=top.device)
+    last = torch.zeros_like(below)
+    for run, logits in block.logits(top):
+        weights = _weights(logits, top)
+        position = torch.arange(run.start + 1, run.stop + 1, device=top.device)
+        last = torch.maximum(last, ((weights > 0) * position).amax(1))
+        cumulative = weights.cumsum_(1).add_(carry[:, None])
+        below += (cumulative <= level[:, None]).sum(1)
+        carry = cumulative[:, -1].clone()
+    return torch.minimum(below, last - 1)
+
+
+def _weights(logits: Tensor, top: Tensor) -> Tensor:
+    shifted = logits.to(torch.float64).sub_(top[:, None])
+    return torch.threshold_(shifted, -VANISHING, -torch.inf).exp_()

@@ -1,0 +1,108 @@
+r"""The score of the noised data set, smoothed by a stated bandwidth."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import log, pi
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.tensors import as_points, expand_like
+from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Vector
+from wasserscore.data import Scaling
+from wasserscore.kernel import Keys, softmax_mean, softmax_pick
+from wasserscore.process.base import Process
+from wasserscore.score.base import ClosedFormScore, Tau
+
+
+@dataclass(frozen=True, eq=False)
+class EmpiricalScore(ClosedFormScore):
+    r"""The law of the data points with Gaussian noise of standard deviation ``bandwidth``.
+
+    .. math:: p_0 = \frac1n \sum_i N(x_i, h^2 I), \qquad
+              \nabla \log p_\tau(y) = \frac{\sum_i w_i x_i - y}{h^2 + \tau}, \qquad
+              w = \text{softmax}_i \frac{-|y - x_i|^2}{2 (h^2 + \tau)}
+
+    With ``bandwidth = 0`` it is the score that perfect training on the data set would find: its
+    reverse process ends exactly on data points (memorization), and it has no density at ``t = 0``.
+
+    Source: :cite:p:`zhang2024`, eq. (23); :cite:p:`karras2022`, appendix B.3 (ideal denoiser).
+
+    Args:
+        points: The data, ``(n, *shape)``.
+        process: The forward process.
+        bandwidth: The smoothing h, in the units of the points, non-negative.
+        shape: The shape of one point; taken from ``points`` by default.
+        scaling: How the points came from data units.
+    """
+
+    points: Points
+    process: Process
+    bandwidth: float = 0.0
+    shape: tuple[int, ...] = ()
+    scaling: Scaling | None = None
+
+    def __post_init__(self) -> None:
+        points = as_points(self.points)
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "shape", tuple(self.shape or points.shape[1:]))
+        object.__setattr__(self, "bandwidth", float(self.bandwidth))
+        require(points[0].numel() == self.dim, "shape must fit the points", got=self.shape)
+        require(0 <= self.bandwidth < float("inf"), "bandwidth must be finite and non-negative",
+                got=self.bandwidth)  # fmt: skip
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The points as rows, prepared for the kernel engine."""
+        return Keys(self.points.reshape(len(self.points), self.dim))
+
+    @property
+    def least_variance(self) -> float:
+        """Bandwidth squared."""
+        return self.bandwidth**2
+
+    def _width(self, tau: Tau) -> Tensor:
+        return (tau + self.least_variance).sqrt()
+
+    def _posterior_mean(self, y: Cloud, tau: Tau) -> Cloud:
+        mean = softmax_mean(y, self.keys, self._width(tau)).mean
+        if not self.least_variance:
+            return mean
+        kept = self.least_variance / (self.least_variance + tau)
+        return mean + expand_like(kept, y) * (y - mean)
+
+    def _score(self, y: Cloud, tau: Tau) -> Cloud:
+        mean = softmax_mean(y, self.keys, self._width(tau)).mean
+        return (mean - y) / expand_like(tau + self.least_variance, y)
+
+    def _log_density(self, y: Cloud, tau: Tau) -> PerPoint:
+        log_sum = softmax_mean(y, self.keys, self._width(tau)).log_sum
+        scale = self.dim / 2 * torch.log(2 * pi * (tau + self.least_variance))
+        return log_sum - (scale + log(len(self.points))).to(y.dtype)
+
+    def _component(self, y: Cloud, tau: Tau, uniform: PerPoint) -> Int[Tensor, " b"]:
+        return softmax_pick(y, self.keys, self._width(tau), uniform)
+
+    def _bridge(
+        self, y: Cloud, index: Int[Tensor, " b"], tau: Tau, lower: Tau, noise: Cloud
+    ) -> Cloud:
+        centre = self.keys.points[index].to(y.dtype)
+        gain = (self.least_variance + lower) / (self.least_variance + tau)
+        spread = ((tau - lower) * gain).sqrt()
+        return centre + expand_like(gain, y) * (y - centre) + expand_like(spread, y) * noise
+
+    def _draw(self, n: int, generator: torch.Generator) -> Cloud:
+        device = generator.device
+        index = torch.randint(len(self.points), (n,), generator=generator, device=device)
+        centre = self.keys.points[index.to(self.points.device)]
+        z = torch.randn(centre.shape, generator=generator, dtype=centre.dtype, device=device)
+        return centre + self.bandwidth * z.to(centre.device)
+
+    def moments(self) -> tuple[Vector, Matrix]:
+        """Mean and covariance of the smoothed data set (the covariance divides by n), float64."""
+        rows = self.keys.points.to(torch.float64)
+        centred = rows - self.keys.centre
+        identity = torch.eye(self.dim, dtype=rows.dtype, device=rows.device)
+        return self.keys.centre, centred.T @ centred / len(rows) + self.least_variance * identity

@@ -1,0 +1,61 @@
+"""The score of a Gaussian law, at every noise level."""
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.typing import Vector
+from wasserscore.data import Scaling
+from wasserscore.process.base import Process
+from wasserscore.score.base import conditioned_scaling
+from wasserscore.score.components import Components
+from wasserscore.score.mixture import ComponentScore
+
+Covariance = Float[Tensor, "d d"] | Float[Tensor, " d"] | Float[Tensor, ""]
+"""A matrix, a diagonal, or one variance."""
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianScore(ComponentScore):
+    r"""The law :math:`N(m, C)` along a forward process.
+
+    .. math:: x_t \sim N(\alpha_t m, \alpha_t^2 C + \sigma_t^2 I), \qquad
+              \nabla \log p_t(x) = -(\alpha_t^2 C + \sigma_t^2 I)^{-1} (x - \alpha_t m)
+
+    Args:
+        mean: ``(d,)``.
+        covariance: ``(d, d)``, ``(d,)`` (diagonal) or ``()`` (isotropic); may be singular.
+        process: The forward process.
+        shape: The shape of one point; ``(d,)`` by default.
+        scaling: How the points came from data units.
+    """
+
+    mean: Vector
+    covariance: Covariance
+    process: Process
+    shape: tuple[int, ...] = ()
+    scaling: Scaling | None = None
+    law: Components = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(self.shape or self.mean.shape))
+        require(self.dim == len(self.mean), "shape must fit the mean", got=self.shape)
+        one = torch.ones(1, dtype=self.mean.dtype, device=self.mean.device)
+        law = Components(one, self.mean[None], self.covariance[None])
+        object.__setattr__(self, "law", law)
+
+    def conditioned(self, y: Vector) -> Self:
+        """The law of the coordinates that are NaN in ``y``, given the others.
+
+        Args:
+            y: ``(d,)``, NaN where a coordinate is unknown; scaled units.
+
+        Raises:
+            InputError: If every coordinate is known, or none.
+        """
+        law, scaling = self.law.conditioned(y), conditioned_scaling(self.scaling, y)
+        return type(self)(law.means[0], law.covariances[0], self.process, scaling=scaling)
