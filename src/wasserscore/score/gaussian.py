@@ -1,7 +1,6 @@
 """The score of a Gaussian law, at every noise level."""
 
 from dataclasses import dataclass, field
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -48,7 +47,7 @@ class GaussianScore(ComponentScore):
         law = Components(one, self.mean[None], self.covariance[None])
         object.__setattr__(self, "law", law)
 
-    def conditioned(self, y: Vector) -> Self:
+    def conditioned(self, y: Vector) -> "GaussianScore":
         """The law of the coordinates that are NaN in ``y``, given the others.
 
         Args:
@@ -58,4 +57,4 @@ class GaussianScore(ComponentScore):
             InputError: If every coordinate is known, or none.
         """
         law, scaling = self.law.conditioned(y), conditioned_scaling(self.scaling, y)
-        return type(self)(law.means[0], law.covariances[0], self.process, scaling=scaling)
+        return GaussianScore(law.means[0], law.covariances[0], self.process, scaling=scaling)

@@ -1,7 +1,6 @@
 """The score of a Gaussian mixture, at every noise level."""
 
 from dataclasses import dataclass, field
-from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -82,7 +81,7 @@ class MixtureScore(ComponentScore):
         require(self.dim == self.means.shape[1], "shape must fit the means", got=self.shape)
         object.__setattr__(self, "law", Components(self.weights, self.means, self.covariances))
 
-    def conditioned(self, y: Vector) -> Self:
+    def conditioned(self, y: Vector) -> "MixtureScore":
         """The law of the coordinates that are NaN in ``y``, given the others.
 
         Args:
@@ -92,4 +91,4 @@ class MixtureScore(ComponentScore):
             InputError: If every coordinate is known, or none.
         """
         law, scaling = self.law.conditioned(y), conditioned_scaling(self.scaling, y)
-        return type(self)(law.weights, law.means, law.covariances, self.process, scaling=scaling)
+        return MixtureScore(law.weights, law.means, law.covariances, self.process, scaling=scaling)
