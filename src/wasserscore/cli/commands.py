@@ -1,0 +1,146 @@
+"""What each command does, once the arguments are parsed and torch may be imported."""
+
+import json as jsonlib
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from wasserscore.cli.progress import Bars
+from wasserscore.core.errors import require
+from wasserscore.core.results import plain
+from wasserscore.experiment import audit_files, revisit
+from wasserscore.experiment.config import RunConfig, read_config
+from wasserscore.experiment.journey import run as run_journey
+from wasserscore.experiment.journey import start
+from wasserscore.experiment.write import write_rows
+
+
+def settings(
+    source: str,
+    seed: int | None,
+    models: str | None,
+    config: Path | None,
+    overrides: list[str] | None,
+) -> RunConfig:
+    """The configuration of a run from a file, ``--set`` and options, in rising order."""
+    names = None if models is None else tuple(m.strip() for m in models.split(",") if m.strip())
+    return read_config(config, tuple(overrides or ()), source=source, seed=seed, models=names)
+
+
+def run(config: RunConfig, out: Path, *, force: bool) -> None:
+    """The whole journey, then its verdict."""
+    with Bars(Console(stderr=True)) as bars:
+        results = run_journey(config, out, force=force, progress=bars)
+    console = Console()
+    for sentence in results["verdict"]:
+        console.print(sentence, markup=False)
+    console.print(_table(results))
+    for model in results["models"]:
+        console.print(f"{model['title']}: {model['verdict']}", markup=False)
+    console.print(f"Report: {out / 'report.html'}", markup=False)
+
+
+def fit(config: RunConfig, out: Path, *, force: bool) -> None:
+    """Only the fits of a journey."""
+    with Bars(Console(stderr=True)) as bars:
+        start(config, out, force=force, progress=bars).fit()
+    print_lines(f"Fitted {', '.join(config.models)} in {out}",
+                "The same settings with `wasserscore run` measure them.")  # fmt: skip
+
+
+def sample(
+    folder: Path,
+    out: Path,
+    n: int,
+    *,
+    model: str | None,
+    seed: int,
+    steps: int,
+    solver: str,
+    force: bool,
+) -> None:
+    """Rows from a fitted model into a new file."""
+    require(force or not out.exists(), f"{out} must be a new file", got="one that is there",
+            do="choose another --out, or --force")  # fmt: skip
+    require(out.suffix in (".npy", ".csv"), "--out must end in .npy or .csv", got=repr(out.name))
+    name, fitted = revisit.fitted(folder, model)
+    with Bars(Console(stderr=True)) as bars:
+        rows = fitted.sample(
+            n, seed=seed, solver=solver, steps=steps,
+            callback=lambda done, total: bars(f"sample {name}", done, total),
+        )  # fmt: skip
+    write_rows(out, rows, fitted.layout)
+    print_lines(f"{n} rows of {name} in {out}")
+
+
+def certify(folder: Path, *, model: str | None, json: bool, **options: Any) -> None:
+    """A certificate, in words or as JSON."""
+    found = revisit.certify_model(folder, model, **options)
+    print_json(found.to_dict()) if json else print_lines(repr(found))
+
+
+def plan(source: str, target_w2: float, *, json: bool) -> None:
+    """A plan, in words or as JSON."""
+    found = revisit.plan_steps(source, target_w2)
+    print_json(plain(found)) if json else print_lines(repr(found))
+
+
+def audit(
+    real: str, fake: str, *, holdout: str | None, rules: list[str], seed: int, json: bool
+) -> bool:
+    """An audit of files; whether every rule held."""
+    checks = audit_files.read_rules(rules)
+    report = audit_files.audit_files(real, fake, holdout, seed=seed)
+    numbers = audit_files.numbers(report)
+    failed = [rule for rule in checks if rule.broken_by(numbers)]
+    if json:
+        print_json(report.to_dict() | {"failed_rules": [rule.text for rule in failed]})
+    else:
+        print_lines(repr(report))
+        print_lines(*(f"failed: {r.text} ({r.quantity} = {numbers[r.quantity]})" for r in failed))
+    return not failed
+
+
+def report(folder: Path) -> None:
+    """The page of a finished run, again."""
+    print_lines(f"Report: {revisit.rewrite_report(folder)}")
+
+
+def print_lines(*lines: str) -> None:
+    """Plain text, one line each."""
+    console = Console(soft_wrap=True)
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Strict JSON on stdout."""
+    print_lines(jsonlib.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _table(results: dict[str, Any]) -> Table:
+    table = Table(title=f"{results['data']['name']}: distance to {results['data']['n_holdout']} "
+                  "held-out rows")  # fmt: skip
+    table.add_column("law")
+    for heading in ("W2", "log-likelihood", "coverage", "copies"):
+        table.add_column(heading, justify="right")
+    floor = results["floor"]["w2"]
+    table.add_row("floor: two real halves", _pm(floor), "", "", "")
+    for row in [*results["baselines"], *results["models"]]:
+        m = row["metrics"]
+        table.add_row(row["title"], _pm(m["w2"]), _pm(m["log_likelihood"]),
+                      _percent(m["coverage"]), _percent(m["copy_rate"]))  # fmt: skip
+    return table
+
+
+def _pm(estimate: dict[str, Any] | None) -> str:
+    if not estimate or estimate["value"] is None:
+        return "-"
+    error = estimate["stderr"]
+    return f"{estimate['value']:.2f}" + (f" ± {error:.2f}" if error else "")
+
+
+def _percent(estimate: dict[str, Any] | None) -> str:
+    return "-" if not estimate or estimate["value"] is None else f"{100 * estimate['value']:.1f} %"

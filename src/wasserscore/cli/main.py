@@ -1,0 +1,302 @@
+"""``wasserscore``: the console entry point, its commands and its exit codes.
+
+Nothing heavy is imported here: a command imports the experiment room when it runs, so that
+``--help`` answers at once.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, NoReturn, ParamSpec
+
+import typer
+
+from wasserscore import __version__
+from wasserscore.core.errors import InputError
+
+RULE_FAILED, BAD_INPUT, NUMERICAL, INTERRUPTED = 1, 2, 3, 130
+P = ParamSpec("P")
+
+app = typer.Typer(
+    name="wasserscore",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="""Score-based generative models with a Wasserstein certificate.
+
+Fit, sample, measure the W2 distance beside its noise floor, bound it, plan the steps, and count
+the copies.
+
+**Start here:** `wasserscore run digits --out runs/digits`, then open `runs/digits/report.html`.
+
+**Exit codes:** 0 passed, 1 a --fail-if rule failed, 2 bad input, 3 numbers that are not finite,
+130 interrupted.
+""",
+)
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="digits, moons, wine, ... or a file (.npy .npz .csv .csv.gz .parquet), "
+        "or a folder of PNG images.",
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The run folder.", show_default=False)]
+Seed = Annotated[int, typer.Option(help="Seed of everything drawn.")]
+MaybeSeed = Annotated[
+    int | None, typer.Option(help="Seed of everything drawn [0].", show_default=False)
+]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="A TOML file of settings.", show_default=False)
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="One setting, such as network.steps=500.", metavar="KEY=VALUE",
+                 show_default=False),
+]  # fmt: skip
+Models = Annotated[
+    str | None,
+    typer.Option(help="Which models, comma-separated [empirical,proximal,network].",
+                 show_default=False),
+]  # fmt: skip
+Force = Annotated[bool, typer.Option("--force", help="Start afresh over what is there.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="empirical, proximal or network [the run's last].",
+                 show_default=False),
+]  # fmt: skip
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def exit_codes(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn every foreseen outcome of a command into one line on stderr and an exit code."""
+
+    @wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            _stop("interrupted; the same command continues a run", INTERRUPTED)
+        except InputError as error:
+            _stop(str(error), BAD_INPUT)
+        except ArithmeticError as error:
+            _stop(str(error), NUMERICAL)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            _stop(f"{error.strerror or error}{where}", BAD_INPUT)
+
+    return guarded
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    typer.echo(f"wasserscore: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wasserscore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@exit_codes
+def run(
+    source: Source,
+    out: Out,
+    seed: MaybeSeed = None,
+    models: Models = None,
+    config: Config = None,
+    settings: Settings = None,
+    force: Force = False,
+) -> None:
+    """The whole journey: fit models, sample, measure, bound, audit, plan, write report.html.
+
+    Half of the rows are held out. An interrupted run continues with the same command.
+
+    **Examples**
+
+        wasserscore run digits --out runs/digits
+
+        wasserscore run my.csv --out runs/mine --models proximal --set resplits=5
+    """
+    from wasserscore.cli import commands
+
+    commands.run(commands.settings(source, seed, models, config, settings), out, force=force)
+
+
+@app.command()
+@exit_codes
+def fit(
+    source: Source,
+    out: Out,
+    seed: MaybeSeed = None,
+    models: Models = None,
+    config: Config = None,
+    settings: Settings = None,
+    force: Force = False,
+) -> None:
+    """Only fit the models of a run; `wasserscore run` with the same settings does the rest.
+
+    **Example**
+
+        wasserscore fit my.csv --out runs/mine --models proximal
+    """
+    from wasserscore.cli import commands
+
+    commands.fit(commands.settings(source, seed, models, config, settings), out, force=force)
+
+
+@app.command()
+@exit_codes
+def sample(
+    folder: RunFolder,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="A new .npy or .csv file.", show_default=False)
+    ],
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many rows.")] = 1000,
+    model: ModelName = None,
+    seed: Seed = 0,
+    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 18,
+    solver: Annotated[str, typer.Option(help="Name of a solver.")] = "heun",
+    force: Force = False,
+) -> None:
+    """Draw new rows from a fitted model, in the data's units, columns and range.
+
+    Row i depends on the seed and on i only, not on how many are drawn.
+
+    **Example**
+
+        wasserscore sample runs/mine --model proximal -n 500 --out synthetic.csv
+    """
+    from wasserscore.cli import commands
+
+    commands.sample(
+        folder, out, n, model=model, seed=seed, steps=steps, solver=solver, force=force
+    )
+
+
+@app.command()
+@exit_codes
+def certify(
+    folder: RunFolder,
+    model: ModelName = None,
+    n: Annotated[int, typer.Option("--n", "-n", min=16, help="Coupled pairs.")] = 256,
+    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 18,
+    solver: Annotated[str, typer.Option(help="Name of a solver.")] = "heun",
+    level: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence level.")] = 0.95,
+    bandwidth: Annotated[
+        float | None,
+        typer.Option(
+            help="Smoothing of the reference, in standard deviations [from the data].",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """An upper bound on W2 between the smoothed training data and what the sampler returns.
+
+    **Example**
+
+        wasserscore certify runs/digits --model network --steps 40 --level 0.99
+    """  # fmt: skip
+    from wasserscore.cli import commands
+
+    commands.certify(
+        folder, model=model, n=n, steps=steps, solver=solver, level=level, bandwidth=bandwidth,
+        seed=seed, json=json,
+    )  # fmt: skip
+
+
+@app.command()
+@exit_codes
+def plan(
+    source: Source,
+    target_w2: Annotated[
+        float, typer.Option(help="The W2 the sampler may add, data units.", show_default=False)
+    ],
+    json: Json = False,
+) -> None:
+    """How many steps, which process, solver and grid reach a target W2 on data like this.
+
+    SOURCE may also be a run folder: then its training rows are used.
+
+    **Example**
+
+        wasserscore plan digits --target-w2 0.1
+    """
+    from wasserscore.cli import commands
+
+    commands.plan(source, target_w2, json=json)
+
+
+@app.command()
+@exit_codes
+def audit(
+    real: Annotated[
+        str, typer.Argument(metavar="REAL", help="The rows the model was trained on.")
+    ],
+    fake: Annotated[str, typer.Argument(metavar="FAKE", help="The generated rows.")],
+    holdout: Annotated[
+        str | None,
+        typer.Option(
+            help="Real rows the model has not seen; needed for a verdict.", show_default=False
+        ),
+    ] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-if",
+            metavar="RULE",
+            show_default=False,
+            help="Exit with 1 when this holds, such as 'copies>0.1%'; repeatable.",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Are generated rows copies of the training rows? Two files in, a verdict out.
+
+    **Example**
+
+        wasserscore audit train.csv synthetic.csv --holdout test.csv --fail-if 'copies>0.1%'
+    """  # fmt: skip
+    from wasserscore.cli import commands
+
+    passed = commands.audit(real, fake, holdout=holdout, rules=fail_if or [], seed=seed, json=json)
+    if not passed:
+        raise typer.Exit(RULE_FAILED)
+
+
+@app.command()
+@exit_codes
+def report(folder: RunFolder) -> None:
+    """Write report.html and the figures of a finished run again.
+
+    **Example**
+
+        wasserscore report runs/digits
+    """
+    from wasserscore.cli import commands
+
+    commands.report(folder)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

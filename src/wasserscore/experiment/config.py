@@ -1,0 +1,161 @@
+"""One validated description of a run: everything that decides its numbers, and nothing else."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from wasserscore.core.errors import InputError, explain
+
+ModelName = Literal["empirical", "proximal", "network"]
+Steps = Annotated[int, Field(ge=1, le=10_000)]
+
+
+class Part(BaseModel):
+    """Base of all parts: frozen, and an unknown key is an error instead of a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class NetworkConfig(Part):
+    """The network and its training.
+
+    Args:
+        width: Units of a layer.
+        depth: Residual blocks.
+        steps: Training steps.
+        batch_size: Rows per training step.
+        learning_rate: Peak learning rate.
+    """
+
+    width: int = Field(default=512, ge=1, le=8192)
+    depth: int = Field(default=4, ge=1, le=64)
+    steps: int = Field(default=3000, ge=1)
+    batch_size: int = Field(default=256, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+
+
+class CertificateConfig(Part):
+    """The bound on W2 to the smoothed training data.
+
+    Args:
+        n: Coupled pairs.
+        bandwidth: Smoothing of the reference in model units; None takes half of the median
+            nearest-neighbour distance of the training rows, per square root of the dimension.
+        level: Confidence level.
+    """
+
+    n: int = Field(default=256, ge=8, le=100_000)
+    bandwidth: float | None = Field(default=None, gt=0)
+    level: float = Field(default=0.95, gt=0.5, lt=1)
+
+
+class RunConfig(Part):
+    """The whole journey.
+
+    Args:
+        source: An embedded data set or a path; see ``wasserscore.data.load``.
+        seed: Of the split, the fits, the samples and every resplit.
+        models: Which models to fit.
+        solver: Sampler of all models.
+        steps: Its steps.
+        resplits: Resplits behind every error bar.
+        curve: Step counts of the W2-versus-steps curve.
+        target_w2: What the planner aims at, data units; None takes a tenth of the noise floor.
+        network: The network.
+        certificate: The certificate; None skips it.
+    """
+
+    source: str
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    models: tuple[ModelName, ...] = ("empirical", "proximal", "network")
+    solver: str = "heun"
+    steps: Steps = 18
+    resplits: int = Field(default=10, ge=2, le=1000)
+    curve: tuple[Steps, ...] = (3, 5, 8, 12, 18, 32)
+    target_w2: float | None = Field(default=None, gt=0)
+    network: NetworkConfig = NetworkConfig()
+    certificate: CertificateConfig | None = CertificateConfig()
+
+    @model_validator(mode="after")
+    def _each_model_once(self) -> "RunConfig":
+        if not self.models or len(set(self.models)) < len(self.models):
+            raise ValueError("name at least one model, and each only once")
+        return self
+
+
+def validate(values: dict[str, Any]) -> RunConfig:
+    """A configuration from plain values.
+
+    Raises:
+        InputError: One line that names every bad key, what is wrong with it and what came.
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(_problem(e) for e in error.errors())
+        raise InputError(f"the configuration cannot be used: {problems}") from None
+
+
+def read_config(
+    path: Path | None = None, overrides: tuple[str, ...] = (), **values: Any
+) -> RunConfig:
+    """A configuration from a TOML file, ``key=value`` overrides and values, in rising order.
+
+    Args:
+        path: A TOML file with the keys of :class:`RunConfig`, or None.
+        overrides: Such as ``"network.steps=500"``; values are TOML, bare words are strings.
+        **values: Keys of :class:`RunConfig`; None means "not given".
+
+    Raises:
+        InputError: If the file or an override cannot be read or a value does not fit.
+    """
+    merged: dict[str, Any] = {}
+    if path is not None:
+        try:
+            merged = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise InputError(explain("the configuration file cannot be read", got=str(error),
+                                     do="give a TOML file")) from None  # fmt: skip
+    for override in overrides:
+        _override(merged, override)
+    merged |= {key: value for key, value in values.items() if value is not None}
+    return validate(merged)
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Every leaf in which two plain configurations differ, as ``key: old there, new here``."""
+    found: list[str] = []
+    for key in sorted(old.keys() | new.keys()):
+        there, here = old.get(key), new.get(key)
+        if isinstance(there, dict) and isinstance(here, dict):
+            found += differences(there, here, f"{prefix}{key}.")
+        elif there != here:
+            found.append(f"{prefix}{key}: {there!r} there, {here!r} here")
+    return found
+
+
+def _override(merged: dict[str, Any], override: str) -> None:
+    key, mark, text = override.partition("=")
+    if not mark or not all(part.isidentifier() for part in key.split(".")):
+        raise InputError(explain("an override must read key=value", got=repr(override),
+                                 do="for example --set network.steps=500"))  # fmt: skip
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = None if text in ("none", "None") else text
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        merged = merged.setdefault(parent, {})
+        if not isinstance(merged, dict):
+            raise InputError(explain("an override must name a setting", got=repr(override)))
+    merged[leaf] = value
+
+
+def _problem(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"]) or "configuration"
+    if error["type"] == "extra_forbidden":
+        return f"{key} is not a setting"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[0].lower()}{message[1:]}, got {str(error['input'])[:80]!r}"

@@ -1,0 +1,169 @@
+"""The run folder: stages that are done stay done, and no file is ever half there."""
+
+import io
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wasserscore.core.errors import InputError, explain
+from wasserscore.core.files import write_atomically, write_json
+from wasserscore.experiment.config import differences
+
+SCHEMA_VERSION = 1
+CONFIG, RESULTS, LAYOUT, SPLIT = "config.json", "results.json", "data.json", "split.json"
+STAGES, CHECKPOINTS, SAMPLES, MODELS = "stages", "checkpoints", "samples", "models"
+
+
+class RunFolder:
+    """One run on disk, bound to one configuration and one data set.
+
+    ``config.json`` is written first; a folder without it is not a run. Every stage leaves its
+    result under ``stages/`` when it is complete, so the same command continues an interrupted
+    run; ``results.json`` marks a finished one.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.seconds: dict[str, float] = {}
+
+    @classmethod
+    def create(
+        cls, path: str | Path, description: dict[str, Any], *, force: bool = False
+    ) -> "RunFolder":
+        """Start a run in a new or empty folder, or continue one with the same description.
+
+        Args:
+            path: Where.
+            description: What decides the run's numbers, as JSON types.
+            force: Throw away a run that is there, finished or different.
+
+        Raises:
+            InputError: The folder holds a finished run, a different one (the differences are
+                listed), or something that is no run. Nothing is changed then.
+        """
+        folder = cls(Path(path))
+        there = folder._description()
+        if force and there is not None:
+            folder._clear()
+            there = None
+        if there is None:
+            folder._require_free()
+            write_json(folder.path / CONFIG, description)
+            return folder
+        different = differences(there, json.loads(json.dumps(description)))
+        if different:
+            raise InputError(explain(
+                f"{path} holds a run with another configuration", got="; ".join(different),
+                do="choose another --out, or --force to start it afresh"))  # fmt: skip
+        if folder.finished:
+            raise InputError(explain(
+                f"{path} holds a run with this configuration", got="a finished one",
+                do=f"open {Path(path) / 'report.html'}, or --force to run it again"))  # fmt: skip
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """A folder that :meth:`create` made.
+
+        Raises:
+            InputError: If it is no run folder.
+        """
+        folder = cls(Path(path))
+        if folder._description() is None:
+            raise InputError(explain("this must be a run folder", got=repr(str(path)),
+                                     do="make one: wasserscore run digits --out DIR"))  # fmt: skip
+        return folder
+
+    @property
+    def finished(self) -> bool:
+        """Whether the whole journey is done."""
+        return (self.path / RESULTS).is_file()
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What the run was started with."""
+        return self._description() or {}
+
+    def read(self, name: str) -> Any:
+        """A JSON file of the folder.
+
+        Raises:
+            InputError: If it is missing or damaged.
+        """
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise _damaged(f"{self.path / name}", error) from None
+
+    def stage(self, name: str, compute: Callable[[], Any]) -> Any:
+        """The result of a stage: from disk if it is complete, else computed and kept.
+
+        Args:
+            name: Name of the stage, a file name.
+            compute: Gives JSON types or records; runs only when the stage is not there.
+        """
+        path = self.path / STAGES / f"{name}.json"
+        if not path.is_file():
+            began = time.perf_counter()
+            value = compute()
+            write_json(path, {"seconds": time.perf_counter() - began, "value": value})
+        kept = self.read(f"{STAGES}/{name}.json")
+        self.seconds[name] = kept["seconds"]
+        return kept["value"]
+
+    def samples(self, name: str) -> Tensor:
+        """The samples of a model, ``(n, d)``, data units."""
+        try:
+            array = np.load(self.path / SAMPLES / f"{name}.npy", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise _damaged(f"the samples of {name}", error) from None
+        return torch.from_numpy(array)
+
+    def finish(self, results: dict[str, Any]) -> None:
+        """Write ``results.json`` and drop what only a continuation needed."""
+        write_json(self.path / RESULTS, results)
+        for name in (STAGES, CHECKPOINTS):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def _description(self) -> dict[str, Any] | None:
+        if not (self.path / CONFIG).is_file():
+            return None
+        found = self.read(CONFIG)
+        return found if isinstance(found, dict) else {}
+
+    def _require_free(self) -> None:
+        if self.path.is_dir() and any(self.path.iterdir()):
+            what = f"{self.path} must be new, empty or a run folder"
+            raise InputError(explain(what, got="other files in it", do="choose another --out"))
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(explain(f"{self.path} must be a folder", got="a file",
+                                     do="choose another --out"))  # fmt: skip
+
+    def _clear(self) -> None:
+        """Remove what a run writes, and nothing else; the marker goes last."""
+        for name in (STAGES, CHECKPOINTS, SAMPLES, MODELS, "figures"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in (RESULTS, LAYOUT, SPLIT, "report.html", CONFIG):
+            (self.path / name).unlink(missing_ok=True)
+
+
+def _damaged(what: str, error: Exception) -> InputError:
+    return InputError(explain(f"{what} cannot be read", got=str(error)[:200],
+                              do="run it again with --force"))  # fmt: skip
+
+
+def save_array(path: Path, points: Tensor) -> None:
+    """``points`` as a ``.npy`` file, whole or absent."""
+    buffer = io.BytesIO()
+    np.save(buffer, points.numpy(), allow_pickle=False)
+    write_atomically(path, buffer.getvalue())

@@ -1,0 +1,309 @@
+"""The whole journey: data, models, samples, distances, certificate, audit, steps, one page."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wasserscore.audit import audit
+from wasserscore.certificate import certify
+from wasserscore.core.errors import require
+from wasserscore.core.files import write_json
+from wasserscore.core.results import Estimate, plain
+from wasserscore.core.typing import Cloud
+from wasserscore.data import Dataset, load, split
+from wasserscore.distance import NoiseFloor
+from wasserscore.experiment import baselines, models, sections, verdict
+from wasserscore.experiment.config import RunConfig
+from wasserscore.experiment.folder import (
+    LAYOUT,
+    MODELS,
+    SAMPLES,
+    SCHEMA_VERSION,
+    SPLIT,
+    RunFolder,
+    save_array,
+)
+from wasserscore.experiment.measure import Scales, mean_log_density
+from wasserscore.experiment.models import Model
+from wasserscore.experiment.steps import steps_section
+from wasserscore.report import write_report
+
+MINIMUM_ROWS = 24
+"""Fewer rows cannot be split, cross-validated and measured."""
+Progress = Callable[[str, int, int], object]
+"""``progress(stage, done, total)``: how far a stage has come."""
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def start(
+    config: RunConfig, out: str | Path, *, force: bool = False, progress: Progress = silent
+) -> "Journey":
+    """Load the data, check everything that can be checked, and only then touch the folder.
+
+    Args:
+        config: What to do.
+        out: The run folder: new, empty, or an interrupted run with the same configuration.
+        force: Start afresh in a folder that holds a run.
+        progress: Told how far each stage has come.
+
+    Raises:
+        InputError: On data, a configuration or a folder that cannot be used; nothing is written.
+    """
+    data = load(config.source)
+    require(data.n >= MINIMUM_ROWS, f"a run needs at least {MINIMUM_ROWS} rows",
+            got=data.n, do="half of them are held out; give more data")  # fmt: skip
+    description = plain({
+        "schema_version": SCHEMA_VERSION,
+        "config": config.model_dump(mode="json"),
+        "data_sha256": data.sha256,
+    })  # fmt: skip
+    folder = RunFolder.create(out, description, force=force)
+    return Journey(config, data, folder, progress)
+
+
+def run(
+    config: RunConfig, out: str | Path, *, force: bool = False, progress: Progress = silent
+) -> dict[str, Any]:
+    """Everything, from the data to ``report.html``; continues where an interruption left it.
+
+    Args:
+        config: What to do.
+        out: The run folder.
+        force: Start afresh in a folder that holds a run.
+        progress: Told how far each stage has come.
+
+    Returns:
+        What ``results.json`` holds.
+
+    Raises:
+        InputError: On bad input; nothing is written then.
+    """
+    return start(config, out, force=force, progress=progress).travel()
+
+
+@dataclass(frozen=True, eq=False)
+class Journey:
+    """One run on its way; every method is a stage or a few, and may be asked again.
+
+    Args:
+        config: What to do.
+        data: The whole data set.
+        folder: Where results are kept.
+        progress: Told how far each stage has come.
+    """
+
+    config: RunConfig
+    data: Dataset
+    folder: RunFolder
+    progress: Progress = silent
+
+    def travel(self) -> dict[str, Any]:
+        """All stages, then the page; returns the results."""
+        self.fit()
+        rows = {name: self.generate(name) for name in self.config.models}
+        self.floors  # noqa: B018  (a stage of its own in the timings)
+        measured = [self.baseline(name) for name in baselines.TITLES]
+        entries = [self.measure(name) for name in self.config.models]
+        floor = plain(self.floors["w2"].floor)
+        results = {
+            "schema_version": SCHEMA_VERSION,
+            "verdict": verdict.overall(entries, floor),
+            "data": plain(sections.data_section(self.train, self.holdout, self.data)),
+            "floor": {name: plain(found.floor) for name, found in self.floors.items()},
+            "baselines": measured,
+            "models": entries,
+            "steps": self.steps(),
+            "provenance": sections.provenance_section(self.config, self.data),
+            "timings": dict(self.folder.seconds),
+        }
+        titles = {models.TITLES[name]: points for name, points in rows.items()}
+        self.progress("report", 0, 1)
+        write_report(results, {"training rows": self.train.points, **titles}, self.folder.path)
+        self.folder.finish(results)
+        self.progress("report", 1, 1)
+        return results
+
+    @cached_property
+    def parts(self) -> tuple[Dataset, Dataset]:
+        """Training and held-out rows, equally many."""
+        train, holdout = split(self.data, fraction=0.5, seed=self.config.seed)
+        few = min(len(train), len(holdout))
+        train, holdout = train[:few], holdout[:few]
+        if not (self.folder.path / SPLIT).is_file():
+            write_json(self.folder.path / LAYOUT, self.data.layout.to_dict())
+            write_json(self.folder.path / SPLIT, {"train": train, "holdout": holdout})
+        name = self.data.name
+        return (self.data.take(train, f"{name}, training rows"),
+                self.data.take(holdout, f"{name}, held-out rows"))  # fmt: skip
+
+    @property
+    def train(self) -> Dataset:
+        """The training rows."""
+        return self.parts[0]
+
+    @property
+    def holdout(self) -> Dataset:
+        """Rows that no model sees."""
+        return self.parts[1]
+
+    @cached_property
+    def scales(self) -> Scales:
+        """The distances, the same for every law."""
+        return Scales(self.train, self.holdout, self.config.resplits, self.config.seed)
+
+    # Stages -------------------------------------------------------------------------------------
+
+    def fit(self) -> None:
+        """Fit every model that is not yet in the folder."""
+        for name in self.config.models:
+            self._stage(f"fit {name}", lambda name=name: self._fit(name))  # type: ignore[misc]
+
+    def model(self, name: str) -> Model:
+        """A fitted model, from the folder."""
+        return Model.load(self.folder.path / MODELS / name)
+
+    def generate(self, name: str) -> Cloud:
+        """As many samples of a model as there are held-out rows."""
+
+        def draw() -> None:
+            rows = self.model(name).sample(
+                self.holdout.n, seed=self.config.seed, solver=self.config.solver,
+                steps=self.config.steps, callback=self._told(f"sample {name}"),
+            )  # fmt: skip
+            save_array(self.folder.path / SAMPLES / f"{name}.npy", rows)
+
+        self._stage(f"sample {name}", draw)
+        return self.folder.samples(name)
+
+    @cached_property
+    def floors(self) -> dict[str, NoiseFloor]:
+        """Noise floor and bootstrap of train, per distance."""
+        found = self._stage("floor", lambda: self.scales.floors(self._told("floor")))
+        return {
+            name: NoiseFloor(Estimate(**f["floor"]), Estimate(**f["bootstrap"]), f["n"])
+            for name, f in found.items()
+        }
+
+    def baseline(self, name: str) -> dict[str, Any]:
+        """One baseline, measured like a model."""
+        found = self._stage(f"baseline {name}", lambda: self._baseline(name))
+        return {"name": name, "title": baselines.TITLES[name], "kind": "baseline", **found}
+
+    def measure(self, name: str) -> dict[str, Any]:
+        """One model: distances, likelihood, audit, certificate, its sentence."""
+        entry = {
+            "name": name,
+            "title": models.TITLES[name],
+            "kind": "model",
+            "description": models.DESCRIPTIONS[name],
+            **self._stage(f"measure {name}", lambda: self._measure(name)),
+            "certificate": self._stage(f"certify {name}", lambda: self._certify(name)),
+        }
+        bootstrap = self.floors["w2"].bootstrap.value
+        floor = plain(self.floors["w2"].floor)
+        return entry | {"verdict": verdict.model_sentence(entry, floor, bootstrap)}
+
+    def steps(self) -> dict[str, Any]:
+        """W2 against the number of steps, and the planner's choice."""
+        found: dict[str, Any] = self._stage("steps", self._steps)
+        return found
+
+    # Inside -------------------------------------------------------------------------------------
+
+    def _stage(self, name: str, compute: Callable[[], Any]) -> Any:
+        self.progress(name, 0, 1)
+        value = self.folder.stage(name.replace(" ", "-"), compute)
+        self.progress(name, 1, 1)
+        return value
+
+    def _told(self, name: str) -> Callable[[int, int], object]:
+        return lambda done, total: self.progress(name, done, total)
+
+    def _fit(self, name: str) -> dict[str, Any]:
+        seed, net = self.config.seed, self.config.network
+        report = None
+        if name == "empirical":
+            model = models.fit_empirical(self.train)
+        elif name == "proximal":
+            model = models.fit_kernel_mixture(self.train, seed=seed)
+            report = model.score.fit_report
+        else:
+            model = models.fit_network(
+                self.train, seed=seed, out=self.folder.path, callback=self._told("fit network"),
+                **net.model_dump(),
+            )  # fmt: skip
+        model.save(self.folder.path / MODELS / name)
+        return {"report": plain(report)}
+
+    def _baseline(self, name: str) -> dict[str, Any]:
+        n, seed = self.holdout.n, self.config.seed
+        if name == "bootstrap":
+            rows = baselines.bootstrap_rows(self.train, n, seed=seed)
+            metrics = {key: found.bootstrap for key, found in self.floors.items()}
+            metrics |= self.scales.fidelity(rows)
+            likelihood = None
+        else:
+            model = baselines.fit_baseline(name, self.train, seed=seed)
+            rows = baselines.draw(model, n, seed=seed, purpose=name)
+            metrics = self.scales.weigh(rows, self.floors)
+            likelihood = self._likelihood(model)
+        report = self._audit(rows)
+        return {"metrics": {**metrics, "log_likelihood": likelihood,
+                            "copy_rate": report.copy_rate}}  # fmt: skip
+
+    def _measure(self, name: str) -> dict[str, Any]:
+        rows, model = self.folder.samples(name), self.model(name)
+        report = self._audit(rows)
+        metrics = self.scales.weigh(rows, self.floors)
+        metrics["log_likelihood"] = self._likelihood(model) if model.has_density else None
+        metrics["copy_rate"] = report.copy_rate
+        order = torch.tensor([s.index for s in report.suspects], dtype=torch.long)
+        return {
+            "metrics": metrics,
+            "audit": report.to_dict(),
+            "neighbours": sections.neighbours_section(rows, self.train, order),
+        }
+
+    def _likelihood(self, model: Model) -> Estimate:
+        points = models.smooth_rows(self.holdout, "holdout", self.config.seed)
+        return mean_log_density(model.log_density(points))
+
+    def _audit(self, rows: Cloud) -> Any:
+        """Tables are compared in standardised columns, images and vectors as they are."""
+        table = self.train.kind == "table"
+        scaling = models.model_units(self.train)
+
+        def view(x: Cloud) -> Cloud:
+            return scaling.apply(self.train.vary(x)) if table else x
+
+        return audit(train=view(self.train.points), generated=view(rows),
+                     holdout=view(self.holdout.points), seed=self.config.seed)  # fmt: skip
+
+    def _certify(self, name: str) -> dict[str, Any] | None:
+        wanted = self.config.certificate
+        if wanted is None:
+            return None
+        scaled = models.model_units(self.train).apply(self.train.varying)
+        bandwidth = wanted.bandwidth or models.nearest_scale(scaled)
+        reference = models.fit_empirical(self.train, bandwidth=bandwidth).score
+        found = certify(
+            self.model(name).score, reference, solver=self.config.solver, steps=self.config.steps,
+            n=wanted.n, level=wanted.level, seed=self.config.seed,
+        )  # fmt: skip
+        return sections.certificate_section(found)
+
+    def _steps(self) -> dict[str, Any]:
+        name = self.config.models[-1]
+        return steps_section(
+            self.model(name), models.TITLES[name], models.fit_empirical(self.train).score,
+            self.holdout.points, counts=self.config.curve, solver=self.config.solver,
+            target_w2=self.config.target_w2 or self.floors["w2"].floor.value / 10,
+            seed=self.config.seed, told=self._told("steps"),
+        )  # fmt: skip

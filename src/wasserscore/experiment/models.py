@@ -1,0 +1,179 @@
+"""The models of a run: a score in model units, and the layout that makes its output data."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from wasserscore.core.errors import InputError, explain
+from wasserscore.core.files import write_json
+from wasserscore.core.random import Streams
+from wasserscore.core.typing import Cloud, PerPoint
+from wasserscore.data import Dataset, Layout, Scaling, dequantise
+from wasserscore.kernel import nearest
+from wasserscore.network import MLP
+from wasserscore.process import EDM
+from wasserscore.proximal import fit_proximal
+from wasserscore.sampling import sample
+from wasserscore.score import EmpiricalScore, load, save
+from wasserscore.training import train_score
+
+LAYOUT = "layout.json"
+TITLES = {
+    "empirical": "Empirical score",
+    "proximal": "Wasserstein-proximal kernel",
+    "network": "Network",
+}
+DESCRIPTIONS = {
+    "empirical": "the exact score of the noised training rows, sampled down to no noise: "
+    "what perfect memorization looks like",
+    "proximal": "a mixture of Gaussians on the training rows with locally learned covariances, "
+    "chosen by cross-validation",
+    "network": "a residual perceptron trained by denoising score matching",
+}
+
+
+def forward_process() -> EDM:
+    """The forward process of every model here: noise up to 80 times the spread of the data."""
+    return EDM(sigma_max=80.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A fitted score and what it takes to speak the language of the data.
+
+    Args:
+        score: Any score whose ``scaling`` maps the varying columns to its own units.
+        layout: The columns, range and constants of the data it was fitted on.
+    """
+
+    score: Any
+    layout: Layout
+
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int,
+        solver: str = "heun",
+        steps: int = 18,
+        callback: Callable[[int, int], object] | None = None,
+    ) -> Cloud:
+        """``n`` rows ``(n, d)``, data units, float64, cut to the data's range, constants back."""
+        rows = sample(self.score, n, solver=solver, steps=steps, seed=seed, callback=callback)
+        points: Cloud = self.layout.restore(self.layout.clip(rows.reshape(n, -1).double()))
+        return points
+
+    @property
+    def has_density(self) -> bool:
+        """Whether :meth:`log_density` can be asked."""
+        return hasattr(self.score, "log_prob") and self.score.least_variance > 0
+
+    def log_density(self, x: Cloud) -> PerPoint:
+        """Log density of rows ``(m, d)`` in nats, over the varying columns, in data units."""
+        scaling = self.score.scaling
+        inside: Tensor = self.score.log_prob(scaling.apply(self.layout.vary(x.double())))
+        density: Tensor = inside.double() - scaling.log_det
+        return density
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.safetensors``, ``model.json`` and ``layout.json`` into ``folder``."""
+        write_json(folder / LAYOUT, self.layout.to_dict())
+        save(self.score, folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Model":
+        """The model that :meth:`save` wrote.
+
+        Raises:
+            InputError: If a file is missing, damaged or foreign.
+        """
+        score = load(folder)
+        try:
+            layout = Layout.from_dict(json.loads((folder / LAYOUT).read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(explain(f"{folder / LAYOUT} cannot be read", got=repr(error)[:200],
+                                     do="fit the model again")) from None  # fmt: skip
+        return cls(score, layout)
+
+
+def model_units(train: Dataset) -> Scaling:
+    """The scaling all models of a run share: from the training rows as they are."""
+    return Scaling.fit(train.varying, train.kind)
+
+
+def smooth_rows(data: Dataset, part: str, seed: int) -> Cloud:
+    """All columns of ``data``, dequantised with the noise of one seed; the same for all models."""
+    return dequantise(data, data.points, Streams(seed).generator(f"dequantise/{part}"))
+
+
+def fit_empirical(train: Dataset, *, bandwidth: float = 0.0) -> Model:
+    """The empirical score of the training rows.
+
+    Args:
+        train: The training rows.
+        bandwidth: Smoothing in model units (standard deviations of the data); 0 memorizes.
+    """
+    scaling = model_units(train)
+    points = scaling.apply(train.varying)
+    score = EmpiricalScore(points, forward_process(), bandwidth=bandwidth, scaling=scaling)
+    return Model(score, train.layout)
+
+
+def fit_kernel_mixture(train: Dataset, *, seed: int, method: str = "auto") -> Model:
+    """The proximal kernel, fitted on dequantised rows: a density must not sit on a lattice."""
+    scaling = model_units(train)
+    points = scaling.apply(train.vary(smooth_rows(train, "train", seed)))
+    score = fit_proximal(points, forward_process(), method=method, seed=seed, scaling=scaling)
+    return Model(score, train.layout)
+
+
+def fit_network(
+    train: Dataset,
+    *,
+    seed: int,
+    width: int = 512,
+    depth: int = 4,
+    steps: int = 3000,
+    batch_size: int = 256,
+    learning_rate: float = 1e-3,
+    out: Path | None = None,
+    callback: Callable[[int, int], object] | None = None,
+) -> Model:
+    """A network trained by denoising score matching; resumes from ``out`` if it was interrupted.
+
+    Args:
+        train: The training rows.
+        seed: Of the initial weights, the batches and the noise.
+        width: Units of a layer.
+        depth: Residual blocks.
+        steps: Training steps.
+        batch_size: Rows per step.
+        learning_rate: Peak learning rate.
+        out: Folder for checkpoints, or None.
+        callback: Told (step, steps) after every step.
+    """
+    scaling = model_units(train)
+    points = scaling.apply(train.varying).float()
+    network = MLP(points.shape[1], width, depth, seed=Streams(seed).key("network") % 2**31)
+    told = (lambda step, logs: callback(step, steps),) if callback else ()
+    score = train_score(
+        network, points, forward_process(), steps=steps, batch_size=batch_size,
+        learning_rate=learning_rate, scaling=scaling, callbacks=told, out=out, seed=seed,
+    )  # fmt: skip
+    return Model(score, train.layout)
+
+
+def nearest_scale(points: Cloud) -> float:
+    """Half the median nearest-neighbour distance per square root of the dimension.
+
+    The bandwidth at which smoothing fills about half of the gap between a row and its neighbour.
+    """
+    distances, _ = nearest(points, points, 1, exclude_self=True)
+    positive = distances[distances > 0]
+    if not len(positive):
+        return 0.1
+    return float(positive.median() / (2 * points.shape[1] ** 0.5))

@@ -1,0 +1,121 @@
+"""Parts of ``results.json``: records of other rooms in the shape the page reads."""
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wasserscore.certificate import Certificate
+from wasserscore.core.results import plain
+from wasserscore.core.typing import Cloud
+from wasserscore.data import Dataset
+from wasserscore.experiment.config import RunConfig
+from wasserscore.kernel import nearest
+
+PAIRS = 12
+"""Samples shown beside their nearest training rows."""
+PACKAGES = ("wasserscore", "torch", "numpy", "scipy", "POT", "scikit-learn")
+TERMS = {
+    "start": "the sampler starts from the prior, not from the noised reference",
+    "steps": "the sampler takes finitely many steps",
+    "score": "the model's score is not the reference's",
+    "stop": "the sampler stops before all noise is gone",
+    "reference path": "the reference process itself was solved numerically",
+}
+
+
+def data_section(train: Dataset, holdout: Dataset, whole: Dataset) -> dict[str, Any]:
+    """What was fed in."""
+    own = slice(1) if train.kind == "image" else slice(None)
+    return {
+        "name": whole.name, "source": whole.source, "kind": whole.kind, "shape": whole.shape,
+        "n": whole.n, "n_train": train.n, "n_holdout": holdout.n, "d": whole.d,
+        "columns": whole.columns, "constant_columns": whole.constant_columns,
+        "units": whole.units, "sha256": whole.sha256,
+        "low": whole.low[own], "high": whole.high[own],
+        "lattice": None if whole.lattice is None else whole.lattice[own],
+    }  # fmt: skip
+
+
+def certificate_section(certificate: Certificate) -> dict[str, Any]:
+    """A certificate with its rungs and terms as rows of a table."""
+    found = certificate.to_dict()
+    found["rungs"] = [
+        {"name": rung.name, "value": rung.estimate.value, "stderr": rung.estimate.stderr,
+         "upper": rung.upper.value, "level": rung.upper.level, "kind": rung.upper.kind,
+         "valid": rung.valid, "vacuous": rung.vacuous, "meaning": rung.note}
+        for rung in certificate.rungs
+    ]  # fmt: skip
+    found["terms"] = [
+        {"name": name, **plain(estimate), "meaning": TERMS.get(name, "")}
+        for name, estimate in certificate.terms.items()
+    ]
+    solver, steps, *_ = certificate.sampler.split(", ")
+    found["solver"], found["steps"] = solver, int(steps.split()[0])
+    out: dict[str, Any] = plain(found)
+    return out
+
+
+def neighbours_section(
+    generated: Cloud, train: Dataset, order: Tensor, *, count: int = PAIRS
+) -> dict[str, Any]:
+    """Samples beside their nearest training rows, distances in data units.
+
+    Args:
+        generated: Rows, data units.
+        train: The training rows.
+        order: Row numbers, the ones to show first.
+        count: How many pairs.
+    """
+    rows = torch.unique_consecutive(order)[:count]
+    chosen = generated[rows]
+    distances, index = nearest(chosen, train.points, 1)
+    shape = (len(chosen), *train.shape)
+    return {
+        "rows": rows.tolist(),
+        "samples": chosen.reshape(shape).tolist(),
+        "nearest": train.points[index[:, 0]].reshape(shape).tolist(),
+        "distances": distances[:, 0].tolist(),
+    }
+
+
+def provenance_section(config: RunConfig, data: Dataset) -> dict[str, Any]:
+    """How to make the same numbers again; the folder's name does not enter."""
+    return {
+        "seed": config.seed,
+        "command": command(config),
+        "config": config.model_dump(mode="json"),
+        "data_sha256": data.sha256,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in PACKAGES},
+        },
+    }
+
+
+def command(config: RunConfig) -> str:
+    """The command line of a configuration: what differs from the defaults, as ``--set``."""
+    defaults = RunConfig(source=config.source).model_dump(mode="json")
+    given = config.model_dump(mode="json")
+    words = ["wasserscore", "run", config.source, "--seed", str(config.seed)]
+    for key, value in _changed(defaults, given):
+        if key != "seed":
+            words += ["--set", f"{key}={value}"]
+    return " ".join(word if _safe(word) else f"'{word}'" for word in words) + " --out DIR"
+
+
+def _changed(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found = []
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            found += _changed(before, value, f"{prefix}{key}.")
+        elif value != before:
+            found.append((f"{prefix}{key}", value))
+    return found
+
+
+def _safe(word: str) -> bool:
+    return all(c.isalnum() or c in "-_./:=," for c in word)

@@ -1,0 +1,85 @@
+"""One sentence per model, so that a stranger knows what to do with it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SIGNIFICANT = 2.0
+"""Standard errors by which two distances must differ to be called different."""
+
+
+def model_sentence(model: Mapping[str, Any], floor: Mapping[str, Any], bootstrap: float) -> str:
+    """What the numbers of one model mean.
+
+    Args:
+        model: A model's entry of ``results.json`` (metrics and audit).
+        floor: The floor of W2.
+        bootstrap: W2 of the bootstrap of train.
+    """
+    w2, copies = model["metrics"]["w2"], model["metrics"]["copy_rate"]["value"]
+    kind = model["audit"]["verdict"]
+    if kind.startswith("memorized"):
+        return (
+            f"Memorized: {percent(copies)} of its samples are training rows. Its W2 of "
+            f"{w2['value']:.2f} looks good only because copies do "
+            f"(the training rows themselves: {bootstrap:.2f}). Do not release these samples."
+        )
+    place = distance_words(w2, floor)
+    found = f"{percent(copies)} of its samples are training rows"
+    if kind.startswith("suspicious"):
+        return f"Suspicious: {found}, and more lie close to one than fresh data would; {place}."
+    if kind.startswith("no sign"):
+        return f"No sign of copying ({found}); {place}."
+    return f"Copying is {kind} ({found}); {place}."
+
+
+def distance_words(w2: Mapping[str, Any], floor: Mapping[str, Any]) -> str:
+    """Where a distance lies relative to the floor."""
+    excess = w2["value"] - floor["value"]
+    error = ((w2["stderr"] or 0) ** 2 + (floor["stderr"] or 0) ** 2) ** 0.5
+    share = excess / floor["value"] if floor["value"] else 0.0
+    numbers = f"W2 {w2['value']:.3g} against a floor of {floor['value']:.3g}"
+    if excess <= SIGNIFICANT * error:
+        return f"its distance to fresh data cannot be told from that of real rows ({numbers})"
+    return f"it lies {percent(share)} above what two real halves are apart ({numbers})"
+
+
+def overall(models: Sequence[Mapping[str, Any]], floor: Mapping[str, Any]) -> list[str]:
+    """The first lines of the page: the floor, then which models copy, then the one to use."""
+    error = f" ± {floor['stderr']:.2f}" if floor["stderr"] else ""
+    sentences = [f"Two halves of the real data are {floor['value']:.2f}{error} apart in W2: "
+                 "no generator can be expected below that."]  # fmt: skip
+    copying = [m for m in models if m["audit"]["verdict"].startswith("memorized")]
+    clean = [m for m in models if m["audit"]["verdict"].startswith("no sign")]
+    if copying:
+        sentences.append(f"{_names(copying)} memorized the training rows.")
+    if clean:
+        best = min(clean, key=lambda m: m["metrics"]["w2"]["value"])
+        sentences.append(
+            f"Closest without a sign of copying: {best['title']}, "
+            f"W2 {best['metrics']['w2']['value']:.2f}."
+        )
+    likely = [m for m in clean if (m["metrics"].get("log_likelihood") or {}).get("value")]
+    if likely:
+        top = max(likely, key=lambda m: m["metrics"]["log_likelihood"]["value"])
+        sentences.append(
+            f"Best held-out log-likelihood among them: {top['title']}, "
+            f"{top['metrics']['log_likelihood']['value']:.1f} nats per row."
+        )
+    return sentences
+
+
+def percent(share: float) -> str:
+    """A share as people write it; small but not zero never reads as zero.
+
+    >>> percent(0.0), percent(0.0004), percent(0.123), percent(0.9999), percent(1.0)
+    ('0 %', '0.04 %', '12 %', '>99.9 %', '100 %')
+    """
+    number = 100 * share
+    if 99.9 < number < 100:
+        return ">99.9 %"
+    return f"{number:.0f} %" if number == 0 or number >= 10 else f"{number:.2g} %"
+
+
+def _names(models: Sequence[Mapping[str, Any]]) -> str:
+    titles: list[str] = [m["title"] for m in models]
+    return titles[0] if len(titles) == 1 else ", ".join(titles[:-1]) + " and " + titles[-1]
