@@ -12,4 +12,6 @@ from wasserscore.distance.gaussian import gelbrich as gelbrich
 from wasserscore.distance.gaussian import w2_gaussian as w2_gaussian
 from wasserscore.distance.mmd import median_bandwidth as median_bandwidth
 from wasserscore.distance.mmd import mmd as mmd
+from wasserscore.distance.prdc import PRDC as PRDC
+from wasserscore.distance.prdc import prdc as prdc
 from wasserscore.distance.sliced import sliced_w2 as sliced_w2

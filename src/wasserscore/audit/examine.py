@@ -1,0 +1,199 @@
+"""Did the generator copy its training rows? Count, compare with fresh data, then judge.
+
+Every number stands beside the same number of a hold-out, which is what fresh data give: on dense
+or rounded data fresh rows, too, fall on training rows.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wasserscore.audit.closeness import c_t, closer_than_holdout, median_distance
+from wasserscore.audit.neighbours import Closest, Training, training
+from wasserscore.audit.report import AuditReport, Suspect
+from wasserscore.audit.significance import count_p_value, permutation_p_values
+from wasserscore.audit.tables import Rows, as_rows, exact_matches
+from wasserscore.audit.verdict import FALSE_POSITIVE_RATE, NOT_JUDGED, Evidence, judge
+from wasserscore.core.errors import require
+from wasserscore.core.random import Streams
+from wasserscore.core.results import Estimate
+from wasserscore.core.tensors import as_points
+from wasserscore.distance import PRDC, prdc
+
+SUSPECTS = 100
+"""How many rows the report lists."""
+NEIGHBOURS = 5
+"""The k of precision, recall, density and coverage."""
+NEED_HOLDOUT = (
+    "nearest_distance_holdout", "closer", "z_u", "c_t", "p_exact", "p_copies", "p_value", "prdc",
+)  # fmt: skip
+
+
+def audit(
+    *,
+    train: Any,
+    generated: Any,
+    holdout: Any = None,
+    features: Callable[[Tensor], Any] | None = None,
+    seed: int = 0,
+) -> AuditReport:
+    """Audit generated rows against training rows, with held-out rows as the reference.
+
+    A generated row counts as a *copy* when it lies nearer to a training row than the 1 % quantile
+    of the distances between neighbouring training rows; about 1 % of fresh rows do. Exact copies
+    are counted separately as well. Repeated training rows count once.
+
+    Assumes: hold-out rows are fresh draws of the law of train, and distances mean something:
+    scale columns of different units before, or through ``features``.
+    Source: :cite:p:`meehan2020` (Z_U, C_T), :cite:p:`naeem2020` and :cite:p:`kynkaanniemi2019`
+    (precision to coverage); ratio and authenticity as cited at :class:`Closest`.
+
+    Args:
+        train: Training rows (n, *shape): tensor, array or DataFrame.
+        generated: Generated rows; DataFrame columns are aligned to those of train by name.
+        holdout: Rows the generator has not seen; without them copies are counted, not judged.
+        features: Maps a tensor of rows to (n, k) features in which distances are taken; exact
+            copies are always counted in the rows themselves.
+        seed: Seed of bootstrap, permutations and cells.
+
+    Raises:
+        InputError: On rows that do not fit, or fewer than three distinct training rows.
+    """
+    rows = as_rows(train, generated, holdout)
+    points = Rows(
+        _embed(rows.train, features),
+        _embed(rows.generated, features),
+        None if rows.holdout is None else _embed(rows.holdout, features),
+    )
+    yardstick = training(points.train)
+    found = yardstick.closest(points.generated)
+    fresh = None if points.holdout is None else yardstick.closest(points.holdout)
+    counts = _counts(rows, yardstick, found, fresh)
+    tests: dict[str, Any] = dict.fromkeys(NEED_HOLDOUT)
+    verdict, reason = NOT_JUDGED, "give held-out rows to compare with"
+    if points.holdout is not None and fresh is not None:
+        tests = _tests(yardstick, points.generated, points.holdout, found, fresh, seed)
+        tests["p_exact"] = count_p_value(counts["exact_rate"], counts["exact_rate_holdout"])
+        verdict, reason = judge(
+            Evidence(
+                copy_excess=counts["copy_rate_excess"].value,
+                closer=tests["closer"].value,
+                p_exact=tests["p_exact"],
+                p_copies=tests["p_copies"],
+                p_closer=tests["p_value"],
+            )
+        )
+    return AuditReport(
+        verdict=verdict,
+        reason=reason,
+        false_positive_rate=FALSE_POSITIVE_RATE,
+        n_train=len(rows.train),
+        n_generated=len(rows.generated),
+        n_holdout=0 if rows.holdout is None else len(rows.holdout),
+        train_duplicates=len(rows.train) - len(yardstick.points),
+        features="rows as given"
+        if features is None
+        else getattr(features, "__name__", "features"),
+        copy_distance=yardstick.copy_distance,
+        nearest_distance=median_distance(found.first, seed),
+        suspects=_suspects(found),
+        **counts,
+        **tests,
+    )
+
+
+def _embed(rows: Tensor, features: Callable[[Tensor], Any] | None) -> Tensor:
+    """Flat float64 points, through the feature map when there is one."""
+    if features is None:
+        return rows.flatten(1).double()
+    points = as_points(features(rows), "features").detach().cpu().flatten(1).double()
+    require(len(points) == len(rows), "features must return one row per row",
+            got=f"{len(points)} for {len(rows)}")  # fmt: skip
+    return points
+
+
+def _counts(
+    rows: Rows, yardstick: Training, found: Closest, fresh: Closest | None
+) -> dict[str, Any]:
+    """Shares of rows of every kind, their references and excesses."""
+    exact = exact_matches(rows.generated, rows.train)
+    exact_fresh = None if rows.holdout is None else exact_matches(rows.holdout, rows.train)
+    kinds: dict[str, Callable[[Closest], Tensor]] = {
+        "copy_rate": yardstick.copies,
+        "nn_ratio": lambda c: c.repeats,
+        "authenticity": lambda c: c.authentic,
+    }
+    out = _share("exact_rate", exact, exact_fresh)
+    for name, kind in kinds.items():
+        out |= _share(name, kind(found), None if fresh is None else kind(fresh))
+    return out
+
+
+def _share(name: str, own: Tensor, fresh: Tensor | None) -> dict[str, Estimate | None]:
+    """A share among generated and held-out rows; the bootstrap variance of a share is p q / n."""
+
+    def estimate(which: Tensor) -> Estimate:
+        p, n = float(which.double().mean()), len(which)
+        return Estimate(p, stderr=math.sqrt(p * (1 - p) / n), n=n, units="")
+
+    value = estimate(own)
+    if fresh is None:
+        return {name: value, f"{name}_holdout": None, f"{name}_excess": None}
+    other = estimate(fresh)
+    excess = Estimate(
+        value.value - other.value,
+        stderr=math.hypot(value.stderr or 0.0, other.stderr or 0.0),
+        n=min(len(own), len(fresh)),
+        units="",
+    )
+    return {name: value, f"{name}_holdout": other, f"{name}_excess": excess}
+
+
+def _tests(
+    yardstick: Training,
+    generated: Tensor,
+    holdout: Tensor,
+    found: Closest,
+    fresh: Closest,
+    seed: int,
+) -> dict[str, Any]:
+    """Everything that compares with the hold-out, except exact copies."""
+    own, other = found.first.numpy(), fresh.first.numpy()
+    closer, z_u = closer_than_holdout(own, other, seed)
+    p_values = permutation_p_values(_closeness(found).numpy(), _closeness(fresh).numpy(), seed)
+    return {
+        "nearest_distance_holdout": median_distance(fresh.first, seed),
+        "closer": closer,
+        "z_u": z_u,
+        "c_t": c_t(yardstick.points, generated, holdout, seed),
+        "p_copies": p_values.copies,
+        "p_value": p_values.closer,
+        "prdc": _prdc(generated, holdout, seed),
+    }
+
+
+def _closeness(found: Closest) -> Tensor:
+    """The two numbers per row that the scan for copies looks at."""
+    return torch.stack([found.first, found.ratio], 1)
+
+
+def _prdc(generated: Tensor, holdout: Tensor, seed: int) -> PRDC | None:
+    """Against the hold-out, both sets cut to the smaller size at random; None for tiny sets."""
+    n = min(len(generated), len(holdout))
+    if n <= NEIGHBOURS:
+        return None
+    generator = Streams(seed).generator("prdc")
+    own, other = (x[torch.randperm(len(x), generator=generator)[:n]] for x in (generated, holdout))
+    return prdc(own, other, NEIGHBOURS)
+
+
+def _suspects(found: Closest) -> tuple[Suspect, ...]:
+    """The rows closest to train for the spacing of train there; ties by distance, then index."""
+    closeness = found.first / found.spacing
+    by_distance = found.first.sort(stable=True).indices
+    order = by_distance[closeness[by_distance].sort(stable=True).indices][:SUSPECTS]
+    columns = (order, found.row[order], found.first[order], closeness[order])
+    return tuple(Suspect(*row) for row in zip(*(c.tolist() for c in columns), strict=True))

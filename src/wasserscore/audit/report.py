@@ -1,0 +1,141 @@
+"""What an audit returns: a frozen record whose ``repr`` is the answer."""
+
+from dataclasses import dataclass
+
+from wasserscore.audit.verdict import CLEAN, NOT_JUDGED
+from wasserscore.core.results import Estimate, Record
+from wasserscore.distance import PRDC
+
+
+@dataclass(frozen=True)
+class Suspect(Record):
+    """A generated row to look at.
+
+    Args:
+        index: Its row in generated.
+        nearest: Its nearest row in train, as given.
+        distance: Between the two, in units of the features.
+        closeness: That distance over the one of the training row to its own nearest neighbour;
+            below one for a row that is not authentic, zero for an exact copy.
+    """
+
+    index: int
+    nearest: int
+    distance: float
+    closeness: float
+
+
+@dataclass(frozen=True)
+class AuditReport(Record):
+    """Copies, closeness, fidelity and coverage of a generated set, with a verdict.
+
+    Shares lie in [0, 1] and come with bootstrap standard errors; ``x_holdout`` is the same number
+    for held-out rows, the reference for fresh data, and ``x_excess`` the difference. All that
+    needs a hold-out is None without one.
+
+    It counts copies. It is no proof that training rows cannot be inferred from the samples in
+    another way; that takes differential privacy.
+
+    Args:
+        verdict: "memorized", "suspicious", "no sign of copying" or "not judged: no hold-out".
+        reason: Why, in words.
+        false_positive_rate: How often at most fresh data would be flagged.
+        n_train: Training rows as given.
+        n_generated: Generated rows.
+        n_holdout: Held-out rows.
+        train_duplicates: Training rows equal to an earlier one; distances see each row once.
+        features: "rows as given", or the name of the map into the space of distances.
+        copy_distance: 1 % quantile of the distances between neighbouring training rows.
+        exact_rate: Rows equal to a training row, number for number.
+        copy_rate: Rows nearer to a training row than ``copy_distance``, exact copies included.
+        nn_ratio: Rows three times nearer to one training row than to any other.
+        authenticity: Rows farther from the nearest training row than its own neighbour is.
+        nearest_distance: Median distance to the nearest training row.
+        closer: P(L_gen < L_test), L the distance to the nearest training row: 1/2 is ideal,
+            above it generated rows are the closer ones.
+        z_u: The same in standard units, negative when closer than fresh data.
+        c_t: Z_U averaged over cells of the data; None when no cell holds enough rows.
+        p_exact: Fisher's p-value that exact copies are no more than fresh data give.
+        p_copies: Permutation p-value that no rows are closer than the bulk explains.
+        p_value: Permutation p-value that the set as a whole is no closer than the hold-out.
+        prdc: Precision, recall, density, coverage against the hold-out, at equal sizes.
+        suspects: Rows to look at, most suspicious first.
+    """
+
+    verdict: str
+    reason: str
+    false_positive_rate: float
+    n_train: int
+    n_generated: int
+    n_holdout: int
+    train_duplicates: int
+    features: str
+    copy_distance: float
+    exact_rate: Estimate
+    exact_rate_holdout: Estimate | None
+    exact_rate_excess: Estimate | None
+    copy_rate: Estimate
+    copy_rate_holdout: Estimate | None
+    copy_rate_excess: Estimate | None
+    nn_ratio: Estimate
+    nn_ratio_holdout: Estimate | None
+    nn_ratio_excess: Estimate | None
+    authenticity: Estimate
+    authenticity_holdout: Estimate | None
+    authenticity_excess: Estimate | None
+    nearest_distance: Estimate
+    nearest_distance_holdout: Estimate | None
+    closer: Estimate | None
+    z_u: Estimate | None
+    c_t: float | None
+    p_exact: float | None
+    p_copies: float | None
+    p_value: float | None
+    prdc: PRDC | None
+    suspects: tuple[Suspect, ...]
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the verdict is "memorized" or "suspicious"."""
+        return self.verdict not in (CLEAN, NOT_JUDGED)
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words, with its numbers and its false-positive rate."""
+        copies = (
+            f"{self.copy_rate.value:.1%} of {self.n_generated} rows are copies of training rows"
+        )
+        if self.copy_rate_holdout is None:
+            return f"{self.verdict.capitalize()}; {copies} ({self.reason})."
+        return (
+            f"{self.verdict.capitalize()}: {copies} (fresh data"
+            f" {self.copy_rate_holdout.value:.1%}); {self.reason}. Fresh data would be flagged"
+            f" in at most {self.false_positive_rate:.0%} of audits."
+        )
+
+    def __repr__(self) -> str:
+        lines = [self.sentence]
+        for name, words in (
+            ("exact_rate", "exact copies"),
+            ("copy_rate", f"copies (nearer than {self.copy_distance:.3g})"),
+            ("nn_ratio", "3x nearer to one row than to others"),
+            ("authenticity", "authentic"),
+        ):
+            fresh = getattr(self, f"{name}_holdout")
+            beside = "" if fresh is None else f"   fresh data {fresh.value:.2%}"
+            lines.append(f"  {words:<36}{getattr(self, name).value:8.2%}{beside}")
+        fresh = self.nearest_distance_holdout
+        beside = "" if fresh is None else f"   fresh data {fresh.value:.4g}"
+        lines.append(
+            f"  {'median distance to train':<36}{self.nearest_distance.value:8.4g}{beside}"
+        )
+        if self.closer is not None and self.z_u is not None:
+            lines.append(
+                f"  {'closer than fresh data':<36}{self.closer.value:8.1%}   ideal 50%,"
+                f" Z_U {self.z_u.value:.1f}, p = {self.p_value:.3g}"
+            )
+        if self.prdc is not None:
+            for name in ("precision", "recall", "density", "coverage"):
+                lines.append(f"  {name:<36}{getattr(self.prdc, name).value:8.3f}")
+        lines.append("Copies are counted here; this is not differential privacy.")
+        return "\n".join(lines)

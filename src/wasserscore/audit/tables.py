@@ -1,0 +1,84 @@
+"""Train, generated and hold-out rows as points of one space, whatever form they came in."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.tensors import as_points
+
+
+class Rows(NamedTuple):
+    """The three sets, (n, *shape) each, with the same shape of a row; ``holdout`` may be None."""
+
+    train: Tensor
+    generated: Tensor
+    holdout: Tensor | None
+
+
+def as_rows(train: Any, generated: Any, holdout: Any) -> Rows:
+    """The sets as tensors on the CPU, columns of DataFrames aligned by name to those of train.
+
+    Raises:
+        InputError: Names missing, extra, repeated or non-numeric columns, the first bad cell, or
+            the shapes that do not fit.
+    """
+    given = {"train": train, "generated": generated, "holdout": holdout}
+    columns = list(train.columns) if hasattr(train, "columns") else None
+    points = {
+        name: as_points(_aligned(rows, columns, name), name).detach().cpu()
+        for name, rows in given.items()
+        if rows is not None
+    }
+    for name, rows in points.items():
+        require(rows.shape[1:] == points["train"].shape[1:],
+                f"{name} must have rows like train, {tuple(points['train'].shape[1:])}",
+                got=tuple(rows.shape[1:]), do="compare the same columns")  # fmt: skip
+    return Rows(points["train"], points["generated"], points.get("holdout"))
+
+
+def _aligned(rows: Any, columns: list[Any] | None, name: str) -> Any:
+    """A DataFrame with the columns of train in their order; anything else as it is."""
+    if not hasattr(rows, "columns"):
+        return rows
+    own = list(rows.columns)
+    require(len(set(own)) == len(own), f"{name} must name each column once",
+            got=sorted({str(c) for c in own if own.count(c) > 1}))  # fmt: skip
+    if columns is not None:
+        missing = [str(c) for c in columns if c not in own]
+        extra = [str(c) for c in own if c not in columns]
+        require(not missing and not extra, f"{name} must have the columns of train",
+                got=f"missing {missing}, extra {extra}", do="rename or drop them")  # fmt: skip
+        rows = rows[columns]
+    kinds = zip(rows.columns, rows.dtypes, strict=True)
+    text = [str(column) for column, kind in kinds if kind.kind not in "fiub"]
+    require(not text, f"{name} must have numbers in every column", got=f"no numbers in {text}",
+            do="encode or drop them")  # fmt: skip
+    return rows.to_numpy(dtype=float)
+
+
+def distinct(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct rows, each at its first place and in order, and where those places are.
+
+    A row that train holds twice says nothing about copying, and would make distances to the
+    second neighbour zero.
+    """
+    flat = rows.flatten(1)
+    _, label = torch.unique(flat, dim=0, return_inverse=True)
+    first = torch.full((int(label.max()) + 1,), len(flat), dtype=torch.long)
+    first.scatter_reduce_(0, label, torch.arange(len(flat)), reduce="amin")
+    places = first.sort().values
+    return flat[places], places
+
+
+def exact_matches(rows: Tensor, train: Tensor) -> Tensor:
+    """Which rows are in train, number for number, in the coarser of the two number types."""
+    coarse = torch.float32 if torch.float32 in (rows.dtype, train.dtype) else torch.float64
+
+    def keys(x: Tensor) -> list[bytes]:
+        flat = x.to(coarse).flatten(1) + 0.0  # -0.0 becomes 0.0: equal numbers, equal bytes
+        return [row.tobytes() for row in flat.numpy()]
+
+    known = set(keys(train))
+    return torch.tensor([key in known for key in keys(rows)])
