@@ -13,9 +13,10 @@ class AdamsBashforth:
 
     .. math:: y_s = y_t + \int_t^s P(u)\,du,\qquad P(t_j) = v(y_{t_j}, t_j),\ j = k, k-1, \dots
 
-    One evaluation per step, order ``order`` once as many values are known; the first steps have
-    the order of what is there. Times may run in either direction and stand at any distance.
-    Keeps its memory: make a new one for every trajectory.
+    One evaluation per step. The first steps go through the values that are there, so their order
+    is lower; the whole is of order ``order`` where these steps are small or the field hardly
+    changes over them (a sampler's first steps, at high noise). Times may run in either direction
+    and stand at any distance. Keeps its memory: make a new one for every trajectory.
     Source: Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, section III.5.
 
     Args:

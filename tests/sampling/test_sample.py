@@ -1,0 +1,213 @@
+"""sample(): the same samples for a seed, exactly the steps asked for, and clear refusals."""
+
+import math
+
+import pytest
+import torch
+
+from wasserscore.core.errors import InputError
+from wasserscore.dynamics import TimeGrid
+from wasserscore.process import EDM, VP
+from wasserscore.sampling import sample, solver, solvers, time_grid
+
+PROCESS = EDM(sigma_max=80.0)
+NAMES = [s.name for s in solvers()]
+WEIGHTS = torch.randn(6, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+
+def matrix_score(x, t):
+    """A score with matrix products, whose rounding depends on how many rows come together."""
+    flat = x.flatten(1)
+    hidden = torch.tanh(flat @ WEIGHTS.to(x.dtype)) @ WEIGHTS.to(x.dtype).T
+    return (-(flat + 0.1 * hidden) / (1 + t**2)).reshape(x.shape)
+
+
+def draw(n, **options):
+    return sample(matrix_score, n, process=PROCESS, shape=(6,), seed=5, steps=6, **options)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", NAMES)
+def test_samples_do_not_depend_on_the_batch(name, dtype):
+    n = 260 if name in ("heun", "ancestral", "dpmpp_2m_sde", "pc") else 20
+    options = {"solver": name, "dtype": dtype}
+    whole = draw(n, **options)
+    assert whole.dtype == dtype
+    for batch_size in (7, 256):
+        assert torch.equal(draw(n, batch_size=batch_size, **options), whole)
+    few = draw(9, batch_size=1, **options)
+    assert torch.equal(few, whole[:9])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", ["heun", "ancestral"])
+def test_samples_do_not_depend_on_the_batch_one_by_one(name, dtype):
+    whole = draw(300, solver=name, dtype=dtype)
+    assert torch.equal(draw(300, solver=name, dtype=dtype, batch_size=1), whole)
+
+
+def test_rows_and_seeds_differ():
+    one, other = draw(300), sample(matrix_score, 300, process=PROCESS, shape=(6,), seed=6, steps=6)
+    assert not torch.equal(one, other)
+    assert torch.unique(one, dim=0).shape == one.shape
+
+
+def test_image_shapes_are_the_flat_ones_folded():
+    flat = draw(5)
+    image = sample(matrix_score, 5, process=PROCESS, shape=(1, 2, 3), seed=5, steps=6)
+    assert torch.equal(image.flatten(1), flat)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 18])
+@pytest.mark.parametrize("name", NAMES)
+def test_exactly_the_steps_and_evaluations_asked_for(name, steps, counting):
+    score, method, seen = counting(matrix_score), solver(name), []
+    sample(score, 3, solver=name, steps=steps, process=PROCESS, shape=(6,),
+           callback=lambda done, total: seen.append((done, total)))  # fmt: skip
+    assert seen == [(k + 1, steps) for k in range(steps)]
+    per = method.evaluations_per_step
+    assert score.evaluations == per * steps - (per - 1)
+    assert score.evaluations == method.evaluations(time_grid(PROCESS, steps))
+    assert min(score.times) > 0
+
+
+def test_heun_18_makes_35_evaluations_and_36_when_it_stops_early(counting):
+    score = counting(matrix_score)
+    sample(score, 3, process=PROCESS, shape=(6,))
+    assert score.evaluations == 35
+    score = counting(matrix_score)
+    sample(score, 3, process=PROCESS, shape=(6,), stop=0.5)
+    assert score.evaluations == 36
+    assert min(score.times) == 0.5
+
+
+def test_a_score_that_is_infinite_at_zero_noise_is_safe():
+    """The default sampler on two Diracs: every sample ends on one of them."""
+
+    def diracs(x, t):
+        return (torch.tanh(x / t**2) - x) / t**2
+
+    x = sample(diracs, 500, process=PROCESS, shape=(1,), dtype=torch.float64)
+    assert (x.abs() - 1).abs().max() < 1e-12
+    assert abs(float((x > 0).double().mean()) - 0.5) < 0.1
+
+
+def test_early_stop_leaves_the_noise_of_its_time():
+    def point(x, t):
+        return -x / t**2
+
+    x = sample(point, 4000, process=PROCESS, shape=(1,), stop=0.5, steps=60, dtype=torch.float64)
+    assert float(x.std()) == pytest.approx(0.5, rel=0.05)
+
+
+def test_starting_points_are_used_as_they_are(generator):
+    grid = time_grid(PROCESS, 5, start=3.0)
+    start = 3 * torch.randn(10, 6, generator=generator, dtype=torch.float64)
+    x = sample(matrix_score, 10, process=PROCESS, start=start, grid=grid, solver="ddim")
+    y = start
+    for _, t, s in grid.pairs():
+        y = y + t * (t - s) * matrix_score(y, t)
+    assert x.dtype == torch.float64
+    assert torch.allclose(x, y, rtol=1e-12)
+    cut = sample(matrix_score, 10, process=PROCESS, start=start, grid=grid, solver="ddim",
+                 batch_size=3)  # fmt: skip
+    assert torch.equal(cut, x)
+
+
+def test_the_prior_has_the_noise_of_the_first_time(counting):
+    nothing = counting(lambda x, t: 0 * x)
+    process = VP.linear(a=19.9, b=0.1, horizon=1.0)
+    x = sample(nothing, 20_000, process=process, shape=(1,), solver="integrated_euler", eta=0.0,
+               grid=TimeGrid(torch.tensor([0.3, 0.2], dtype=torch.float64)))  # fmt: skip
+    grown = 1 + float(process.integrated_f(0.3) - process.integrated_f(0.2))
+    assert float(x.std()) == pytest.approx(grown * float(process.sigma(0.3)), rel=0.02)
+    assert torch.equal(
+        sample(nothing, 5, process=process, shape=(1,), start="prior"),
+        sample(nothing, 5, process=process, shape=(1,)),
+    )
+
+
+class Scaled:
+    process, shape = PROCESS, (2,)
+
+    class scaling:
+        @staticmethod
+        def undo(x):
+            return 10 * x + 3
+
+    def __call__(self, x, t):
+        return -x / (1 + t**2)
+
+
+def test_samples_come_back_in_data_units():
+    plain = sample(lambda x, t: -x / (1 + t**2), 6, process=PROCESS, shape=(2,))
+    assert torch.equal(sample(Scaled(), 6), 10 * plain + 3)
+
+
+class Module(torch.nn.Module):
+    process, shape = PROCESS, (2,)
+
+    def __init__(self, dtype):
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.ones(1, dtype=dtype))
+
+    def forward(self, x, t):
+        assert x.dtype == self.gain.dtype
+        return -self.gain * x / (1 + t.to(x.dtype) ** 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_network_is_run_in_its_own_dtype_without_gradients(dtype):
+    x = sample(Module(dtype), 4)
+    assert x.dtype == dtype
+    assert not x.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"process": None}, "needs a process"),
+        ({"shape": None}, "needs the shape"),
+        ({"n": 0}, "n must be a positive"),
+        ({"steps": 0}, "steps must be a positive"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"solver": "hein"}, "unknown solver.*heun"),
+        ({"grid": "sigmoid"}, "unknown grid.*karras"),
+        ({"eta": 0.5}, "heun is deterministic"),
+        ({"eta": 1.5, "solver": "ddim"}, "eta must lie"),
+        ({"stop": 100.0}, "0 <= stop < start"),
+        ({"start": torch.ones(2, 6)}, "start must have n=3 rows"),
+        ({"start": torch.ones(3, 5)}, "disagree about a point's shape"),
+        ({"start": "noise"}, "unknown start"),
+        ({"seed": -1}, "seed"),
+        ({"dtype": torch.float16}, "float32 or float64"),
+        ({"grid": TimeGrid(torch.tensor([2.0, 1.0])), "steps": 5}, "steps must match"),
+    ],
+)
+def test_bad_input_is_refused_by_name(options, message):
+    call = {"n": 3, "process": PROCESS, "shape": (6,), **options}
+    with pytest.raises(InputError, match=message):
+        sample(matrix_score, call.pop("n"), **call)
+
+
+def test_a_score_of_another_process_is_refused():
+    with pytest.raises(InputError, match="another process"):
+        sample(Scaled(), 3, process=EDM(sigma_max=10.0))
+
+
+def test_a_score_of_the_wrong_shape_is_refused():
+    with pytest.raises(InputError, match="shaped like its points"):
+        sample(lambda x, t: x[:, :1], 3, process=PROCESS, shape=(2,))
+
+
+def test_a_score_that_fails_is_not_sampled_silently():
+    with pytest.raises(InputError, match="NaN or infinity in sample 2"):
+        sample(lambda x, t: x * torch.where(torch.arange(len(x)) == 2, math.nan, -1.0)[:, None],
+               3, process=PROCESS, shape=(2,), steps=2)  # fmt: skip
+
+
+def test_progress_counts_over_batches():
+    seen = []
+    draw(10, batch_size=4, callback=lambda done, total: seen.append((done, total)))
+    assert seen == [(i, 18) for i in range(1, 19)]
