@@ -8,7 +8,7 @@ With W = diag(D + tau)^{-1/2}, everything in the basis of the floor,
 
     \log\det(\Sigma_i + \tau I) = 2 \sum_k \log L_{kk} + \sum_j \log(D_j + \tau).
 
-Source: :cite:`zhang2024` eqs. (26), (29) for the evolution; Woodbury's identity for its form.
+Source: :cite:p:`zhang2024` eqs. (26), (29) for the evolution; Woodbury's identity for its form.
 """
 
 import math
@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.typing import Cloud, Vector
-from wasserscore.score.spiked import Factors
+from wasserscore.score.spiked import Factors, Queries
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Evolved:
             log_scale=log_weights - 0.5 * log_det - 0.5 * d * math.log(2 * math.pi),
         )
 
-    def logits(self, x: Cloud) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n r"]]:
+    def logits(self, x: Queries) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n r"]]:
         r"""Log of weight times density, and the projections :math:`p = G_i^T W (x - z_i)`.
 
         .. math:: (x - z_i)^T (\Sigma_i + \tau I)^{-1} (x - z_i) = |W (x - z_i)|^2 - |p|^2
@@ -79,12 +79,12 @@ class Evolved:
         squared = self._squared(x) - projections.square().sum(-1)
         return self.log_scale - 0.5 * squared.clamp_min(0), projections
 
-    def pull(self, weights: Float[Tensor, "b n"], projections: Float[Tensor, "b n r"]) -> Cloud:
+    def pull(self, weights: Float[Tensor, "b n"], projections: Float[Tensor, "b n r"]) -> Queries:
         r"""The weighted sum :math:`\sum_i w_i (W z_i + G_i p_i)`, ``(b, d)``."""
         spread = (weights.unsqueeze(-1) * projections).flatten(1)
         return weights @ self.centres + spread @ self.directions.mT
 
-    def curvature(self, x: Cloud, projections: Float[Tensor, "b n r"]) -> Float[Tensor, "b n"]:
+    def curvature(self, x: Queries, projections: Float[Tensor, "b n r"]) -> Float[Tensor, "b n"]:
         r""":math:`|(\Sigma_i + \tau I)^{-1} (x - z_i)|^2 - tr (\Sigma_i + \tau I)^{-1}`."""
         n, r = self.offsets.shape
         whiten2 = self.whiten.square()
@@ -99,7 +99,7 @@ class Evolved:
         trace = whiten2.sum() - torch.diagonal(gram, dim1=-2, dim2=-1).sum(-1)
         return plain - 2 * (projections * cross).sum(-1) + quadratic - trace
 
-    def _squared(self, x: Cloud) -> Float[Tensor, "b n"]:
+    def _squared(self, x: Queries) -> Float[Tensor, "b n"]:
         """Squared distances of rows to the whitened centres by one matrix product."""
         return (x.square().sum(1, keepdim=True) + self.centres.square().sum(1)
                 - 2 * x @ self.centres.mT)  # fmt: skip

@@ -10,7 +10,7 @@ spreads along the data's own directions and nowhere falls below a floor.
 
 .. math:: \nabla \log p_\tau(y) = -\sum_i r_i(y)\, (\Sigma_i + \tau I)^{-1} (y - z_i)
 
-Source: :cite:`zhang2024` Prop. 4.1, eqs. (25), (26), (29), with det to the power one half.
+Source: :cite:p:`zhang2024` Prop. 4.1, eqs. (25), (26), (29), with det to the power one half.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
-from wasserscore.score.base import ClosedFormScore, Tau
+from wasserscore.score.base import ClosedFormScore, Tau, conditioned_scaling
 from wasserscore.score.fit_report import FitReport
 from wasserscore.score.spiked import Spiked
 from wasserscore.score.spiked_mixture import SpikedMixture
@@ -123,7 +123,7 @@ class ProximalScore(ClosedFormScore):
         Raises:
             InputError: If every coordinate is known, or none, or the law has no density.
         """
-        known = torch.isfinite(y)
+        known = ~torch.isnan(y)
         require(bool(known.any()) and not bool(known.all()),
                 "conditioning needs some known and some unknown (NaN) coordinates",
                 got=f"{int(known.sum())} of {self.dim} known")  # fmt: skip
@@ -145,12 +145,19 @@ class ProximalScore(ClosedFormScore):
         return ProximalScore(
             (self.centres[:, free] + move.squeeze(-1))[kept],
             Spiked(factors[kept], flat.floor[free]), self.process, weights=shares[kept],
+            scaling=conditioned_scaling(self.scaling, y),
         )  # fmt: skip
 
     def marginal(self, columns: Int[Tensor, " m"]) -> "ProximalScore":
         """The law of some coordinates: sub-blocks of the covariances, not of the precisions."""
-        return ProximalScore(self.centres[:, columns], self.covariance.columns(columns),
-                             self.process, weights=self.weights)  # fmt: skip
+        scaling = self.scaling
+        if scaling is not None:
+            each = scaling.scale[columns] if scaling.scale.ndim else scaling.scale
+            scaling = Scaling(scaling.shift[columns], each)
+        return ProximalScore(
+            self.centres[:, columns], self.covariance.columns(columns), self.process,
+            weights=self.weights, scaling=scaling,
+        )  # fmt: skip
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and JSON types; the covariance becomes its own tensors."""

@@ -23,6 +23,8 @@ from wasserscore.core.typing import Matrix, Vector
 
 Factors = Float[Tensor, "n d r"]
 """One d x r factor per centre."""
+Queries = Float[Tensor, "b d"]
+"""Flat points at which a law is asked, beside its n centres."""
 
 
 @dataclass(frozen=True, eq=False)

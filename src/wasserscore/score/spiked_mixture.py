@@ -16,7 +16,7 @@ from wasserscore.core.random import normal_like
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud, PerPoint
 from wasserscore.score.evolved import Evolved
-from wasserscore.score.spiked import Spiked
+from wasserscore.score.spiked import Queries, Spiked
 
 TILE_BYTES = 2**26
 """Largest array of one evaluation (queries x centres x rank), 64 MiB; a few live at once."""
@@ -47,19 +47,19 @@ class SpikedMixture:
         """The mean; distances are taken from here, which saves digits when data lie far off."""
         return self.weights @ self.centres
 
-    def log_density(self, y: Cloud, tau: float) -> PerPoint:
+    def log_density(self, y: Queries, tau: float) -> PerPoint:
         """Log density, differentiable in ``y``."""
 
-        def tile(x: Cloud) -> PerPoint:
+        def tile(x: Queries) -> PerPoint:
             parts = [b.logits(x * b.whiten)[0].logsumexp(1) for b in self._blocks(tau)]
             return torch.stack(parts).logsumexp(0)
 
         return self._tiled(tile, y)
 
-    def score(self, y: Cloud, tau: float) -> Cloud:
+    def score(self, y: Queries, tau: float) -> Queries:
         r""":math:`-\sum_i r_i (\Sigma_i + \tau I)^{-1} (y - z_i)`, ``(b, d)``."""
 
-        def tile(x: Cloud) -> Cloud:
+        def tile(x: Queries) -> Queries:
             peak = x.new_full((len(x), 1), -torch.inf)
             total, pulled = torch.zeros_like(peak), torch.zeros_like(x)
             for block in self._blocks(tau):
@@ -74,10 +74,10 @@ class SpikedMixture:
 
         return self._tiled(tile, y)
 
-    def laplacian(self, y: Cloud, tau: float) -> PerPoint:
+    def laplacian(self, y: Queries, tau: float) -> PerPoint:
         r""":math:`\Delta p / p = \sum_i r_i (|\Gamma_i (y - z_i)|^2 - tr \Gamma_i)`, ``(b,)``."""
 
-        def tile(x: Cloud) -> PerPoint:
+        def tile(x: Queries) -> PerPoint:
             parts, curvatures = [], []
             for block in self._blocks(tau):
                 logits, projections = block.logits(x * block.whiten)
@@ -90,10 +90,10 @@ class SpikedMixture:
 
         return self._tiled(tile, y)
 
-    def component(self, y: Cloud, tau: float, uniform: PerPoint) -> Int[Tensor, " b"]:
+    def component(self, y: Queries, tau: float, uniform: PerPoint) -> Int[Tensor, " b"]:
         """A component from its posterior given ``y``: the inverse CDF at ``uniform``."""
 
-        def tile(x: Cloud, u: PerPoint) -> Int[Tensor, " b"]:
+        def tile(x: Queries, u: PerPoint) -> Int[Tensor, " b"]:
             logits = torch.cat([b.logits(x * b.whiten)[0] for b in self._blocks(tau)], dim=1)
             cumulative = logits.double().softmax(1).cumsum(1)
             index = torch.searchsorted(cumulative, u[:, None] * cumulative[:, -1:], right=True)
@@ -101,18 +101,18 @@ class SpikedMixture:
 
         return self._tiled(tile, y, uniform.double())
 
-    def responsibilities(self, y: Cloud, tau: float = 0.0) -> Float[Tensor, "b n"]:
+    def responsibilities(self, y: Queries, tau: float = 0.0) -> Float[Tensor, "b n"]:
         """Posterior probability of each component given ``y``."""
 
-        def tile(x: Cloud) -> Float[Tensor, "b n"]:
+        def tile(x: Queries) -> Float[Tensor, "b n"]:
             parts = [b.logits(x * b.whiten)[0] for b in self._blocks(tau)]
             return torch.cat(parts, dim=1).softmax(1)
 
         return self._tiled(tile, y)
 
     def bridge(
-        self, y: Cloud, index: Int[Tensor, " b"], tau: PerPoint, lower: PerPoint, noise: Cloud
-    ) -> Cloud:
+        self, y: Queries, index: Int[Tensor, " b"], tau: PerPoint, lower: PerPoint, noise: Queries
+    ) -> Queries:
         r"""From noise level ``tau`` down to ``lower``, given the component of each point.
 
         With :math:`\Delta` the difference of the levels, A is spiked again in the floor's basis,
@@ -130,7 +130,7 @@ class SpikedMixture:
         ]
         return torch.cat(pieces) if pieces else y
 
-    def draw(self, n: int, generator: torch.Generator) -> Cloud:
+    def draw(self, n: int, generator: torch.Generator) -> Queries:
         """``n`` points of the law at tau = 0: a centre, then its Gaussian."""
         d, rank, centres = self.centres.shape[1], self.covariance.rank, self.centres
         empty = torch.empty(n, d + rank, dtype=torch.float64, device=generator.device)
@@ -147,8 +147,8 @@ class SpikedMixture:
         return x + torch.cat(spread) if spread else x
 
     def _bridge_tile(
-        self, y: Cloud, index: Tensor, tau: Tensor, lower: Tensor, noise: Cloud
-    ) -> Cloud:
+        self, y: Queries, index: Tensor, tau: Tensor, lower: Tensor, noise: Queries
+    ) -> Queries:
         covariance, step = self.covariance, tau - lower
         floor = covariance.floor
         whiten = (floor + tau).rsqrt()
@@ -171,7 +171,7 @@ class SpikedMixture:
         moved = mean + (step * kept).sqrt() * widened
         return self.centres[index] + covariance.back(moved)
 
-    def _tiled(self, function: Callable[..., Tensor], y: Cloud, *others: Tensor) -> Tensor:
+    def _tiled(self, function: Callable[..., Tensor], y: Queries, *others: Tensor) -> Tensor:
         """``function`` over tiles of centred queries in the floor's basis, in our dtype."""
         x = self.covariance.turned(y.to(self.centres.dtype) - self.middle)
         block = min(len(self.centres), self._block_rows())
