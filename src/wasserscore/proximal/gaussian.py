@@ -1,0 +1,63 @@
+"""One Gaussian fitted to points: the baseline every other model has to beat."""
+
+from typing import Any
+
+import torch
+
+from wasserscore.core.tensors import as_points
+from wasserscore.core.typing import Cloud
+from wasserscore.data import Scaling
+from wasserscore.process.base import Process
+from wasserscore.score.gaussian import GaussianScore
+
+ENOUGH = 10
+"""Rows per column above which the sample covariance is taken as it is."""
+
+
+def fit_gaussian(
+    points: Any, process: Process, *, scaling: Scaling | None = None
+) -> GaussianScore:
+    r"""The Gaussian with the points' mean and covariance.
+
+    With fewer than ten rows per column the covariance is shrunk towards a multiple of the
+    identity by the Ledoit-Wolf share, which minimises the expected Frobenius error:
+
+    .. math:: (1 - \rho) C + \rho \frac{tr C}{d} I
+
+    Args:
+        points: ``(n, *shape)``, at least two rows.
+        process: The forward process of the score.
+        scaling: Stored with the score.
+    """
+    x = as_points(points, minimum=2)
+    flat = x.reshape(len(x), -1).double()
+    n, d = flat.shape
+    mean = flat.mean(0)
+    covariance = (flat - mean).mT @ (flat - mean) / n
+    if n < ENOUGH * d:
+        share = shrinkage(flat)
+        level = torch.diagonal(covariance).mean()
+        covariance = (1 - share) * covariance + share * level * torch.eye(d).to(covariance)
+    return GaussianScore(mean, covariance, process, shape=tuple(x.shape[1:]), scaling=scaling)
+
+
+def shrinkage(x: Cloud) -> float:
+    r"""The Ledoit-Wolf share of the identity, in [0, 1].
+
+    .. math:: \rho = \min\left(1, \frac{\frac{1}{n^2} \sum_i |x_i x_i^T - C|_F^2}
+                                  {|C - \frac{tr C}{d} I|_F^2}\right)
+
+    with centred x. Source: Ledoit and Wolf (2004), A well-conditioned estimator for
+    large-dimensional covariance matrices, section 3.3.
+
+    Args:
+        x: Points, ``(n, d)``.
+    """
+    n, d = x.shape
+    x = x - x.mean(0)
+    covariance = x.mT @ x / n
+    squared = covariance.square().sum()
+    # |x x^T - C|^2 summed over rows, without forming any of the matrices.
+    noise = (x.square().sum(1).square().sum() / n - squared) / n
+    signal = squared - torch.diagonal(covariance).sum().square() / d
+    return float((noise / signal).clamp(0, 1)) if float(signal) > 0 else 1.0

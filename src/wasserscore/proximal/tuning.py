@@ -1,0 +1,72 @@
+"""Choosing the settings of one family of models by cross-validated likelihood."""
+
+import math
+from dataclasses import dataclass
+
+from wasserscore.core.typing import Vector
+from wasserscore.proximal.bandwidth import KINDS
+from wasserscore.proximal.sample_rows import Rows
+from wasserscore.proximal.search import Settings, climb
+from wasserscore.proximal.validation import KernelFold, LocalFold, mean_log_density
+
+METHODS = ("local_pca", *KINDS)
+TITLES = {
+    "local_pca": "local principal components",
+    "isotropic": "kernel density, one bandwidth",
+    "columns": "kernel density, one bandwidth per column",
+    "full": "kernel density, full covariance",
+}
+MAX_RANK = 32
+KERNEL_FLOORS = tuple(2.0 ** (j / 8) for j in range(-16, 17))
+FLOORS = tuple(2.0 ** (j / 2) for j in range(-32, 3))
+SHRINKS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+PULLS = (0.0, 0.25, 0.5, 0.75, 1.0)
+NEIGHBOURS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
+NEAR = ("pull", "rank", "k")
+RANKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best settings of one family.
+
+    Args:
+        method: The family.
+        settings: Its settings; ``floor`` is in units of the kernel's own covariance.
+        log_likelihood: Mean held-out log-likelihood, nats per point.
+        stderr: Its standard error over points.
+        evaluated: How many settings were tried.
+    """
+
+    method: str
+    settings: Settings
+    log_likelihood: float
+    stderr: float
+    evaluated: int
+
+
+def tune(method: str, folds: list[tuple[Rows, Rows]], least: Vector) -> Choice:
+    """The settings of ``method`` that explain held-out rows best; kernels rebuilt per fold."""
+    local = method == "local_pca"
+    fold, kind = (LocalFold, "columns") if local else (KernelFold, method)
+    built: list[KernelFold] = [fold(train, held, kind, least) for train, held in folds]
+    n, d = built[0].z.shape
+    evaluated = 0
+    best, ladders = _local_ladders(n, d) if local else ({"floor": 1.0}, {"floor": KERNEL_FLOORS})
+    if local:
+        # Neighbourhoods are the costly part: they are chosen on two of the folds.
+        best, tried = climb(lambda s: mean_log_density(built[:2], s)[0], best, ladders)
+        ladders = {"floor": FLOORS, "shrink": SHRINKS, **{name: (best[name],) for name in NEAR}}
+        evaluated = len(tried)
+    best, tried = climb(lambda s: mean_log_density(built, s)[0], best, ladders)
+    return Choice(method, best, *mean_log_density(built, best), evaluated + len(tried))
+
+
+def _local_ladders(n: int, d: int) -> tuple[Settings, dict[str, tuple[float, ...]]]:
+    """Where to start with n centres in d dimensions, and the allowed values, cheap ones first."""
+    near = tuple(k for k in NEIGHBOURS if k < n) or (1,)
+    top = min(d, MAX_RANK)
+    ranks = (*(r for r in RANKS if r < top), top)
+    usual = min(near, key=lambda k: abs(math.log(k / math.sqrt(n))))
+    start = {"floor": 0.5, "shrink": 0.5, "pull": 0.75, "rank": top, "k": usual}
+    return start, {"floor": FLOORS, "shrink": SHRINKS, "pull": PULLS, "rank": ranks, "k": near}

@@ -1,0 +1,109 @@
+"""Held-out log-likelihood of kernel models, everything rebuilt inside each fold."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wasserscore.core.tensors import tiles
+from wasserscore.core.typing import PerPoint
+from wasserscore.kernel import nearest
+from wasserscore.proximal.bandwidth import Covariance, kernel_covariance, log_volume, whitened
+from wasserscore.proximal.local_pca import LocalSpread, local_spread
+from wasserscore.proximal.sample_rows import Rows
+from wasserscore.proximal.search import Settings
+
+CACHE_BYTES = 2**21
+"""Projections are squared and summed in pieces that stay in the processor's cache."""
+
+
+@dataclass(eq=False)
+class KernelFold:
+    """Training rows, held-out rows, and the kernel that the training rows alone suggest.
+
+    Args:
+        train: The centres.
+        held_out: Where the density is asked.
+        kind: Kind of kernel covariance.
+        least: Smallest variance allowed per column.
+    """
+
+    train: Rows
+    held_out: Rows
+    kind: str
+    least: Float[Tensor, " d"]
+    kernel: Covariance = field(init=False)
+    squared: Float[Tensor, "b n"] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kernel = kernel_covariance(self.train, self.kind, self.least)
+        self.z = whitened(self.train.points, self.kernel)
+        self.queries = whitened(self.held_out.points, self.kernel)
+        self.squared = torch.cdist(self.queries, self.z).square()
+
+    @property
+    def constant(self) -> Float[Tensor, " n"]:
+        """Log weight and normalisation of each centre's standard normal, in data units."""
+        d = self.z.shape[1]
+        share = (self.train.counts / self.train.counts.sum()).log()
+        return share - d / 2 * math.log(2 * math.pi) - log_volume(self.kernel, d)
+
+    def log_density(self, settings: Settings) -> PerPoint:
+        """With the kernel covariance times ``settings["floor"]``."""
+        floor, d = settings["floor"], self.z.shape[1]
+        logits = self.constant - d / 2 * math.log(floor) - self.squared / (2 * floor)
+        return logits.logsumexp(1)
+
+
+@dataclass(eq=False)
+class LocalFold(KernelFold):
+    """A per-column fold whose centres carry local principal components too."""
+
+    rank: int = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._near = torch.empty(0, 0, dtype=torch.long)
+        self._spreads: dict[int, tuple[LocalSpread, Tensor]] = {}
+
+    def log_density(self, settings: Settings) -> PerPoint:
+        """With the covariances of ``settings``: k, pull, rank, shrink, floor."""
+        spread, seen = self._spread(int(settings["k"]))
+        rank, floor = int(settings["rank"]), settings["floor"]
+        d = self.z.shape[1]
+        along = settings["shrink"] * spread.variances[:, :rank]
+        explained = along / (along + floor)
+        centres = spread.centres(settings["pull"])
+        own = (centres[:, None] @ spread.directions[..., :rank]).squeeze(1)
+        squared = torch.cdist(self.queries, centres).square()
+        for part in tiles(len(squared), max(1, CACHE_BYTES // (8 * own.numel()))):
+            gap = (seen[part, :, :rank] - own).square_()
+            squared[part] -= torch.einsum("bnr,nr->bn", gap, explained)
+        log_det = torch.log1p(along / floor).sum(1) + d * math.log(floor)
+        return (self.constant - log_det / 2 - squared / (2 * floor)).logsumexp(1)
+
+    def _spread(self, k: int) -> tuple[LocalSpread, Float[Tensor, "b n r"]]:
+        """Local components, and the queries seen along them; the last two k are kept."""
+        k = min(k, len(self.z) - 1)
+        if k not in self._spreads:
+            if self._near.shape[1] < k:
+                reach = min(2 * k, len(self.z) - 1)
+                self._near = nearest(self.z, self.z, reach, exclude_self=True)[1]
+            spread = local_spread(self.z, self._near[:, :k], min(self.rank, k, self.z.shape[1]))
+            n, r = spread.variances.shape
+            seen = self.queries @ spread.directions.permute(1, 0, 2).flatten(1)
+            self._spreads[k] = (spread, seen.reshape(len(self.queries), n, r))
+            if len(self._spreads) > 2:
+                self._spreads.pop(next(iter(self._spreads)))
+        return self._spreads[k]
+
+
+def mean_log_density(folds: list[KernelFold], settings: Settings) -> tuple[float, float]:
+    """Mean over all held-out points, and its standard error, in nats per point."""
+    values = torch.cat([fold.log_density(settings) for fold in folds])
+    counts = torch.cat([fold.held_out.counts for fold in folds])
+    mean = float((values * counts).sum() / counts.sum())
+    spread = float(((values - mean).square() * counts).sum() / counts.sum())
+    return mean, math.sqrt(spread / float(counts.sum()))
