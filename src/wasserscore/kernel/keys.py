@@ -22,12 +22,19 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import as_points
 from wasserscore.core.typing import Cloud, PerPoint, Vector
 
+Queries = Float[Tensor, "b d"]
+"""Points at which a kernel sum is asked."""
+Rows = Float[Tensor, "n e"]
+"""Points, or values, that are summed over."""
+LogWeights = Float[Tensor, " w"]
+"""One additive logit per key."""
 FAST, DOUBLE, EXACT = 0, 1, 2
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-11}
 """The rounding error of a logit, in nats, that a level may have."""
@@ -48,7 +55,7 @@ class Keys:
     """
 
     points: Cloud
-    log_weights: Vector | None = None
+    log_weights: LogWeights | None = None
 
     def __post_init__(self) -> None:
         as_points(self.points, "keys")

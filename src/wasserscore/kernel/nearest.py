@@ -6,7 +6,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import tiles
-from wasserscore.core.typing import Cloud
+from wasserscore.kernel.keys import Queries, Rows
 from wasserscore.kernel.stream import ROWS, TILE_BYTES
 
 SPARE = 8
@@ -14,7 +14,7 @@ SPARE = 8
 
 
 def nearest(
-    x: Cloud, y: Cloud, k: int = 1, *, exclude_self: bool = False
+    x: Queries, y: Rows, k: int = 1, *, exclude_self: bool = False
 ) -> tuple[Float[Tensor, "b k"], Int[Tensor, "b k"]]:
     """Distances and indices of the ``k`` nearest rows of ``y``, nearest first, ties by index.
 

@@ -1,23 +1,25 @@
 """Draw a key from the softmax weights of a query, by the inverse of their cumulative sum."""
 
+from math import exp
+
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from wasserscore.core.errors import require
-from wasserscore.core.typing import Cloud, PerPoint, Vector
-from wasserscore.kernel.keys import Keys
+from wasserscore.core.typing import PerPoint
+from wasserscore.kernel.keys import Keys, LogWeights, Queries, Rows
 from wasserscore.kernel.softmax import VANISHING, Sigma, as_widths, prepare
 from wasserscore.kernel.stream import Block, blocks
 
 
 def softmax_pick(
-    x: Cloud,
-    y: Cloud | Keys,
+    x: Queries,
+    y: Rows | Keys,
     sigma: Sigma,
     uniform: PerPoint,
     *,
-    log_weights: Vector | None = None,
+    log_weights: LogWeights | None = None,
 ) -> Int[Tensor, " b"]:
     r"""The first key at which the cumulative softmax weight exceeds ``uniform``.
 
@@ -29,12 +31,12 @@ def softmax_pick(
         x: Queries ``(b, d)``.
         y: Keys ``(n, d)``, or :class:`Keys`.
         sigma: Kernel width, a number or one per query.
-        uniform: Numbers in [0, 1), ``(b,)``.
+        uniform: Numbers in [0, 1), ``(b,)``; a rounded 1 takes the last key in sight.
         log_weights: Additive logit per key ``(n,)``.
     """
     keys = prepare(x, y, log_weights)
-    require(bool(((uniform >= 0) & (uniform < 1)).all()), "uniform must be in [0, 1)",
-            got="numbers outside")  # fmt: skip
+    require(bool(((uniform >= 0) & (uniform <= 1)).all()), "uniform must lie between 0 and 1",
+            got=f"{float(uniform.min()):.3g} to {float(uniform.max()):.3g}")  # fmt: skip
     widths, chosen = as_widths(sigma, x), []
     with torch.no_grad():
         for rows, level, levels in blocks(keys, x, widths):
@@ -70,4 +72,4 @@ def _pick(block: Block, uniform: Tensor) -> Tensor:
 
 def _weights(logits: Tensor, top: Tensor) -> Tensor:
     shifted = logits.to(torch.float64).sub_(top[:, None])
-    return torch.threshold_(shifted, -VANISHING, -torch.inf).exp_()
+    return torch.threshold_(shifted.clamp_min_(-VANISHING).exp_(), 2 * exp(-VANISHING), 0.0)

@@ -16,14 +16,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
-from wasserscore.core.typing import Cloud, Vector
-from wasserscore.kernel.keys import Keys
+from wasserscore.kernel.keys import Keys, LogWeights, Queries, Rows
 from wasserscore.kernel.stream import Block, blocks
 
 Sigma = float | Float[Tensor, ""] | Float[Tensor, " b"]
 """Kernel width: a number, or one per query."""
 VANISHING = 60.0
-"""Nats below the largest at which a weight becomes zero: denormal numbers are slow."""
+"""No weight is more nats below the largest than this (e**-60 = 9e-27): denormals are slow."""
 
 
 class KernelMean(NamedTuple):
@@ -41,12 +40,12 @@ class KernelMean(NamedTuple):
 
 
 def softmax_mean(
-    x: Cloud,
-    y: Cloud | Keys,
+    x: Queries,
+    y: Rows | Keys,
     sigma: Sigma,
     *,
-    values: Cloud | None = None,
-    log_weights: Vector | None = None,
+    values: Float[Tensor, "m dv"] | None = None,
+    log_weights: LogWeights | None = None,
     leave_one_out: bool = False,
 ) -> KernelMean:
     r"""Kernel-weighted mean of ``values`` around each query.
@@ -132,7 +131,7 @@ def _forward(block: Block, values: _Values) -> tuple[Tensor, Tensor, Tensor]:
                 else torch.empty_like(logits, dtype=block.dtype)
             )
             logits = space.copy_(logits)
-        weights = torch.threshold_(logits, -VANISHING, -torch.inf).exp_()
+        weights = logits.clamp_min_(-VANISHING).exp_()
         sums.mul_(shrink[:, None]).add_(weights @ values.table[run])
         squares.mul_(shrink.square()).add_(torch.linalg.vector_norm(weights, dim=1).square())
         top.copy_(new)
@@ -150,7 +149,7 @@ def _pullback(
     tilted = torch.zeros_like(block.x)
     plain = torch.zeros(len(block.x), points.shape[1], dtype=torch.float64, device=grad.device)
     for run, logits in block.logits(top):
-        logits = torch.threshold_(logits.sub_(top[:, None]), -VANISHING, -torch.inf)
+        logits = logits.sub_(top[:, None]).clamp_min_(-VANISHING)
         weights = (logits.exp_() / total).to(block.dtype)
         plain += weights @ points[run]
         weights *= grad @ values.table[run, :-1].T - level

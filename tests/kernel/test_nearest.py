@@ -1,0 +1,92 @@
+"""Neighbours against scikit-learn and against brute force where ties abound."""
+
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.neighbors import NearestNeighbors
+
+from wasserscore.core.errors import InputError
+from wasserscore.kernel import nearest
+
+
+def draw(*shape: int, seed: int = 0, dtype=torch.float64) -> torch.Tensor:
+    g = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=g, dtype=torch.float64).to(dtype)
+
+
+def brute(x, y, k, own=False):
+    squared = (x[:, None].double() - y[None].double()).square().sum(2)
+    if own:
+        squared.fill_diagonal_(torch.inf)
+    order = squared.sort(dim=1, stable=True)
+    return order.values[:, :k].sqrt(), order.indices[:, :k]
+
+
+@pytest.mark.parametrize("d", [1, 3, 64])
+@pytest.mark.parametrize("k", [1, 5, 40])
+def test_agrees_with_scikit_learn(d, k):
+    x, y = draw(300, d), draw(900, d, seed=1)
+    distances, indices = nearest(x, y, k)
+    reference = NearestNeighbors(n_neighbors=k).fit(y.numpy()).kneighbors(x.numpy())
+    assert torch.allclose(distances, torch.from_numpy(reference[0]), rtol=1e-12)
+    assert torch.equal(indices, torch.from_numpy(reference[1]))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_identical_rows_are_at_distance_zero(dtype, offset):
+    y = (draw(500, 20) + offset).to(dtype)
+    distances, indices = nearest(y[100:200], y)
+    assert torch.equal(distances, torch.zeros(100, 1, dtype=dtype))
+    assert torch.equal(indices[:, 0], torch.arange(100, 200))
+    distances, indices = nearest(y, y, 2, exclude_self=True)
+    expected = brute(y, y, 2, own=True)
+    assert torch.equal(indices, expected[1])
+    assert torch.equal(distances, expected[0].to(dtype))
+
+
+@given(st.integers(1, 40), st.integers(1, 3), st.integers(1, 6), st.integers(0, 2**31))
+def test_ties_on_a_lattice_go_to_the_lowest_index(n, d, levels, seed):
+    g = torch.Generator().manual_seed(seed)
+    y = torch.randint(0, levels, (n, d), generator=g).double()
+    x = torch.randint(0, levels, (7, d), generator=g).double()
+    k = min(n, 4)
+    distances, indices = nearest(x, y, k)
+    expected = brute(x, y, k)
+    assert torch.equal(distances, expected[0])
+    assert torch.equal(indices, expected[1])
+
+
+def test_tiles_do_not_change_the_result(monkeypatch):
+    module = sys.modules[nearest.__module__]  # the function hides its module's name
+    x, y = draw(50, 3), draw(400, 3, seed=1)
+    whole = nearest(x, y, 6)
+    monkeypatch.setattr(module, "TILE_BYTES", 8)
+    monkeypatch.setattr(module, "ROWS", 11)
+    parts = nearest(x, y, 6)
+    assert torch.equal(whole[0], parts[0])
+    assert torch.equal(whole[1], parts[1])
+
+
+def test_a_thousand_copies_and_one_neighbour():
+    y = torch.cat([torch.ones(1000, 2), torch.zeros(1, 2)]).double()
+    distances, indices = nearest(y, y, 2, exclude_self=True)
+    assert torch.equal(distances[:1000], torch.zeros(1000, 2).double())
+    assert indices[0].tolist() == [1, 2]
+    assert torch.allclose(distances[1000], torch.full((2,), 2.0).double().sqrt())
+
+
+def test_bad_input_is_refused():
+    y = draw(5, 2)
+    for call, words in [
+        (lambda: nearest(y, draw(5, 3)), "same dimension"),
+        (lambda: nearest(y, y, 6), "between 1 and the 5 rows"),
+        (lambda: nearest(y, y, 5, exclude_self=True), "between 1 and the 4 rows"),
+        (lambda: nearest(y, y, 0), "between 1"),
+        (lambda: nearest(y[:2], y, 1, exclude_self=True), "same cloud"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            call()
