@@ -123,7 +123,7 @@ def _forward(block: Block, values: _Values) -> tuple[Tensor, Tensor, Tensor]:
     for run, logits in block.logits(top):
         new = torch.maximum(top, logits.amax(1))
         shrink = (top - new).exp()
-        logits -= new[:, None]
+        logits -= new[:, None].to(logits.dtype)
         if logits.dtype != block.dtype:
             space = (
                 space
@@ -149,7 +149,7 @@ def _pullback(
     tilted = torch.zeros_like(block.x)
     plain = torch.zeros(len(block.x), points.shape[1], dtype=torch.float64, device=grad.device)
     for run, logits in block.logits(top):
-        logits = logits.sub_(top[:, None]).clamp_min_(-VANISHING)
+        logits = logits.sub_(top[:, None].to(logits.dtype)).clamp_min_(-VANISHING)
         weights = (logits.exp_() / total).to(block.dtype)
         plain += weights @ points[run]
         weights *= grad @ values.table[run, :-1].T - level
