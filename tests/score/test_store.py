@@ -167,5 +167,5 @@ def test_wrong_tensors_end_in_one_line(tmp_path, generator):
 
 
 def test_nothing_there_is_said(tmp_path):
-    with pytest.raises(InputError, match="no .*model.json"):
+    with pytest.raises(InputError, match=r"no .*model\.json"):
         load(tmp_path / "absent")

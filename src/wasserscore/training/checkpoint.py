@@ -57,18 +57,17 @@ class Checkpoints:
         )
 
     def write(self, task: Stateful, step: int) -> None:
-        """Put the task's state on disk, unless this step is there already.
+        """Put the task's state on disk, in the place of a damaged checkpoint of this step.
 
         Raises:
             OSError: If the disk is full or read-only; earlier checkpoints are untouched.
         """
         final = self._path(step)
-        if final.exists():
-            return
         unfinished = self.folder / UNFINISHED
         shutil.rmtree(unfinished, ignore_errors=True)
         try:
             write_pair(unfinished / FILE, task.state(), {"step": step, "config": self.config})
+            shutil.rmtree(final, ignore_errors=True)
             unfinished.rename(final)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -89,7 +88,6 @@ class Checkpoints:
                 tensors, document = read_pair(self._path(step) / FILE)
             except InputError as error:
                 trouble = trouble or error
-                shutil.rmtree(self._path(step), ignore_errors=True)
                 continue
             self._require_same(document.get("config"))
             try:

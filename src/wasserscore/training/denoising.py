@@ -16,6 +16,8 @@ from wasserscore.training.weighting import Weighting, stratified
 
 CLIP = 1.0
 """Largest gradient norm."""
+BETAS = (0.9, 0.99)
+"""AdamW's memories; 0.99 forgets the large early gradients sooner, which short runs need."""
 
 
 def denoising_loss(
@@ -81,7 +83,11 @@ class Denoising:
         self.weighting, self.schedule, self.count = weighting, schedule, 0
         self.weights = dict(network.named_parameters())
         self.optimizer = torch.optim.AdamW(
-            self.weights.values(), lr=schedule.learning_rate, weight_decay=weight_decay, fused=True
+            self.weights.values(),
+            lr=schedule.learning_rate,
+            betas=BETAS,
+            weight_decay=weight_decay,
+            fused=True,
         )
 
     def step(self, batch: Points, generator: torch.Generator) -> dict[str, float]:

@@ -95,7 +95,14 @@ def run(
     """
     streams = Streams(seed).child("training")
     batches = Batches(data, batch_size, streams)
-    step = checkpoints.restore(task) if checkpoints else 0
+    step = saved = checkpoints.restore(task) if checkpoints else 0
+
+    def save() -> None:
+        nonlocal saved
+        if checkpoints and step != saved:
+            checkpoints.write(task, step)
+            saved = step
+
     with StopSignals(active=checkpoints is not None) as stop:
         while step < steps and stop.received is None:
             logs = task.step(batches[step], streams.generator("noise", step))
@@ -105,13 +112,11 @@ def run(
                 for callback in callbacks:
                     callback(step, logs)
             except KeyboardInterrupt:
-                if checkpoints:
-                    checkpoints.write(task, step)
+                save()
                 raise
             if checkpoints and step % checkpoints.every == 0:
-                checkpoints.write(task, step)
-        if checkpoints:
-            checkpoints.write(task, step)
+                save()
+        save()
 
 
 def _require_finite(logs: dict[str, float], step: int) -> None:
