@@ -50,7 +50,7 @@ def fit_proximal(
     than the lattice. Rows that came several times count as one centre with their weight.
 
     Args:
-        points: ``(n, *shape)``, at least two different rows.
+        points: ``(n, *shape)``, at least three different rows.
         process: The forward process of the score.
         method: "auto" tries all of: "local_pca", "isotropic", "columns", "full" (the last three
             are kernel densities).
@@ -67,7 +67,8 @@ def fit_proximal(
     least = least_variance(rows)
     tuning = rows.subset(TUNING_ROWS, streams)
     folds = tuning.folds(FOLDS, streams)
-    choices = [tune(name, folds, least) for name in (METHODS if method == "auto" else (method,))]
+    names = METHODS if method == "auto" else (method,)
+    choices = [tune(name, folds, least) for name in names]
     best = max(choices, key=lambda choice: choice.log_likelihood)
     centres, covariance = _build(best, rows, least, tuning)
     return ProximalScore(

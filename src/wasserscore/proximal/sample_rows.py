@@ -66,14 +66,14 @@ def distinct(points: Any) -> tuple[Rows, tuple[int, ...]]:
     """The rows of ``points`` flattened, and the shape of one point.
 
     Raises:
-        InputError: On a cell that is not finite, or fewer than two different rows.
+        InputError: On a cell that is not finite, or fewer than three different rows.
     """
     x = as_points(points, minimum=2)
     shape = tuple(x.shape[1:])
     different, counts = torch.unique(
         x.reshape(len(x), -1).double().cpu(), dim=0, return_counts=True
     )
-    require(len(different) > 1, "points need at least two different rows", got="all rows equal",
+    require(len(different) > 2, "points need at least three different rows", got=len(different),
             do="check that the table was read as intended")  # fmt: skip
     return Rows(different, counts.double()), shape
 

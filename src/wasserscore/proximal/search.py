@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-Settings = dict[str, float]
-Ladders = Mapping[str, Sequence[float]]
+Settings = dict[str, int | float]
+Ladders = Mapping[str, Sequence[int | float]]
 
 
 def climb(
     value: Callable[[Settings], float], start: Settings, ladders: Ladders, *, sweeps: int = 3
-) -> tuple[Settings, dict[tuple[float, ...], float]]:
+) -> tuple[Settings, dict[tuple[int | float, ...], float]]:
     """Climb to a setting that no single step of a ladder improves.
 
     Each sweep goes through the settings in the order of ``ladders`` (put the cheap ones first);
@@ -24,7 +24,7 @@ def climb(
     Returns:
         The best settings, and the value of every one tried (keyed in the order of ``ladders``).
     """
-    tried: dict[tuple[float, ...], float] = {}
+    tried: dict[tuple[int | float, ...], float] = {}
     names = list(ladders)
     place = {name: list(ladders[name]).index(start[name]) for name in names}
 

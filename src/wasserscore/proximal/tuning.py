@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from wasserscore.core.typing import Vector
 from wasserscore.proximal.bandwidth import KINDS
 from wasserscore.proximal.sample_rows import Rows
-from wasserscore.proximal.search import Settings, climb
+from wasserscore.proximal.search import Ladders, Settings, climb
 from wasserscore.proximal.validation import KernelFold, LocalFold, mean_log_density
 
 METHODS = ("local_pca", *KINDS)
@@ -52,7 +52,7 @@ def tune(method: str, folds: list[tuple[Rows, Rows]], least: Vector) -> Choice:
     built: list[KernelFold] = [fold(train, held, kind, least) for train, held in folds]
     n, d = built[0].z.shape
     evaluated = 0
-    best, ladders = _local_ladders(n, d) if local else ({"floor": 1.0}, {"floor": KERNEL_FLOORS})
+    best, ladders = _local_ladders(n, d) if local else _kernel_ladders()
     if local:
         # Neighbourhoods are the costly part: they are chosen on two of the folds.
         best, tried = climb(lambda s: mean_log_density(built[:2], s)[0], best, ladders)
@@ -62,7 +62,7 @@ def tune(method: str, folds: list[tuple[Rows, Rows]], least: Vector) -> Choice:
     return Choice(method, best, *mean_log_density(built, best), evaluated + len(tried))
 
 
-def _local_ladders(n: int, d: int) -> tuple[Settings, dict[str, tuple[float, ...]]]:
+def _local_ladders(n: int, d: int) -> tuple[Settings, Ladders]:
     """Where to start with n centres in d dimensions, and the allowed values, cheap ones first."""
     near = tuple(k for k in NEIGHBOURS if k < n) or (1,)
     top = min(d, MAX_RANK)
@@ -70,3 +70,7 @@ def _local_ladders(n: int, d: int) -> tuple[Settings, dict[str, tuple[float, ...
     usual = min(near, key=lambda k: abs(math.log(k / math.sqrt(n))))
     start = {"floor": 0.5, "shrink": 0.5, "pull": 0.75, "rank": top, "k": usual}
     return start, {"floor": FLOORS, "shrink": SHRINKS, "pull": PULLS, "rank": ranks, "k": near}
+
+
+def _kernel_ladders() -> tuple[Settings, Ladders]:
+    return {"floor": 1.0}, {"floor": KERNEL_FLOORS}
