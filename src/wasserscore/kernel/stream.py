@@ -17,7 +17,7 @@ from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, MASKED, Keys
 TILE_BYTES = 2**21
 """Size of one tile of float64 logits."""
 ROWS = 128
-"""Queries of one block; a fixed number, so that a row's rounding never depends on the others."""
+"""Queries of one block, more where the keys are few; never set by the values in it."""
 NEGLIGIBLE = 45.0
 """Nats below the largest logit at which a key no longer matters (e**-45 = 3e-20)."""
 
@@ -103,7 +103,7 @@ def blocks(
     A block with rows on two levels is passed twice, whole, and each row keeps its own level's
     result: the price of rounding that does not depend on the company.
     """
-    for rows in tiles(len(x), ROWS):
+    for rows in tiles(len(x), max(ROWS, min(2048, TILE_BYTES // (8 * len(keys))))):
         centred = x[rows].to(torch.float64) - keys.centre
         width = sigma[rows]
         level = keys.level(centred, width, x.dtype)

@@ -36,10 +36,10 @@ class Components:
             symmetric positive semi-definite.
     """
 
-    weights: Vector
-    means: Cloud
+    weights: Float[Tensor, " k"]
+    means: Float[Tensor, "k d"]
     covariances: Covariances
-    log_weights: Vector = field(init=False)
+    log_weights: Float[Tensor, " k"] = field(init=False)
     variances: Float[Tensor, "k d"] = field(init=False)
     bases: Float[Tensor, "k d d"] | None = field(init=False)
 

@@ -1,0 +1,240 @@
+"""The contract of closed-form scores: every law along every process."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from tests.score.contract import BUILDERS, PROCESSES, draw, times
+
+from wasserscore.core.errors import InputError
+from wasserscore.process import EDM, VE, VP
+from wasserscore.score import load, save
+
+laws = pytest.mark.parametrize("law", BUILDERS)
+processes = pytest.mark.parametrize("process", PROCESSES)
+
+
+def gradient(function, x):
+    x = x.clone().requires_grad_()
+    (out,) = torch.autograd.grad(function(x).sum(), x)
+    return out
+
+
+def normal(generator, n, d):
+    z = torch.randn(n, d, generator=generator, dtype=torch.float64)
+    return z, torch.rand(n, generator=generator, dtype=torch.float64)
+
+
+@laws
+@processes
+def test_score_is_the_gradient_of_log_prob(law, process, generator):
+    process = PROCESSES[process]
+    score = BUILDERS[law](process, 2)
+    for t in [0.0, *times(process)]:
+        x = 1.5 * score.sample_marginal(20, t, generator=generator)
+        expected = gradient(lambda x, t=t: score.log_prob(x, t), x)
+        torch.testing.assert_close(score(x, t), expected, rtol=1e-10, atol=1e-10)
+
+
+@laws
+@processes
+def test_tweedie(law, process, generator):
+    r"""alpha E[x_0 | x] = x + sigma^2 score."""
+    process = PROCESSES[process]
+    score = BUILDERS[law](process, 2)
+    for t in times(process):
+        x = score.sample_marginal(20, t, generator=generator)
+        moved = x + process.variance(t) * score(x, t)
+        torch.testing.assert_close(process.alpha(t) * score.denoise(x, t), moved, rtol=1e-9,
+                                   atol=1e-9)  # fmt: skip
+
+
+@laws
+@processes
+def test_fokker_planck(law, process, generator):
+    r"""d log p / dt = f (d + x.s) + g^2 / 2 (div s + |s|^2), with s the score."""
+    process = PROCESSES[process]
+    score = BUILDERS[law](process, 2)
+    for t in times(process):
+        x = score.sample_marginal(6, t, generator=generator).requires_grad_()
+        s = score(x, t)
+        rows = [torch.autograd.grad(s[:, i].sum(), x, retain_graph=True)[0] for i in range(2)]
+        divergence = rows[0][:, 0] + rows[1][:, 1]
+        x, s = x.detach(), s.detach()
+        space = process.f(t) * (2 + (x * s).sum(1)) + process.g2(t) / 2 * (
+            divergence + s.square().sum(1)
+        )
+        h = 1e-3 * t
+        l = [score.log_prob(x, t + i * h) for i in (-2, -1, 1, 2)]
+        in_time = (l[0] - 8 * l[1] + 8 * l[2] - l[3]) / (12 * h)
+        scale = float(space.abs().max()) + 1 / t
+        torch.testing.assert_close(in_time, space, rtol=0, atol=1e-7 * scale)
+
+
+@laws
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("t", [0.0, 0.4])
+def test_density_integrates_to_one(law, d, t):
+    score = BUILDERS[law](VP.linear(a=2.0, b=0.1), d)
+    step = 0.02 if d == 1 else 0.1
+    axis = torch.arange(-8.0, 10.0, step, dtype=torch.float64)
+    grid = axis[:, None] if d == 1 else torch.cartesian_prod(axis, axis)
+    mass = float(score.log_prob(grid, t).exp().sum()) * step**d
+    assert abs(mass - 1) < 1e-8
+
+
+@laws
+@pytest.mark.parametrize("process", ["VE", "SubVP"])
+def test_marginals_have_the_moments_of_the_law(law, process, generator):
+    process = PROCESSES[process]
+    score, n = BUILDERS[law](process, 2), 20000
+    mean, covariance = score.moments()
+    second = mean.square().sum() + covariance.trace()
+    assert score.second_moment() == pytest.approx(float(second), rel=1e-12)
+    for t in [0.0, times(process)[1]]:
+        alpha, variance = process.alpha(t), process.variance(t)
+        x = score.sample_marginal(n, t, generator=generator)
+        expected = alpha**2 * covariance + variance * torch.eye(2).double()
+        assert_moments(x, alpha * mean, expected)
+
+
+def assert_moments(x, mean, covariance):
+    """Sample mean and covariance within four standard errors, entry by entry."""
+    n, centred = len(x), x - x.mean(0)
+    assert bool(((x.mean(0) - mean).abs() <= 4 * centred.std(0) / n**0.5).all())
+    products = centred[:, :, None] * centred[:, None]
+    error = (products.mean(0) - covariance).abs()
+    assert bool((error <= 4 * products.std(0) / n**0.5).all())
+
+
+def assert_same_law(x, y):
+    """Shares below nine quantiles along three directions, within four standard errors."""
+    directions = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, -0.8]]).double()
+    levels = torch.arange(0.1, 0.95, 0.1, dtype=torch.float64)
+    for u in directions:
+        cut = torch.quantile(y @ u, levels)
+        share = ((x @ u)[:, None] <= cut).double().mean(0)
+        bound = 4 * (levels * (1 - levels) * (1 / len(x) + 1 / len(y))).sqrt()
+        assert bool(((share - levels).abs() <= bound).all())
+
+
+@laws
+@pytest.mark.parametrize(
+    ("process", "steps"),
+    [
+        *((name, steps) for steps in (1, 3) for name in ("VE", "VP", "SubVP", "EDM")),
+        ("EDM", 50),
+        *(pytest.param(name, 50, marks=pytest.mark.slow) for name in ("VE", "VP", "SubVP")),
+    ],
+)
+def test_reverse_transitions_reproduce_the_data_law(law, process, steps, generator):
+    process, n = PROCESSES[process], 4000 if steps == 50 else 20000
+    score = BUILDERS[law](process, 2)
+    top = float(process.noise_to_signal(process.horizon))
+    levels = torch.logspace(-4, 0, steps, dtype=torch.float64).flip(0) * top
+    grid = [process.horizon, *[float(process.time_at(s)) for s in levels[1:]], 0.0]
+    x = score.sample_marginal(n, process.horizon, generator=generator)
+    for t, s in pairwise(grid):
+        noise, uniform = normal(generator, n, 2)
+        x = score.reverse_transition(x, t, s, noise=noise, uniform=uniform)
+    assert_moments(x, *score.moments())
+    assert_same_law(x, score.sample_marginal(20000, generator=generator))
+
+
+@laws
+@pytest.mark.parametrize("process", ["VE", "VP", "SubVP", "EDM", "linear SDE"])
+def test_a_reverse_transition_keeps_the_joint_law(law, process, generator):
+    r"""E[x_s x_t^T] = (alpha_t / alpha_s) E[x_s x_s^T], for s of little and of much noise."""
+    process, n = PROCESSES[process], 20000
+    score = BUILDERS[law](process, 2)
+    clock = times(process)
+    for t, s in [(clock[2], clock[1]), (clock[1], clock[0]), (clock[2], 0.0)]:
+        x_t = score.sample_marginal(n, t, generator=generator)
+        noise, uniform = normal(generator, n, 2)
+        x_s = score.reverse_transition(x_t, t, s, noise=noise, uniform=uniform)
+        mean, covariance = score.moments()
+        ratio = process.alpha(t) / process.alpha(s)
+        second = process.alpha(s) ** 2 * (covariance + torch.outer(mean, mean))
+        second = second + process.variance(s) * torch.eye(2).double()
+        products = x_s[:, :, None] * x_t[:, None]
+        error = (products.mean(0) - ratio * second).abs()
+        assert bool((error <= 4 * products.std(0) / n**0.5).all())
+
+
+@laws
+def test_one_clock_for_all_processes(law, generator):
+    """At equal noise-to-signal ratios the scaled scores agree; under() keeps the law."""
+    ve, vp = VE.constant(a=1.0), VP.linear(a=2.0, b=0.1)
+    score = BUILDERS[law](ve, 2)
+    other = score.under(vp)
+    assert other.process == vp
+    for ratio in [1e-3, 1.0, 50.0]:
+        t, u = float(ve.time_at(ratio)), float(vp.time_at(ratio))
+        x, alpha = score.sample_marginal(9, t, generator=generator), vp.alpha(u)
+        torch.testing.assert_close(alpha * other(alpha * x, u), score(x, t), rtol=1e-7, atol=1e-9)
+        gap = score.log_prob(x, t) - other.log_prob(alpha * x, u)
+        torch.testing.assert_close(gap, (2 * alpha.log()).expand(9), rtol=1e-6, atol=1e-8)
+
+
+@laws
+def test_one_time_per_point(law, generator):
+    process = VP.linear(a=2.0, b=0.1)
+    score = BUILDERS[law](process, 2)
+    t = torch.tensor([0.1, 0.5, 0.5, 1.5], dtype=torch.float64)
+    x = score.sample_marginal(4, t, generator=generator)
+    noise, uniform = normal(generator, 4, 2)
+    together = [
+        score(x, t), score.log_prob(x, t), score.denoise(x, t),
+        score.reverse_transition(x, t, t / 3, noise=noise, uniform=uniform),
+    ]  # fmt: skip
+    for i, now in enumerate(t.tolist()):
+        row = slice(i, i + 1)
+        alone = [
+            score(x[row], now), score.log_prob(x[row], now), score.denoise(x[row], now),
+            score.reverse_transition(x[row], now, now / 3, noise=noise[row], uniform=uniform[row]),
+        ]  # fmt: skip
+        for one, many in zip(alone, together, strict=True):
+            torch.testing.assert_close(one, many[row], rtol=1e-9, atol=1e-9)
+
+
+@laws
+def test_without_noise(law, generator):
+    score = BUILDERS[law](EDM(sigma_max=80.0), 2)
+    x = score.sample_marginal(5, 0.0, generator=generator)
+    assert torch.equal(score.denoise(x, 0.0), x)
+    near = [score(x, 0.0), score.log_prob(x, 0.0)]
+    for a, b in zip(near, [score(x, 1e-7), score.log_prob(x, 1e-7)], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
+    noise, uniform = normal(generator, 5, 2)
+    for t in [0.0, 1.0]:
+        same = score.reverse_transition(x, t, t, noise=noise, uniform=uniform)
+        torch.testing.assert_close(same, x, rtol=1e-15, atol=0)
+    with pytest.raises(InputError, match="goes down in time"):
+        score.reverse_transition(x, 0.5, 1.0, noise=noise, uniform=uniform)
+
+
+@laws
+def test_points_keep_their_shape_and_dtype(law, generator):
+    process = VP.linear(a=2.0, b=0.1)
+    score = BUILDERS[law](process, 2)
+    x = score.sample_marginal(6, 0.5, generator=generator)
+    small = x.float()
+    for got, want in [
+        (score(small, 0.5), score(x, 0.5)),
+        (score.log_prob(small, 0.5), score.log_prob(x, 0.5)),
+        (score.denoise(small, 0.5), score.denoise(x, 0.5)),
+    ]:
+        assert got.dtype == torch.float32
+        torch.testing.assert_close(got.double(), want, rtol=1e-4, atol=1e-4)
+    with pytest.raises(InputError, match="points must have shape"):
+        score(draw(4, 3), 0.5)
+
+
+@laws
+def test_saved_and_loaded(law, tmp_path, generator):
+    score = BUILDERS[law](VP.linear(a=2.0, b=0.1), 2)
+    save(score, tmp_path / "law")
+    again = load(tmp_path / "law")
+    x = score.sample_marginal(6, 0.5, generator=generator)
+    assert type(again) is type(score)
+    assert torch.equal(again(x, 0.5), score(x, 0.5))
