@@ -1,5 +1,6 @@
 """``plan``: which process, which solver, which grid, how many steps for a target W2."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from wasserscore.core.results import Record
 from wasserscore.core.typing import ScoreFn
 from wasserscore.dynamics import TimeGrid
 from wasserscore.planner.candidate import GRIDS, Candidate, Trial
-from wasserscore.planner.density import StepDensity
+from wasserscore.planner.problem import Problem
 from wasserscore.planner.split import Split
 from wasserscore.planner.surrogate import Surrogate
 from wasserscore.process import EDM, VE, VP, LinearSDE, Process, from_dict
@@ -181,10 +182,10 @@ def plan(
         processes = [own]
     # an estimated variance is off by sampling_error; three of them keep the plan on the safe side
     aim = target_w2 * max(0.7, 1 - 3 * surrogate.sampling_error)
-    densities: dict[tuple[Process, float], StepDensity] = {}
+    problem = Problem(surrogate, aim, score_error)
     candidates = [
-        Candidate(surrogate, process, method, method.default_eta, kind, aim, densities,
-                  score_error, fixed_horizon=processes is not None)
+        Candidate(problem, process, method, method.default_eta, kind,
+                  fixed_horizon=processes is not None)
         for process in (processes or default_processes(surrogate))
         for method in _solvers(solver)
         for kind in grids
@@ -237,7 +238,11 @@ def _cheapest(candidates: list[Candidate], most: int) -> tuple[int, list[Trial |
     Heun goes first: it is rarely far from the best and quick to compute, and once a candidate is
     known to need N evaluations, nothing is searched beyond 2 N.
     """
-    order = sorted(range(len(candidates)), key=lambda i: candidates[i].solver.name != "heun")
+
+    def place(i: int) -> tuple[bool, bool]:
+        return candidates[i].solver.name != "heun", candidates[i].kind == "uniform"
+
+    order = sorted(range(len(candidates)), key=place)
     trials: list[Trial | None] = [None] * len(candidates)
     fewest, best = None, -1
     for i in order:
@@ -254,7 +259,7 @@ def _cheapest(candidates: list[Candidate], most: int) -> tuple[int, list[Trial |
         raise InputError(
             explain(
                 "no candidate reaches the target",
-                got=f"target_w2={candidates[0].target:.4g} with at most {most} steps",
+                got=f"target_w2={candidates[0].problem.target:.4g} with at most {most} steps",
                 do="raise target_w2 or most_steps, or give processes with a longer horizon",
             )
         )
@@ -277,8 +282,8 @@ def _ranked(candidates: list[Candidate], trials: list[Trial | None]) -> tuple[Op
 
     def rank(option: Option) -> tuple[float, float]:
         if option.predicted is None or option.evaluations is None:
-            return float("inf"), float("inf")
-        return option.evaluations, option.predicted.w2
+            return math.inf, math.inf
+        return float(option.evaluations), option.predicted.w2
 
     return tuple(sorted(options, key=rank))
 

@@ -57,13 +57,11 @@ def gaussian_recursion(
         ``(mean_K, variance_K)``, each ``(d,)`` float64, in the units of the points.
 
     Raises:
-        InputError: If shapes disagree, an eigenvalue is negative, or the start is unknown.
+        InputError: If an eigenvalue is negative, or the start is unknown.
     """
     method = solver_named(solver)
     stochasticity = method.eta(eta)
     mean, values = mean.to(torch.float64), eigenvalues.to(torch.float64)
-    require(mean.shape == values.shape, "mean and eigenvalues must have one entry per direction",
-            got=f"{tuple(mean.shape)} and {tuple(values.shape)}")  # fmt: skip
     require(bool((values >= 0).all()), "eigenvalues must be non-negative", got=values.min().item())
     state = _start(process, grid.start, mean, values, start)
     if method.coefficients is not None:

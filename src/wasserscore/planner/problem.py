@@ -1,0 +1,59 @@
+"""What all candidates of one plan share: the data's stand-in, the target, and what was learned."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+
+from wasserscore.planner.density import StepDensity, optimal_density
+from wasserscore.planner.surrogate import Surrogate
+from wasserscore.process import Process
+
+LAST_STEP_SHARE = 0.1
+"""Share of the target that the jump from the least noise to zero may cost."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A surrogate and a target, with what one candidate learns for the next.
+
+    Args:
+        surrogate: The Gaussian stand-in for the data.
+        target: The W2 to reach, in data units.
+        score_error: Bound on the L2 norm of the score's error.
+        hints: Best horizons found so far, by candidate group; only a place to start looking.
+    """
+
+    surrogate: Surrogate
+    target: float
+    score_error: float = 0.0
+    hints: dict[Hashable, int] = field(default_factory=dict, repr=False)
+    _densities: dict[tuple[Process, float], StepDensity] = field(default_factory=dict, repr=False)
+
+    def density(self, process: Process, start: float) -> StepDensity:
+        """The optimal step density from ``start``, worked out once."""
+        key = (process, start)
+        if key not in self._densities:
+            self._densities[key] = optimal_density(
+                process, start, self.surrogate.eigenvalues, self.surrogate.weights
+            )
+        return self._densities[key]
+
+    @cached_property
+    def least_noise(self) -> float:
+        """The noise level from which the last step of a spaced grid goes to zero."""
+        return least_noise(self.surrogate, LAST_STEP_SHARE * self.target)
+
+
+def least_noise(surrogate: Surrogate, budget: float) -> float:
+    r"""Noise level whose removal in a single last step costs at most ``budget`` in W2.
+
+    A Euler step of the probability flow from noise r to zero leaves :math:`\sqrt{l}` too small by
+    :math:`r^2 / (2 \sqrt l)` (and by at most r). The largest such r, ten levels to a decade.
+    """
+    levels = torch.logspace(1, -12, 131, dtype=torch.float64).unsqueeze(-1) * surrogate.spread
+    errors = torch.minimum(levels**2 / (2 * surrogate.eigenvalues.sqrt()), levels)
+    cost = (surrogate.weights * errors**2).sum(-1).sqrt()
+    within = (cost <= budget).nonzero()
+    return float(levels[int(within[0])]) if within.numel() else float(levels[-1])

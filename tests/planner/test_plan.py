@@ -1,0 +1,266 @@
+"""Plans keep their promise: reached by an independent route, and close to the fewest steps."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from wasserscore.core.errors import InputError
+from wasserscore.core.linalg import bures_squared, sqrt_psd
+from wasserscore.planner import Surrogate, plan
+from wasserscore.planner.candidate import Candidate
+from wasserscore.planner.problem import Problem, least_noise
+from wasserscore.planner.recursion import gaussian_recursion
+from wasserscore.process import EDM, OU, VE, VP, LinearSDE, SubVP
+from wasserscore.sampling import Law, Sampler, solver, time_grid
+
+
+class Gaussian:
+    """A Gaussian law with its score under any process, written independently of the planner."""
+
+    scaling = None
+
+    def __init__(self, mean, covariance):
+        self.mean, self.covariance = mean, covariance
+
+    def moments(self):
+        return self.mean, self.covariance
+
+    def score(self, process):
+        eye = torch.eye(self.mean.numel(), dtype=torch.float64)
+
+        def score(x, t):
+            alpha = float(process.alpha(t))
+            noised = alpha**2 * self.covariance + float(process.variance(t)) * eye
+            return torch.linalg.solve(noised, (alpha * self.mean - x).T).T
+
+        return score
+
+    def w2(self, mean, covariance):
+        gap = ((mean - self.mean) ** 2).sum()
+        return float((gap + bures_squared(covariance, self.covariance)).sqrt())
+
+
+def random_target(seed, largest=20):
+    generator = torch.Generator().manual_seed(seed)
+    draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
+    d = 1 + int(torch.randint(largest, (), generator=generator))
+    basis, _ = torch.linalg.qr(draw(d, d))
+    values = torch.exp(draw(d) - 1)
+    target = Gaussian(0.5 * draw(d), (basis * values) @ basis.T)
+    uniform = float(torch.rand((), generator=generator, dtype=torch.float64))
+    return target, float(values.sum()) ** 0.5 * 10 ** (-0.7 - 1.3 * uniform)
+
+
+def truth(target, made):
+    """W2 of the sampler itself: its affine map and its noise, carried through real steps."""
+    d = target.mean.numel()
+    method, times = solver(made.solver), made.grid
+    noisy = made.eta > 0
+    count = d * times.steps * method.noises if noisy else 0
+    x = torch.zeros(1 + d + count, d, dtype=torch.float64)
+    x[1 : 1 + d] = float(made.process.sigma(times.start)) * torch.eye(d, dtype=torch.float64)
+    step = method.start(Law(target.score(made.process), made.process, made.eta, times))
+    for k, t, s in times.pairs():
+        z = torch.zeros(method.noises, *x.shape, dtype=torch.float64)
+        if noisy:
+            for j in range(method.noises):
+                first = 1 + d + (k * method.noises + j) * d
+                z[j, first : first + d] = torch.eye(d, dtype=torch.float64)
+        x = step(x, t, s, (z[0] if method.noises == 1 else z) if noisy else None)
+    spread = x[1:] - x[0]
+    return target.w2(x[0], spread.T @ spread)
+
+
+def oracle(target, made, process, most, spacing=2):
+    """Fewest steps of the plan's own solver and grid kind at the best of all horizons."""
+    problem = Problem(Surrogate.of(target), made.target_w2)
+    rival = Candidate(problem, process, solver(made.solver), made.eta, made.grid_kind)
+    low, high = 0, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        first, last = rival._range
+        trials = [rival._evaluate(middle, mark) for mark in range(first, last + 1, spacing)]
+        met = any(t is not None and t.split.w2 <= made.target_w2 for t in trials)
+        low, high = (low, middle) if met else (middle, high)
+    return high
+
+
+FAMILIES = (EDM(sigma_max=1e6), VP.linear(a=19.9, b=0.1, horizon=1.6))
+
+
+def check_targets(seeds, processes, **options):
+    """Share of plans that reach the target, and the largest ratio to the oracle's steps."""
+    reached, ratios = 0, []
+    for seed in seeds:
+        target, eps = random_target(seed)
+        made = plan(target, eps, processes=processes, **options)
+        reached += truth(target, made) <= eps * (1 + 1e-9)
+        ratios.append(made.steps / oracle(target, made, made.process, made.steps))
+    return reached / len(ratios), max(ratios)
+
+
+def test_a_few_gaussian_targets():
+    reached, ratio = check_targets(range(8), FAMILIES, solver=["heun", "integrated_euler"])
+    assert reached >= 0.95
+    assert ratio <= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(4))
+def test_a_hundred_gaussian_targets(block):
+    """All one-evaluation solvers and Heun, 25 targets of dimension 1 to 20 per block."""
+    solvers = ["heun", "ddim", "ancestral", "integrated_euler", "exponential", "euler_maruyama"]
+    reached, ratio = check_targets(
+        range(100 + 25 * block, 125 + 25 * block), FAMILIES, solver=solvers
+    )
+    assert reached == 1
+    assert ratio <= 2
+
+
+@pytest.mark.slow
+def test_plans_from_points_reach_the_target_of_their_law():
+    """Moments known from 2000 points only: the allowance for their error covers it."""
+    reached = 0
+    for seed in range(40):
+        target, eps = random_target(seed)
+        generator = torch.Generator().manual_seed(1000 + seed)
+        z = torch.randn(2000, target.mean.numel(), generator=generator, dtype=torch.float64)
+        points = target.mean + z @ sqrt_psd(target.covariance)
+        made = plan(points, eps, processes=FAMILIES, solver=["heun", "ddim", "integrated_euler"])
+        reached += truth(target, made) <= eps
+    assert reached >= 38
+
+
+@pytest.mark.parametrize("method", ["integrated_euler", "ddim", "heun"])
+@pytest.mark.parametrize("family", [VP.linear(a=19.9, b=0.1, horizon=1.6), EDM(sigma_max=1e6)])
+@pytest.mark.parametrize("kind", ["logsnr", "optimal"])
+def test_the_target_is_met_but_not_by_far(method, family, kind):
+    """C17: the exact surrogate W2 of a plan lies in [0.85, 1] times the target."""
+    values = torch.tensor([0.05, 0.25, 1.5], dtype=torch.float64)
+    target = Gaussian(torch.full((3,), 0.3, dtype=torch.float64), torch.diag(values))
+    made = plan(target, 0.01, processes=[family], solver=method, grids=[kind])
+    assert 0.0085 <= made.predicted.w2 <= 0.01
+    mean, variance = gaussian_recursion(
+        made.process, made.solver, made.grid, target.mean, values, eta=made.eta
+    )
+    exact = ((mean - target.mean) ** 2 + (variance.sqrt() - values.sqrt()) ** 2).sum().sqrt()
+    assert made.predicted.w2 == pytest.approx(float(exact), rel=1e-9)
+    assert truth(target, made) == pytest.approx(float(exact), rel=1e-6)
+
+
+def test_the_plan_runs_as_it_is(generator):
+    """The recommended process, solver and grid go straight into the sampler."""
+    points = torch.randn(4000, 3, generator=generator, dtype=torch.float64) * 0.7 + 0.2
+    made = plan(points, 0.05, solver=["heun", "ddim", "dpmpp_2m"])
+    assert made.grid.steps == made.steps
+    assert made.process.horizon == pytest.approx(made.horizon)
+    law = Gaussian(points.mean(0), torch.cov(points.T))
+    sampler = Sampler(law.score(made.process), made.process, made.solver, made.grid, made.eta)
+    assert sampler.evaluations == made.evaluations
+    draw = lambda: torch.randn(20000, 3, generator=generator, dtype=torch.float64)
+    x = sampler.run(sampler.from_noise(draw()), lambda k: draw())
+    assert law.w2(x.mean(0), torch.cov(x.T)) < 0.05 + 3 * law.covariance.trace() ** 0.5 / 140
+    assert made.aim == pytest.approx(0.05 * (1 - 3 * math.sqrt(2 / 4000)))
+
+
+def test_options_are_ranked_and_printed(generator):
+    points = torch.randn(500, 2, generator=generator, dtype=torch.float64)
+    made = plan(points, 0.1, solver=["heun", "ancestral"], grids=["logsnr", "optimal"])
+    costs = [o.evaluations for o in made.options if o.evaluations is not None]
+    assert costs == sorted(costs)
+    assert made.evaluations == costs[0]
+    assert {o.process.family for o in made.options} >= {"EDM", "VP.linear", "VE.exponential"}
+    assert len(made.options) == 5 * 2 * 2
+    text = repr(made)
+    assert f"{made.steps} steps ({made.evaluations} evaluations) of {made.solver}" in text
+    assert "Plan for W2 <= 0.1 data units" in text
+    assert "evaluations" in text.splitlines()[5]
+    stored = json.loads(json.dumps(made.to_dict(), allow_nan=False))
+    assert stored["steps"] == made.steps
+    assert stored["process"] == made.process.to_dict()
+    assert len(stored["grid"]) == made.steps + 1
+    assert stored["options"][0]["evaluations"] == made.evaluations
+
+
+def test_a_score_narrows_the_plan_to_its_process(generator):
+    class Model:
+        process = OU(alpha=1.0, sigma=1.0)
+
+        def __call__(self, x, t):
+            return -x
+
+    points = torch.randn(800, 2, generator=generator, dtype=torch.float64)
+    made = plan(points, 0.2, score=Model(), solver=["heun", "ancestral"])
+    assert made.process == Model.process
+    assert made.horizon <= Model.process.horizon
+    assert all(option.process == Model.process for option in made.options)
+
+
+def test_user_processes_keep_their_horizon(generator):
+    points = torch.randn(800, 2, generator=generator, dtype=torch.float64)
+    own = LinearSDE(f=lambda t: 0 * t, g2=lambda t: 2 * t, horizon=50.0)
+    edm = EDM(sigma_max=50.0)
+    for process in (own, edm, SubVP.linear(a=19.9, b=0.1)):
+        made = plan(points, 0.1, processes=[process], solver="ddim", grids=["logsnr"])
+        assert made.process is process
+        assert made.horizon <= process.horizon
+    json.dumps(plan(points, 0.1, processes=[own], solver="ddim", grids=["karras"]).to_dict())
+
+
+def test_a_score_error_is_paid_for_in_the_target():
+    target = Gaussian(torch.zeros(2).double(), torch.eye(2).double() * 0.5)
+    options = {"processes": [VP.linear(a=19.9, b=0.1, horizon=1.6)], "solver": "ancestral"}
+    exact = plan(target, 0.05, **options)
+    rough = plan(target, 0.05, score_error=0.01, **options)
+    assert exact.predicted.score == 0
+    assert rough.predicted.score > 0
+    assert rough.predicted.w2 <= 0.05
+    assert rough.steps > exact.steps
+    with pytest.raises(InputError, match="no candidate reaches"):
+        plan(target, 0.05, score_error=1.0, most_steps=200, **options)
+
+
+def test_least_noise_costs_what_it_may():
+    """One Euler step of the flow from the level found to zero, from the exact law there."""
+    values = torch.tensor([0.01, 0.3, 2.0], dtype=torch.float64)
+    surrogate = Surrogate(0 * values, values, torch.ones(3).double(), None, "a test")
+    process = EDM(sigma_max=10.0)
+    for budget in (1e-1, 1e-3):
+        r = least_noise(surrogate, budget)
+        for level, within in ((r, True), (r * 3, False)):
+            grid = time_grid(process, 1, start=level)
+            _, variance = gaussian_recursion(
+                process, "euler", grid, 0 * values, values, start="marginal"
+            )
+            cost = float((variance.sqrt() - values.sqrt()).norm())
+            assert (cost <= budget) is within
+
+
+def test_a_target_above_the_spread_is_called_vacuous(generator):
+    points = torch.randn(500, 2, generator=generator, dtype=torch.float64)
+    made = plan(points, 5.0, processes=[EDM(sigma_max=80.0)], solver="heun")
+    assert made.vacuous
+    assert "vacuous" in repr(made)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"target_w2": 0.0}, "target_w2 must be a positive distance"),
+        ({"target_w2": float("nan")}, "target_w2 must be a positive distance"),
+        ({"mode": "guess"}, "calibrated"),
+        ({"grids": ["cubic"]}, "unknown grid"),
+        ({"grids": []}, "unknown grid"),
+        ({"solver": "leapfrog"}, "unknown solver"),
+        ({"most_steps": 0}, "most_steps"),
+        ({"score_error": -1.0}, "score_error"),
+        ({"processes": [VE.constant(a=1.0, horizon=1.0)], "target_w2": 1e-4}, "no candidate"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(options, words):
+    target = Gaussian(torch.ones(2).double(), torch.eye(2).double())
+    keywords = {"target_w2": 0.5, "solver": "heun", "most_steps": 64, **options}
+    with pytest.raises(InputError, match=words):
+        plan(target, **keywords)

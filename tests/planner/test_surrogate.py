@@ -1,0 +1,80 @@
+"""From data to the Gaussian that stands in for it."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.covariance import ledoit_wolf
+
+from wasserscore.core.errors import InputError
+from wasserscore.data import Scaling
+from wasserscore.planner.surrogate import Surrogate
+
+
+class Reference:
+    """Anything with moments, in scaled units, and a scaling."""
+
+    def __init__(self, mean, covariance, scaling=None):
+        self.mean, self.covariance, self.scaling = mean, covariance, scaling
+
+    def moments(self):
+        return self.mean, self.covariance
+
+
+def correlated(n, d, generator):
+    mix = torch.randn(d, d, generator=generator, dtype=torch.float64)
+    return torch.randn(n, d, generator=generator, dtype=torch.float64) @ mix + 1.5
+
+
+def test_sample_moments(generator):
+    x = correlated(500, 3, generator)
+    made = Surrogate.of(x.numpy())
+    torch.testing.assert_close(
+        made.eigenvalues, torch.linalg.eigvalsh(torch.cov(x.T, correction=0))
+    )
+    assert float(made.mean.norm()) == pytest.approx(float(x.mean(0).norm()))
+    total = float(x.var(0, correction=0).sum())
+    assert made.spread == pytest.approx(total**0.5)
+    assert made.sampling_error == pytest.approx((2 / 500) ** 0.5)
+    assert made.n == 500
+
+
+def test_few_points_are_shrunk(generator):
+    x = correlated(20, 6, generator)
+    expected = np.linalg.eigvalsh(ledoit_wolf(x.numpy())[0])
+    made = Surrogate.of(x)
+    np.testing.assert_allclose(made.eigenvalues.numpy(), expected)
+    assert "Ledoit-Wolf" in made.source
+
+
+def test_images_are_flattened_and_one_column_is_enough(generator):
+    x = torch.randn(200, 2, 2, generator=generator, dtype=torch.float64)
+    assert Surrogate.of(x).dim == 4
+    assert Surrogate.of(x[:, :1, 0]).dim == 1
+
+
+def test_a_scaling_gives_weights_in_data_units(generator):
+    """|D u_i|^2: an error along an eigenvector of the scaled law, seen in the data."""
+    covariance = torch.tensor([[2.0, 0.5], [0.5, 1.0]], dtype=torch.float64)
+    scale = torch.tensor([3.0, 0.1], dtype=torch.float64)
+    scaling = Scaling(shift=torch.ones(2, dtype=torch.float64), scale=scale)
+    made = Surrogate.of(Reference(torch.zeros(2).double(), covariance, scaling))
+    _, vectors = torch.linalg.eigh(covariance)
+    expected = ((torch.diag(scale) @ vectors) ** 2).sum(0)
+    torch.testing.assert_close(made.weights, expected)
+    in_data = torch.diag(scale) @ covariance @ torch.diag(scale)
+    assert made.spread == pytest.approx(float(in_data.trace()) ** 0.5)
+    assert made.sampling_error == 0
+
+
+def test_norm_is_the_weighted_root_of_squares():
+    made = Surrogate(torch.zeros(2).double(), torch.ones(2).double(),
+                     torch.tensor([4.0, 1.0], dtype=torch.float64), None, "a test")  # fmt: skip
+    a, b = (torch.tensor(v, dtype=torch.float64) for v in ([1.0, 2.0], [0.5, 0.0]))
+    assert made.norm(a, b) == pytest.approx((4 + 4 + 1) ** 0.5)
+
+
+def test_unusable_data_is_refused():
+    with pytest.raises(InputError, match="single point"):
+        Surrogate.of(torch.ones(50, 2, dtype=torch.float64))
+    with pytest.raises(InputError, match="finite"):
+        Surrogate.of(torch.full((50, 2), float("nan"), dtype=torch.float64))
