@@ -65,7 +65,7 @@ def prdc(generated: Any, reference: Any, k: int = 5) -> PRDC:
     return PRDC(
         precision=_mean(inside_p > 0, status),
         recall=_mean(inside_q > 0, status),
-        density=_mean(inside_p / k, status),
+        density=_mean(inside_p, status, k),
         coverage=_mean(covered, status),
     )
 
@@ -81,7 +81,8 @@ def _inside(points: Tensor, centres: Tensor, radii: Tensor) -> tuple[Tensor, Ten
     return torch.cat(counts), holds
 
 
-def _mean(values: Tensor, status: str) -> Estimate:
-    values = values.double()
-    stderr = float(values.std(unbiased=False)) / math.sqrt(len(values))
-    return Estimate(float(values.mean()), stderr=stderr, n=len(values), status=status, units="")
+def _mean(values: Tensor, status: str, unit: int = 1) -> Estimate:
+    """The mean of counts, in units of ``unit``."""
+    values, n = values.double(), len(values)
+    stderr = float(values.std(unbiased=False)) / math.sqrt(n) / unit
+    return Estimate(float(values.mean()) / unit, stderr=stderr, n=n, status=status, units="")

@@ -1,0 +1,39 @@
+import pytest
+
+from wasserscore.audit import verdict
+from wasserscore.audit.verdict import Evidence, judge
+
+NOTHING = Evidence(copy_excess=0.0, closer=0.5, p_exact=1.0, p_copies=0.5, p_closer=0.5)
+
+
+def test_levels_add_up_to_the_stated_rate():
+    levels = verdict.EXACT_LEVEL + verdict.SCAN_LEVEL + verdict.SHIFT_LEVEL
+    assert levels == pytest.approx(verdict.FALSE_POSITIVE_RATE)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({}, "no sign of copying"),
+        ({"copy_excess": 0.5}, "no sign of copying"),  # not significant
+        ({"p_closer": 0.001, "closer": 0.62}, "no sign of copying"),  # smoother, not copied
+        ({"p_closer": 0.02, "closer": 0.9}, "no sign of copying"),
+        ({"p_closer": 0.001, "closer": 0.9}, "suspicious"),
+        ({"p_copies": 0.011}, "no sign of copying"),
+        ({"p_copies": 0.01}, "suspicious"),
+        ({"p_exact": 0.006}, "no sign of copying"),
+        ({"p_exact": 0.005}, "suspicious"),
+        ({"p_exact": 1e-9, "copy_excess": 0.099}, "suspicious"),
+        ({"p_exact": 1e-9, "copy_excess": 0.1}, "memorized"),
+    ],
+)
+def test_rule(change, word):
+    assert judge(NOTHING._replace(**change))[0] == word
+
+
+def test_every_reason_is_told():
+    _, reason = judge(Evidence(0.9, 0.99, 0.0, 0.001, 0.001))
+    assert "exact copies" in reason
+    assert "p < 1e-6" in reason
+    assert "some rows lie closer" in reason
+    assert "99% of pairs" in reason
