@@ -8,6 +8,7 @@ from wasserscore.dynamics.grid import TimeGrid as TimeGrid
 from wasserscore.dynamics.heun import Heun as Heun
 from wasserscore.dynamics.relaxation import RelaxationMidpoint as RelaxationMidpoint
 from wasserscore.dynamics.relaxation import RelaxationMultistep as RelaxationMultistep
+from wasserscore.dynamics.runge_kutta import RungeKutta4 as RungeKutta4
 from wasserscore.dynamics.sde import SDE as SDE
 from wasserscore.dynamics.sde import Step as Step
 from wasserscore.dynamics.simulate import Info as Info

@@ -1,14 +1,12 @@
 """``sample``: from a score to points, the same for a seed whatever the batch size."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Points
@@ -17,6 +15,7 @@ from wasserscore.process import Process
 from wasserscore.sampling.grids import time_grid
 from wasserscore.sampling.sampler import Sampler
 from wasserscore.sampling.solver import Solver
+from wasserscore.sampling.subject import in_data_units, like_of, process_of, shape_of
 
 BATCH_NUMBERS = 2**22
 """A batch holds at most this many numbers unless the user says otherwise (32 MB in float64)."""
@@ -73,10 +72,10 @@ def sample(
     """
     require(isinstance(n, int) and n >= 1, "n must be a positive integer", got=n)
     require(batch_size is None or batch_size >= 1, "batch_size must be positive", got=batch_size)
-    process = _process(score, process)
+    process = process_of(score, process)
     points = _start(start, n)
-    shape = _shape(score, shape, points)
-    like = _like(score, points, device, dtype)
+    shape = shape_of(score, shape, points)
+    like = like_of(score, points, device, dtype)
     times = time_grid(process, steps, "karras" if grid is None else grid, stop=stop)
     sampler = Sampler(score, process, solver, times, eta)
     batch = batch_size or max(1, BATCH_NUMBERS // prod(shape))
@@ -87,7 +86,7 @@ def sample(
         noise = RowNoise(Streams(seed), part, shape, like, sampler.method.noises)
         x = sampler.from_noise(noise("start")) if points is None else points[part].to(like)
         results.append(_finite(sampler.run(x, noise, done), part))
-    return _in_data_units(score, torch.cat(results))
+    return in_data_units(score, torch.cat(results))
 
 
 class RowNoise:
@@ -111,18 +110,6 @@ class RowNoise:
         return self.streams.normal(purpose, self.part.start, self.part.stop, self.shape, self.like)
 
 
-def _process(score: Any, process: Process | None) -> Process:
-    own: Process | None = getattr(score, "process", None)
-    chosen = own if process is None else process
-    if chosen is None:
-        advice = "pass process=, for example process=ws.EDM(sigma_max=80.0)"
-        raise InputError(explain("a plain callable needs a process", got=None, do=advice))
-    require(own is None or own == chosen, "the score belongs to another process",
-            got=f"{process!r} for a score under {own!r}",
-            do="leave process out, or take score.under(process)")  # fmt: skip
-    return chosen
-
-
 def _start(start: Tensor | str | None, n: int) -> Tensor | None:
     if start is None or isinstance(start, str):
         require(start in (None, "prior"), "unknown start", got=repr(start),
@@ -130,40 +117,6 @@ def _start(start: Tensor | str | None, n: int) -> Tensor | None:
         return None
     require(start.shape[:1] == (n,), f"start must have n={n} rows", got=tuple(start.shape))
     return start
-
-
-def _shape(score: Any, shape: tuple[int, ...] | None, points: Tensor | None) -> tuple[int, ...]:
-    known = [tuple(s) for s in (getattr(score, "shape", None), shape) if s is not None]
-    if points is not None:
-        known.append(tuple(points.shape[1:]))
-    require(bool(known), "a plain callable needs the shape of a point", got=None,
-            do="pass shape=, for example shape=(2,)")  # fmt: skip
-    require(len(set(known)) == 1, "score, shape and start disagree about a point's shape",
-            got=", ".join(map(str, known)))  # fmt: skip
-    return known[0]
-
-
-def _like(score: Any, points: Tensor | None, device: Any, dtype: torch.dtype | None) -> Tensor:
-    """An empty tensor with the dtype and device of the run."""
-    own = points if points is not None else next(_tensors(score), torch.empty(0))
-    like = torch.empty(0, device=device or own.device, dtype=dtype or own.dtype)
-    require(like.dtype in (torch.float32, torch.float64), "dtype must be float32 or float64",
-            got=like.dtype)  # fmt: skip
-    return like
-
-
-def _tensors(score: Any) -> Iterator[Tensor]:
-    """The floating tensors a score is made of, networks inside it included."""
-    if callable(getattr(score, "parameters", None)):
-        yield from score.parameters()
-    elif is_dataclass(score):
-        for entry in fields(score):
-            value = getattr(score, entry.name)
-            if isinstance(value, Tensor):
-                if value.is_floating_point():
-                    yield value
-            elif callable(getattr(value, "parameters", None)):
-                yield from value.parameters()
 
 
 def _counter(
@@ -182,11 +135,3 @@ def _finite(x: Tensor, part: slice) -> Tensor:
         require(False, "samples must be finite", got=f"NaN or infinity in sample {row}",
                 do="check the score near t = 0, or stop early with stop=")  # fmt: skip
     return x
-
-
-def _in_data_units(score: Any, x: Tensor) -> Tensor:
-    scaling = getattr(score, "scaling", None)
-    if scaling is None:
-        return x
-    restored: Tensor = scaling.undo(x)
-    return restored

@@ -1,0 +1,139 @@
+"""Likelihoods against densities known in closed form."""
+
+import math
+
+import pytest
+import torch
+
+from wasserscore.core.errors import InputError
+from wasserscore.data import Scaling
+from wasserscore.process import EDM, OU, VE, VP
+from wasserscore.sampling import log_likelihood
+from wasserscore.sampling.divergence import divergence
+from wasserscore.score import GaussianScore, MixtureScore
+
+MEAN = torch.tensor([0.3, -0.2, 0.1], dtype=torch.float64)
+ROOT = torch.tensor([[0.8, 0.0, 0.0], [0.3, 0.4, 0.0], [-0.2, 0.1, 1.1]], dtype=torch.float64)
+COVARIANCE = ROOT @ ROOT.T
+PROCESSES = [
+    EDM(sigma_max=80.0),
+    VP.linear(a=19.9, b=0.1, horizon=1.0),
+    VE.exponential(a=1.0, b=1.0),
+    OU(alpha=1.0, sigma=2.0),
+]
+
+
+@pytest.fixture
+def points(generator):
+    return torch.randn(40, 3, generator=generator, dtype=torch.float64) @ ROOT.T + MEAN
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda p: p.name)
+def test_gaussian_to_a_ten_thousandth_of_a_nat_per_dimension(points, process):
+    score = GaussianScore(MEAN, COVARIANCE, process)
+    truth = torch.distributions.MultivariateNormal(MEAN, COVARIANCE).log_prob(points)
+    result = log_likelihood(score, points)
+    assert result.stderr is None
+    assert (result.value - truth).abs().max() < 1e-4 * 3
+
+
+def test_the_integration_is_of_fourth_order(points):
+    score = GaussianScore(MEAN, COVARIANCE, EDM(sigma_max=80.0))
+    truth = score.log_prob(points)
+    coarse, fine = (
+        float((log_likelihood(score, points, steps=k, least_noise=1e-3).value - truth).abs().max())
+        for k in (20, 40)
+    )
+    assert math.log2(coarse / fine) == pytest.approx(4, abs=0.5)
+
+
+def test_a_plain_callable_has_the_density_of_its_samples(points):
+    """From the prior N(0, S) the flow of N(mu, l) draws N(mu (1 - k), k^2 S), k^2 = l/(l+S)."""
+    process, top = EDM(sigma_max=20.0), 400.0
+    variance = torch.tensor([0.05, 0.25, 1.5], dtype=torch.float64)
+    k = (variance / (variance + top)).sqrt()
+    truth = torch.distributions.Normal(MEAN * (1 - k), k * top**0.5).log_prob(points).sum(1)
+    score = lambda x, t: -(x - MEAN) / (variance + t**2)
+    result = log_likelihood(score, points, process=process, steps=60)
+    assert (result.value - truth).abs().max() < 2e-4
+
+
+def test_mixture(generator):
+    means = torch.tensor([[-1.0, 0.0], [1.0, 0.5]], dtype=torch.float64)
+    spread = torch.tensor([0.3, 0.5], dtype=torch.float64) ** 2
+    weights = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    score = MixtureScore(weights, means, spread, VP.linear(a=19.9, b=0.1, horizon=1.0))
+    x = score.sample_marginal(60, generator=generator)
+    result = log_likelihood(score, x, steps=50)
+    assert (result.value - score.log_prob(x)).abs().max() < 2e-4
+
+
+def test_hutchinson_is_unbiased_with_an_honest_error(points):
+    score = GaussianScore(MEAN, COVARIANCE, EDM(sigma_max=80.0))
+    exact = log_likelihood(score, points, steps=15).value
+    result = log_likelihood(score, points, probes=24, steps=15)
+    pull = (result.value - exact) / result.stderr
+    assert 0.7 < float(pull.square().mean().sqrt()) < 1.5
+    assert (result.stderr > 0).all()
+    assert result[3].stderr == pytest.approx(float(result.stderr[3]))
+    assert "24 probes" in repr(result)
+
+
+def test_a_point_depends_on_its_row_only(points):
+    score = GaussianScore(MEAN, COVARIANCE, EDM(sigma_max=80.0))
+    for probes in (0, 4):
+        whole = log_likelihood(score, points, probes=probes, steps=8)
+        some = log_likelihood(score, points[:7], probes=probes, steps=8)
+        assert torch.equal(some.value, whole.value[:7])
+
+
+def test_density_in_the_units_of_the_data(points):
+    scale = torch.tensor([2.0, 0.5, 10.0], dtype=torch.float64)
+    scaling = Scaling(MEAN, scale)
+    score = GaussianScore(0 * MEAN, COVARIANCE, EDM(sigma_max=80.0), scaling=scaling)
+    model = torch.distributions.MultivariateNormal(0 * MEAN, COVARIANCE)
+    truth = model.log_prob((points - MEAN) / scale) - math.log(2.0 * 0.5 * 10.0)
+    assert torch.allclose(log_likelihood(score, points).value, truth, atol=1e-4)
+
+
+def test_bits_per_dimension(points):
+    result = log_likelihood(GaussianScore(MEAN, COVARIANCE, EDM(sigma_max=80.0)), points)
+    nats = float(result.value.mean())
+    assert float(result.bits_per_dim()) == pytest.approx(-nats / 3 / math.log(2))
+    assert float(result.bits_per_dim(1 / 8)) == pytest.approx(-nats / 3 / math.log(2) + 3)
+    assert result.mean.stderr == pytest.approx(float(result.value.std()) / 40**0.5)
+    assert result.bits_per_dim().stderr == pytest.approx(result.mean.stderr / 3 / math.log(2))
+    assert "bits per dimension" in repr(result)
+    assert len(result) == 40
+    assert result.to_dict()["value"][0] == pytest.approx(float(result.value[0]))
+
+
+def test_evaluations_are_counted_and_never_at_zero_noise(points, counting):
+    score = counting(lambda x, t: -x / (1 + t**2))
+    result = log_likelihood(score, points[:4], process=EDM(sigma_max=80.0), steps=10)
+    assert score.evaluations == result.evaluations == 41
+    assert min(score.times) == pytest.approx(0.002)
+
+
+def test_divergence_of_a_cubic(generator):
+    x = torch.randn(5, 3, generator=generator, dtype=torch.float64)
+    field = lambda y: y**3 @ ROOT
+    value, exact = divergence(field, x, None)
+    expected = (3 * x**2 * torch.diagonal(ROOT)).sum(1)
+    assert torch.allclose(exact[0], expected)
+    assert torch.equal(value, field(x))
+    signs = torch.sign(torch.randn(20_000, 5, 3, generator=generator, dtype=torch.float64))
+    _, probed = divergence(field, x, signs[:2000])
+    assert torch.allclose(probed.mean(0), expected, atol=5 * float(probed.std()) / 2000**0.5)
+
+
+def test_what_has_no_likelihood_is_refused(points):
+    score = GaussianScore(MEAN, COVARIANCE, EDM(sigma_max=80.0))
+    with pytest.raises(InputError, match="differentiable"):
+        log_likelihood(lambda x, t: score(x.detach(), t), points, process=score.process)
+    with pytest.raises(InputError, match="needs a process"):
+        log_likelihood(lambda x, t: -x, points)
+    with pytest.raises(InputError, match="at least 2"):
+        log_likelihood(score, points, probes=1)
+    with pytest.raises(InputError, match="steps"):
+        log_likelihood(score, points, steps=0)
