@@ -3,6 +3,7 @@
 from wasserscore.dynamics.adams import AdamsBashforth as AdamsBashforth
 from wasserscore.dynamics.affine import Affine as Affine
 from wasserscore.dynamics.affine import Coefficients as Coefficients
+from wasserscore.dynamics.embedded import BogackiShampine as BogackiShampine
 from wasserscore.dynamics.euler import EulerMaruyama as EulerMaruyama
 from wasserscore.dynamics.grid import TimeGrid as TimeGrid
 from wasserscore.dynamics.heun import Heun as Heun

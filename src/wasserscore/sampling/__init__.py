@@ -1,5 +1,6 @@
 """Samplers: reverse-time laws, solvers, time grids."""
 
+from wasserscore.sampling.adaptive import adaptive as adaptive
 from wasserscore.sampling.churn import heun_churn as heun_churn
 from wasserscore.sampling.corrector import predictor_corrector as predictor_corrector
 from wasserscore.sampling.grids import time_grid as time_grid

@@ -10,6 +10,7 @@ probability flow. Source: :cite:p:`song2021`, eqs. (6), (13); :cite:p:`karras202
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,21 +34,26 @@ class TiledScore:
     score: ScoreFn | Callable[..., Tensor]
     _times: dict[tuple[float, torch.device], Tensor] = field(default_factory=dict, repr=False)
 
-    def __call__(self, x: Tensor, t: float) -> Tensor:
-        """The score of every row at time ``t``.
+    def __call__(self, x: Tensor, t: float | Tensor) -> Tensor:
+        """The score of every row at time ``t``, or each at its own, ``t`` of shape ``(b,)``.
 
         Raises:
             InputError: If the score changes the shape of the points.
         """
-        key = (t, x.device)
-        if key not in self._times:
-            dtype = torch.float32 if x.device.type == "mps" else torch.float64
-            self._times[key] = torch.tensor(t, dtype=dtype, device=x.device)
-        time = self._times[key]
-        value = in_tiles(lambda rows: self.score(rows, time), x)
+        if isinstance(t, Tensor):
+            value = in_tiles(self.score, x, t)
+        else:
+            time = self._time(t, x.device)
+            value = in_tiles(lambda rows: self.score(rows, time), x)
         require(value.shape == x.shape, "a score must be shaped like its points",
                 got=f"{tuple(value.shape)} for points {tuple(x.shape)}")  # fmt: skip
         return value
+
+    def _time(self, t: float, device: torch.device) -> Tensor:
+        if (t, device) not in self._times:
+            dtype = torch.float32 if device.type == "mps" else torch.float64
+            self._times[t, device] = torch.tensor(t, dtype=dtype, device=device)
+        return self._times[t, device]
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,13 @@ class Law:
     """What a solver is handed: the score, the process and the stochasticity.
 
     Args:
-        score: ``score(x, t)`` with ``t`` a float.
+        score: ``score(x, t)`` with ``t`` a float (an adaptive method: a tensor, one per row).
         process: The forward process.
         eta: Stochasticity in [0, 1].
         grid: The times of the run.
     """
 
-    score: Callable[[Tensor, float], Tensor]
+    score: Callable[[Tensor, Any], Tensor]
     process: Process
     eta: float
     grid: TimeGrid

@@ -13,6 +13,7 @@ from wasserscore.dynamics import (
     Step,
 )
 from wasserscore.sampling import coefficients
+from wasserscore.sampling.adaptive import adaptive
 from wasserscore.sampling.churn import heun_churn
 from wasserscore.sampling.corrector import predictor_corrector
 from wasserscore.sampling.law import Law
@@ -64,7 +65,8 @@ _ALL = (
            coefficients=coefficients.euler_maruyama),
     predictor_corrector(_ANCESTRAL),
 )  # fmt: skip
-_BY_NAME = {entry.name: entry for entry in _ALL}
+_ADAPTIVE = adaptive()
+_BY_NAME = {entry.name: entry for entry in (*_ALL, _ADAPTIVE)}
 
 
 def solver(name: str | Solver) -> Solver:
@@ -82,7 +84,7 @@ def solver(name: str | Solver) -> Solver:
 
 @dataclass(frozen=True)
 class SolverTable(Record):
-    """The solvers, one row each; prints as a table."""
+    """The solvers of fixed cost, one row each; prints as a table, the adaptive one below."""
 
     solvers: tuple[Solver, ...]
 
@@ -93,7 +95,10 @@ class SolverTable(Record):
         return len(self.solvers)
 
     def __repr__(self) -> str:
-        rows = [("solver", "order", "evaluations", "eta", "source"), *map(_row, self.solvers)]
+        rows = [
+            ("solver", "order", "evaluations", "eta", "source"),
+            *map(_row, (*self.solvers, _ADAPTIVE)),
+        ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
@@ -102,6 +107,8 @@ class SolverTable(Record):
 def _row(entry: Solver) -> tuple[str, ...]:
     eta = f"0 to 1 ({entry.default_eta:g})" if entry.stochastic else "0"
     evaluations = f"{entry.evaluations_per_step} per step"
+    if entry is _ADAPTIVE:
+        evaluations = "by tolerance"
     return entry.name, str(entry.order), evaluations, eta, entry.source
 
 
