@@ -102,7 +102,7 @@ def check_targets(seeds, processes, **options):
 
 
 def test_a_few_gaussian_targets():
-    reached, ratio = check_targets(range(8), FAMILIES, solver=["heun", "integrated_euler"])
+    reached, ratio = check_targets(range(5), FAMILIES, solver=["heun", "integrated_euler"])
     assert reached >= 0.95
     assert ratio <= 2
 
@@ -153,7 +153,7 @@ def test_the_target_is_met_but_not_by_far(method, family, kind):
 def test_the_plan_runs_as_it_is(generator):
     """The recommended process, solver and grid go straight into the sampler."""
     points = torch.randn(4000, 3, generator=generator, dtype=torch.float64) * 0.7 + 0.2
-    made = plan(points, 0.05, solver=["heun", "ddim", "dpmpp_2m"])
+    made = plan(points, 0.05, solver=["heun", "dpmpp_2m"], grids=["logsnr"])
     assert made.grid.steps == made.steps
     assert made.process.horizon == pytest.approx(made.horizon)
     law = Gaussian(points.mean(0), torch.cov(points.T))
@@ -203,10 +203,10 @@ def test_user_processes_keep_their_horizon(generator):
     own = LinearSDE(f=lambda t: 0 * t, g2=lambda t: 2 * t, horizon=50.0)
     edm = EDM(sigma_max=50.0)
     for process in (own, edm, SubVP.linear(a=19.9, b=0.1)):
-        made = plan(points, 0.1, processes=[process], solver="ddim", grids=["logsnr"])
+        made = plan(points, 0.3, processes=[process], solver="heun", grids=["logsnr"])
         assert made.process is process
         assert made.horizon <= process.horizon
-    json.dumps(plan(points, 0.1, processes=[own], solver="ddim", grids=["karras"]).to_dict())
+        json.dumps(made.to_dict(), allow_nan=False)
 
 
 def test_a_score_error_is_paid_for_in_the_target():
