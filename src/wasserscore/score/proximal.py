@@ -140,7 +140,7 @@ class ProximalScore(ClosedFormScore):
         factors = torch.linalg.solve_triangular(
             root.mT, flat.factors[:, free], upper=True, left=False
         )
-        shares = seen.law.responsibilities(y[some][None])[0]
+        shares = seen.law.log_joint(y[some][None])[0].softmax(0)
         kept = shares > torch.finfo(shares.dtype).tiny
         return ProximalScore(
             (self.centres[:, free] + move.squeeze(-1))[kept],

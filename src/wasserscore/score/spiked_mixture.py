@@ -94,21 +94,22 @@ class SpikedMixture:
         """A component from its posterior given ``y``: the inverse CDF at ``uniform``."""
 
         def tile(x: Queries, u: PerPoint) -> Int[Tensor, " b"]:
-            logits = torch.cat([b.logits(x * b.whiten)[0] for b in self._blocks(tau)], dim=1)
-            cumulative = logits.double().softmax(1).cumsum(1)
+            cumulative = self._joint(x, tau).double().softmax(1).cumsum(1)
             index = torch.searchsorted(cumulative, u[:, None] * cumulative[:, -1:], right=True)
             return index.squeeze(1).clamp_max(len(self.centres) - 1)
 
         return self._tiled(tile, y, uniform.double())
 
-    def responsibilities(self, y: Queries, tau: float = 0.0) -> Float[Tensor, "b n"]:
-        """Posterior probability of each component given ``y``."""
+    def log_joint(self, y: Queries, tau: float = 0.0) -> Float[Tensor, "b n"]:
+        """Log weight plus log density of every component at every query."""
 
         def tile(x: Queries) -> Float[Tensor, "b n"]:
-            parts = [b.logits(x * b.whiten)[0] for b in self._blocks(tau)]
-            return torch.cat(parts, dim=1).softmax(1)
+            return self._joint(x, tau)
 
         return self._tiled(tile, y)
+
+    def _joint(self, x: Queries, tau: float) -> Float[Tensor, "b n"]:
+        return torch.cat([b.logits(x * b.whiten)[0] for b in self._blocks(tau)], dim=1)
 
     def bridge(
         self, y: Queries, index: Int[Tensor, " b"], tau: PerPoint, lower: PerPoint, noise: Queries
