@@ -147,6 +147,20 @@ def test_more_rows_than_the_settings_are_chosen_on(monkeypatch):
         assert "settings chosen on 60 of 240 rows" in score.fit_report.notes
 
 
+def test_the_rank_respects_the_memory(monkeypatch):
+    import wasserscore.proximal.tuning as tuning
+
+    x = normal(60, 4)
+    monkeypatch.setattr(tuning, "FACTOR_BYTES", 8 * 60 * 4 * 2)
+    score = fit_proximal(x, CLOCK, method="local_pca")
+    assert score.covariance.rank <= 2
+    assert "memory allows 2 local components per row" in score.fit_report.notes
+    monkeypatch.setattr(tuning, "FACTOR_BYTES", 1)
+    assert "local_pca" not in fit_proximal(x, CLOCK).fit_report.candidates
+    with pytest.raises(InputError, match="not fit into memory"):
+        fit_proximal(x, CLOCK, method="local_pca")
+
+
 def test_scaling_travels_with_the_score():
     scaling = Scaling(torch.zeros(2).double(), torch.full((2,), 2.0).double())
     assert fit_proximal(normal(30, 2), CLOCK, scaling=scaling).scaling is scaling

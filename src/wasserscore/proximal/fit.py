@@ -26,7 +26,14 @@ from wasserscore.process.base import Process
 from wasserscore.proximal.bandwidth import Covariance, kernel_covariance
 from wasserscore.proximal.local_pca import local_spread
 from wasserscore.proximal.sample_rows import Rows, distinct, least_variance
-from wasserscore.proximal.tuning import METHODS, TITLES, Choice, tune
+from wasserscore.proximal.tuning import (
+    MAX_RANK,
+    METHODS,
+    TITLES,
+    Choice,
+    affordable_rank,
+    tune,
+)
 from wasserscore.score.fit_report import FitReport
 from wasserscore.score.proximal import ProximalScore
 from wasserscore.score.spiked import Spiked
@@ -67,8 +74,12 @@ def fit_proximal(
     least = least_variance(rows)
     tuning = rows.subset(TUNING_ROWS, streams)
     folds = tuning.folds(FOLDS, streams)
-    names = METHODS if method == "auto" else (method,)
-    choices = [tune(name, folds, least) for name in names]
+    rank = affordable_rank(*rows.points.shape)
+    require(rank > 0 or method != "local_pca", "local components would not fit into memory",
+            got=f"{rows.points.shape[0]} rows of {rows.points.shape[1]} columns",
+            do="use method='auto', fewer rows, or principal components of the data")  # fmt: skip
+    names = METHODS[rank == 0 :] if method == "auto" else (method,)
+    choices = [tune(name, folds, least, rank=rank) for name in names]
     best = max(choices, key=lambda choice: choice.log_likelihood)
     centres, covariance = _build(best, rows, least, tuning)
     return ProximalScore(
@@ -113,6 +124,9 @@ def _report(best: Choice, choices: list[Choice], rows: Rows, tuned_on: int) -> F
         gap = best.log_likelihood - ranked[1].log_likelihood
         why += f", {gap:.2f} more than the next, {TITLES[ranked[1].method]}"
     notes = []
+    n, d = rows.points.shape
+    if affordable_rank(n, d) < min(MAX_RANK, d):
+        notes.append(f"memory allows {affordable_rank(n, d)} local components per row")
     if rows.repeated:
         notes.append(f"{int(rows.counts.sum()) - len(rows.points)} repeated rows became weights")
     if tuned_on < len(rows.points):

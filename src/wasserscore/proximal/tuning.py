@@ -17,6 +17,8 @@ TITLES = {
     "full": "kernel density, full covariance",
 }
 MAX_RANK = 32
+FACTOR_BYTES = 2**30
+"""The factors of a model, centres x d x rank numbers, stay below 1 GiB."""
 KERNEL_FLOORS = tuple(2.0 ** (j / 8) for j in range(-16, 17))
 FLOORS = tuple(2.0 ** (j / 2) for j in range(-32, 3))
 SHRINKS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -45,14 +47,28 @@ class Choice:
     evaluated: int
 
 
-def tune(method: str, folds: list[tuple[Rows, Rows]], least: Vector) -> Choice:
-    """The settings of ``method`` that explain held-out rows best; kernels rebuilt per fold."""
+def affordable_rank(n: int, d: int) -> int:
+    """The largest rank whose factors fit into :data:`FACTOR_BYTES`, at most 32; 0 if none."""
+    return min(MAX_RANK, d, FACTOR_BYTES // (8 * n * d))
+
+
+def tune(
+    method: str, folds: list[tuple[Rows, Rows]], least: Vector, *, rank: int = MAX_RANK
+) -> Choice:
+    """The settings of ``method`` that explain held-out rows best; kernels rebuilt per fold.
+
+    Args:
+        method: One of :data:`METHODS`.
+        folds: Pairs of training and held-out rows.
+        least: Smallest variance allowed per column.
+        rank: Most local components per centre.
+    """
     local = method == "local_pca"
     fold, kind = (LocalFold, "columns") if local else (KernelFold, method)
     built: list[KernelFold] = [fold(train, held, kind, least) for train, held in folds]
     n, d = built[0].z.shape
     evaluated = 0
-    best, ladders = _local_ladders(n, d) if local else _kernel_ladders()
+    best, ladders = _local_ladders(n, min(d, rank)) if local else _kernel_ladders()
     if local:
         # Neighbourhoods are the costly part: they are chosen on two of the folds.
         best, tried = climb(lambda s: mean_log_density(built[:2], s)[0], best, ladders)
@@ -62,10 +78,9 @@ def tune(method: str, folds: list[tuple[Rows, Rows]], least: Vector) -> Choice:
     return Choice(method, best, *mean_log_density(built, best), evaluated + len(tried))
 
 
-def _local_ladders(n: int, d: int) -> tuple[Settings, Ladders]:
-    """Where to start with n centres in d dimensions, and the allowed values, cheap ones first."""
+def _local_ladders(n: int, top: int) -> tuple[Settings, Ladders]:
+    """Where to start with n centres and ranks up to ``top``; allowed values, cheap ones first."""
     near = tuple(k for k in NEIGHBOURS if k < n) or (1,)
-    top = min(d, MAX_RANK)
     ranks = (*(r for r in RANKS if r < top), top)
     usual = min(near, key=lambda k: abs(math.log(k / math.sqrt(n))))
     start = {"floor": 0.5, "shrink": 0.5, "pull": 0.75, "rank": top, "k": usual}
