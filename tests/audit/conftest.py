@@ -1,4 +1,4 @@
-"""Fewer permutations and resamples than in use; the levels need 199 permutations at least."""
+"""Fewer permutations and resamples than in use; the levels need 399 permutations at least."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from wasserscore.audit import closeness, significance
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(significance, "PERMUTATIONS", 249)
+    monkeypatch.setattr(significance, "PERMUTATIONS", 399)
     monkeypatch.setattr(closeness, "BOOTSTRAPS", 50)

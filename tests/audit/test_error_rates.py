@@ -26,7 +26,7 @@ def test_false_positive_rate(name, part):
 
 
 @pytest.mark.slow
-@LAWS
+@pytest.mark.parametrize("name", ["digits", "moons", "table"])
 @PLANTED
 def test_power(name, noise):
     assert flagged(name, 100, share=0.05, noise=noise) >= 0.95

@@ -53,12 +53,12 @@ def test_a_smoother_law_is_closer_but_no_copy_and_copies_are_both_or_only_copies
     rng = np.random.default_rng(1)
     own, fresh = pairs(rng, 400), pairs(rng, 400)
     smoother = permutation_p_values(own * [0.8, 1.0], fresh, 0)
-    assert smoother.closer == pytest.approx(1 / 250)
+    assert smoother.closer == pytest.approx(1 / 400)
     assert smoother.copies > 0.02
     planted = own.copy()
     planted[:20] *= 1e-3
     found = permutation_p_values(planted, fresh, 0)
-    assert found.copies == pytest.approx(1 / 250)
+    assert found.copies == pytest.approx(1 / 400)
     assert found.closer > 0.005
 
 

@@ -17,12 +17,12 @@ def test_levels_add_up_to_the_stated_rate():
         ({}, "no sign of copying"),
         ({"copy_excess": 0.5}, "no sign of copying"),  # not significant
         ({"p_closer": 0.001, "closer": 0.62}, "no sign of copying"),  # smoother, not copied
-        ({"p_closer": 0.02, "closer": 0.9}, "no sign of copying"),
+        ({"p_closer": 0.003, "closer": 0.9}, "no sign of copying"),
         ({"p_closer": 0.001, "closer": 0.9}, "suspicious"),
-        ({"p_copies": 0.011}, "no sign of copying"),
-        ({"p_copies": 0.01}, "suspicious"),
-        ({"p_exact": 0.006}, "no sign of copying"),
-        ({"p_exact": 0.005}, "suspicious"),
+        ({"p_copies": 0.016}, "no sign of copying"),
+        ({"p_copies": 0.015}, "suspicious"),
+        ({"p_exact": 0.003}, "no sign of copying"),
+        ({"p_exact": 0.0025}, "suspicious"),
         ({"p_exact": 1e-9, "copy_excess": 0.099}, "suspicious"),
         ({"p_exact": 1e-9, "copy_excess": 0.1}, "memorized"),
     ],

@@ -4,6 +4,7 @@ import scipy.stats
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 from tests.distance.clouds import cloud, clouds
 
 from wasserscore.core.errors import InputError
@@ -29,6 +30,18 @@ def test_zero_symmetric_and_homogeneous(pair, factor):
     assert float(energy(x, y)) ** 2 == pytest.approx(float(energy(y, x)) ** 2, abs=1e-12)
     scaled = float(energy(x * factor + 3, y * factor + 3)) ** 2
     assert scaled == pytest.approx(factor * float(energy(x, y)) ** 2, abs=1e-11)
+
+
+def test_standard_error_is_the_jackknife():
+    x, y = cloud(12, 2, 1).numpy(), cloud(9, 2, 2).numpy() + 0.5
+
+    def squared(a, b):
+        return 2 * cdist(a, b).mean() - cdist(a, a).mean() - cdist(b, b).mean()
+
+    without_x = np.array([squared(np.delete(x, i, 0), y) for i in range(12)])
+    without_y = np.array([squared(x, np.delete(y, i, 0)) for i in range(9)])
+    expected = np.sqrt(11 * without_x.var() + 8 * without_y.var()) / (2 * np.sqrt(squared(x, y)))
+    assert energy(x, y).stderr == pytest.approx(expected, rel=1e-10)
 
 
 def test_standard_error_covers_the_spread_of_samples():

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 FALSE_POSITIVE_RATE = 0.02
 """Fresh data are flagged at most this often: the three levels below add up to it."""
-EXACT_LEVEL, SCAN_LEVEL, SHIFT_LEVEL = 0.005, 0.01, 0.005
+EXACT_LEVEL, SCAN_LEVEL, SHIFT_LEVEL = 0.0025, 0.015, 0.0025
 MEMORIZED_EXCESS = 0.10
 """A flagged set with this many more copies than the hold-out is called memorized."""
 SHIFT = 0.75
