@@ -325,6 +325,14 @@ def test_state_round_trip():
         assert again.fit_report == report
 
 
+def test_a_report_reads_well():
+    report = FitReport("full", {"k": 3}, 1.0, 0.1, {"full": 1.0}, 4, "the only one", ("a note",))
+    assert repr(report) == (
+        "the only one (k=3; 4 settings tried)\n  full: 1.00 nats\n  note: a note"
+    )
+    assert FitReport.from_dict(report.to_dict()) == report
+
+
 def test_wrong_sizes_are_named():
     with pytest.raises(InputError, match=r"factors of shape \(3, 2, r\)"):
         ProximalScore(draw(3, 2), Spiked(draw(4, 2, 1), torch.ones(2).double()), CLOCK)

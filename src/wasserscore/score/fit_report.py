@@ -31,6 +31,15 @@ class FitReport(Record):
     why: str
     notes: tuple[str, ...] = field(default=())
 
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value:.3g}" for name, value in self.settings.items())
+        lines = [
+            f"{self.why} ({settings}; {self.evaluated} settings tried)",
+            *(f"  {name}: {value:.2f} nats" for name, value in self.candidates.items()),
+            *(f"  note: {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> "FitReport":
         """The report that ``to_dict`` wrote."""
