@@ -26,7 +26,8 @@ def integrated_euler(process: Process, t: Time, s: Time, eta: float) -> Coeffici
               F = \int_s^t f,\quad G = \int_s^t g^2
 
     Only F and G enter, so it is invariant under a change of time.
-    Source: :cite:p:`gao2025`, eq. (2.7), for ``eta = 1``.
+    Source: :cite:p:`gao2025`, eq. (2.7), is ``eta = 1``; ``eta = 0`` is Euler's method for the
+    probability flow in the same form.
     """
     stretch = process.integrated_f(t) - process.integrated_f(s)
     spread = process.integrated_g2(t) - process.integrated_g2(s)
@@ -52,7 +53,8 @@ def exponential(process: Process, t: Time, s: Time, eta: float) -> Coefficients:
     .. math:: e = e^F,\quad q = \tfrac{1+\eta^2}{2} \int_s^t e^{H(u) - H(s)} g^2(u)\,du,\quad
               n = \eta^2 \alpha_s^2 (S_t - S_s)
 
-    Source: :cite:p:`gao2025` for the sampler of their probability-flow companion.
+    Source: the semilinear form of the law, solved with the score constant; the probability flow
+    of Zhang, Chen, Fast Sampling of Diffusion Models with Exponential Integrator (2023), eq. (8).
     """
     stretch = process.integrated_f(t) - process.integrated_f(s)
     gap = process.noise_to_signal(t) - process.noise_to_signal(s)
