@@ -79,6 +79,18 @@ def test_a_thousand_copies_and_one_neighbour():
     assert torch.allclose(distances[1000], torch.full((2,), 2.0).double().sqrt())
 
 
+@pytest.mark.parametrize("k", [1, 3])
+def test_clusters_so_far_apart_that_the_product_sees_nothing(k):
+    """At 1e8 from the common centre the screen is blind below a distance of one."""
+    cluster = 1e-2 * draw(40, 2)
+    y = torch.cat([cluster + 1e8, cluster - 1e8])
+    x = y[::7] + 1e-3
+    distances, indices = nearest(x, y, k)
+    expected = brute(x, y, k)
+    assert torch.equal(indices, expected[1])
+    assert torch.equal(distances, expected[0])
+
+
 def test_bad_input_is_refused():
     y = draw(5, 2)
     for call, words in [
