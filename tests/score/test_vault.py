@@ -163,7 +163,7 @@ def test_a_failed_write_leaves_the_old_pair(pair, monkeypatch):
 
 def test_fuzzed_files_never_do_more_than_refuse(pair):
     good, dice, survived = pair.read_bytes(), random.Random(0), 0
-    for _ in range(1000):
+    for _ in range(300):
         data = bytearray(good)
         for _ in range(dice.randint(1, 4)):
             data[dice.randrange(len(data))] = dice.randrange(256)
@@ -172,4 +172,4 @@ def test_fuzzed_files_never_do_more_than_refuse(pair):
             tensors, _ = read_pair(pair)
             survived += 1
             assert all(tensor.numel() <= len(good) for tensor in tensors.values())
-    assert survived < 300
+    assert survived < 100

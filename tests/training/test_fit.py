@@ -106,7 +106,7 @@ def test_it_learns_the_law_of_a_gaussian():
     mean = torch.tensor([1.5, -0.5, 0.0])
     points = mean + torch.tensor([1.0, 0.5, 0.2]) * data(2000)
     score = train_score(
-        MLP(3, 32, 1), points, VP.from_betas(beta_min=0.1, beta_max=20.0), steps=400
+        MLP(3, 32, 1), points, VP.from_betas(beta_min=0.1, beta_max=20.0), steps=250
     )
     variance = torch.tensor([1.0, 0.25, 0.04])
     z = torch.randn(500, 3, generator=torch.Generator().manual_seed(1))

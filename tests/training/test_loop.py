@@ -47,6 +47,18 @@ def test_passes_have_orders_of_their_own_and_any_step_can_be_asked_first():
     assert not torch.equal(Batches(data, 50, Streams(2))[0], forward[0])
 
 
+def test_every_step_draws_noise_of_its_own():
+    seen = []
+
+    class Keep(Sum):
+        def step(self, batch, generator):
+            seen.append(float(torch.rand(1, generator=generator)))
+            return super().step(batch, generator)
+
+    run(Keep(), DATA, **SETTINGS)
+    assert len(set(seen)) == 12
+
+
 def test_callbacks_see_every_step_and_its_logs():
     seen, again = [], []
     run(Sum(), DATA, **SETTINGS, callbacks=[lambda k, logs: seen.append((k, logs["loss"]))])
@@ -82,7 +94,8 @@ def test_a_signal_lets_the_step_finish_and_is_then_obeyed(number, checkpoints, w
                     os.kill(os.getpid(), number)
                 return super().step(batch, generator)
 
-        run(Struck(), DATA, **SETTINGS, checkpoints=checkpoints)
+        with pytest.raises(KeyboardInterrupt, match="stopped after step 6"):
+            run(Struck(), DATA, **SETTINGS, checkpoints=checkpoints)
     finally:
         ours = signal.signal(number, before)
     assert obeyed == [number]
@@ -93,7 +106,26 @@ def test_a_signal_lets_the_step_finish_and_is_then_obeyed(number, checkpoints, w
     assert torch.equal(task.total, whole)
 
 
-def test_ctrl_c_raises_keyboard_interrupt_and_a_second_one_is_obeyed_at_once(checkpoints):
+@pytest.fixture
+def default_ctrl_c():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_that_was_ignored_stays_ignored(checkpoints, whole, default_ctrl_c):
+    class Struck(Sum):
+        def step(self, batch, generator):
+            signal.raise_signal(signal.SIGINT)
+            return super().step(batch, generator)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    task = Struck()
+    run(task, DATA, **SETTINGS, checkpoints=checkpoints)
+    assert torch.equal(task.total, whole)
+
+
+def test_ctrl_c_is_raised_and_a_second_one_is_obeyed_at_once(checkpoints, default_ctrl_c):
     class Struck(Sum):
         def step(self, batch, generator):
             if self.count == 5:

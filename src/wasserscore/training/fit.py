@@ -28,7 +28,7 @@ def train_score(
     *,
     objective: str = "denoising",
     weighting: str | Weighting = "edm",
-    steps: int = 1000,
+    steps: int = 800,
     batch_size: int = 256,
     learning_rate: float = 3e-3,
     ema: float = 0.999,

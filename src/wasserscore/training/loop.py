@@ -117,6 +117,8 @@ def run(
             if checkpoints and step % checkpoints.every == 0:
                 save()
         save()
+    if step < steps:  # the signal's own handler returned; half a training is no result
+        raise KeyboardInterrupt(f"training stopped after step {step}; run it again to continue")
 
 
 def _require_finite(logs: dict[str, float], step: int) -> None:

@@ -13,7 +13,8 @@ class StopSignals:
 
     An interruption in the middle of an update would leave half-updated weights. ``received``
     asks the loop to stop between two steps; on the way out the signal is raised again, with the
-    handlers that were there before. A second signal is obeyed at once.
+    handlers that were there before. A second signal is obeyed at once, and one that was ignored
+    before (a background job's Ctrl-C) stays ignored.
 
     Args:
         active: Whether to catch anything. Threads other than the main one never receive signals.
@@ -26,7 +27,8 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         if self._active:
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            heard = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(
