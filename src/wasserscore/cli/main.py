@@ -300,3 +300,7 @@ def report(folder: RunFolder) -> None:
 def main() -> None:
     """Run the command line."""
     app()
+
+
+if __name__ == "__main__":
+    main()

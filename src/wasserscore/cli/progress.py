@@ -1,7 +1,6 @@
 """Progress with a time estimate on a terminal; silence everywhere else."""
 
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -36,7 +35,7 @@ class Bars:
             self._tasks[stage] = self._progress.add_task(stage, total=total)
         self._progress.update(self._tasks[stage], completed=done, total=total)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Bars":
         self._progress.start()
         return self
 

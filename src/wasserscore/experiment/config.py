@@ -31,7 +31,7 @@ class NetworkConfig(Part):
 
     width: int = Field(default=512, ge=1, le=8192)
     depth: int = Field(default=4, ge=1, le=64)
-    steps: int = Field(default=3000, ge=1)
+    steps: int = Field(default=800, ge=1)
     batch_size: int = Field(default=256, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
 

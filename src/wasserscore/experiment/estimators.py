@@ -3,7 +3,7 @@
 import json
 import secrets
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from wasserscore.data import Dataset
 from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture, fit_network
 
 FILE = "estimator.json"
+G = TypeVar("G", bound="Generator")
 KINDS = {"columns": "table", "scalar": "vectors"}
 
 
@@ -29,7 +30,7 @@ class Generator(BaseEstimator):
     cut to the range of the training data.
     """
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self: G, X: Any, y: Any = None) -> G:
         """Fit the model to the rows of ``X``.
 
         Args:
@@ -75,7 +76,7 @@ class Generator(BaseEstimator):
         return folder
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls: type[G], path: str | Path) -> G:
         """The estimator that :meth:`save` wrote.
 
         Raises:
@@ -210,7 +211,7 @@ class NetworkGenerator(Generator):
 
     def __init__(
         self,
-        max_iter: int = 3000,
+        max_iter: int = 800,
         *,
         width: int = 512,
         depth: int = 4,

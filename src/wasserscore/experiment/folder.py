@@ -53,11 +53,9 @@ class RunFolder:
         """
         folder = cls(Path(path))
         there = folder._description()
-        if force and there is not None:
-            folder._clear()
-            there = None
-        if there is None:
-            folder._require_free()
+        if there is None or force:
+            # What lies beside a run in its folder is the user's and stays.
+            folder._require_free() if there is None else folder._clear()
             write_json(folder.path / CONFIG, description)
             return folder
         different = differences(there, json.loads(json.dumps(description)))

@@ -137,7 +137,7 @@ def fit_network(
     seed: int,
     width: int = 512,
     depth: int = 4,
-    steps: int = 3000,
+    steps: int = 800,
     batch_size: int = 256,
     learning_rate: float = 1e-3,
     out: Path | None = None,

@@ -15,21 +15,23 @@ def model_sentence(model: Mapping[str, Any], floor: Mapping[str, Any], bootstrap
         floor: The floor of W2.
         bootstrap: W2 of the bootstrap of train.
     """
-    w2, copies = model["metrics"]["w2"], model["metrics"]["copy_rate"]["value"]
-    kind = model["audit"]["verdict"]
-    if kind.startswith("memorized"):
+    w2, report = model["metrics"]["w2"], model["audit"]
+    kind, copies = report["verdict"], percent(model["metrics"]["copy_rate"]["value"])
+    if kind == "memorized":
         return (
-            f"Memorized: {percent(copies)} of its samples are training rows. Its W2 of "
-            f"{w2['value']:.2f} looks good only because copies do "
-            f"(the training rows themselves: {bootstrap:.2f}). Do not release these samples."
+            f"Memorized: {copies} of its samples are copies of training rows. Its W2 of "
+            f"{w2['value']:.3g} looks good only because copies do (the training rows themselves, "
+            f"resampled: {bootstrap:.3g}). Do not release these samples."
         )
+    fresh = (report.get("copy_rate_holdout") or {}).get("value")
+    beside = "" if fresh is None else f"; fresh data: {percent(fresh)}"
+    found = f"{copies} of its samples are copies of training rows{beside}"
     place = distance_words(w2, floor)
-    found = f"{percent(copies)} of its samples are training rows"
-    if kind.startswith("suspicious"):
-        return f"Suspicious: {found}, and more lie close to one than fresh data would; {place}."
-    if kind.startswith("no sign"):
-        return f"No sign of copying ({found}); {place}."
-    return f"Copying is {kind} ({found}); {place}."
+    if kind == "suspicious":
+        return f"Suspicious: {report['reason']} ({found}). {place}"
+    if kind == "no sign of copying":
+        return f"No sign of copying: {found}. {place}"
+    return f"Copying was {kind} ({found}). {place}"
 
 
 def distance_words(w2: Mapping[str, Any], floor: Mapping[str, Any]) -> str:
@@ -39,24 +41,24 @@ def distance_words(w2: Mapping[str, Any], floor: Mapping[str, Any]) -> str:
     share = excess / floor["value"] if floor["value"] else 0.0
     numbers = f"W2 {w2['value']:.3g} against a floor of {floor['value']:.3g}"
     if excess <= SIGNIFICANT * error:
-        return f"its distance to fresh data cannot be told from that of real rows ({numbers})"
-    return f"it lies {percent(share)} above what two real halves are apart ({numbers})"
+        return f"Its distance to fresh data cannot be told from that of real rows ({numbers})."
+    return f"Its distance to fresh data is {percent(share)} above that of real rows ({numbers})."
 
 
 def overall(models: Sequence[Mapping[str, Any]], floor: Mapping[str, Any]) -> list[str]:
     """The first lines of the page: the floor, then which models copy, then the one to use."""
-    error = f" ± {floor['stderr']:.2f}" if floor["stderr"] else ""
-    sentences = [f"Two halves of the real data are {floor['value']:.2f}{error} apart in W2: "
+    error = f" ± {floor['stderr']:.1g}" if floor["stderr"] else ""
+    sentences = [f"Two halves of the real data are {floor['value']:.3g}{error} apart in W2: "
                  "no generator can be expected below that."]  # fmt: skip
-    copying = [m for m in models if m["audit"]["verdict"].startswith("memorized")]
-    clean = [m for m in models if m["audit"]["verdict"].startswith("no sign")]
+    copying = [m for m in models if m["audit"]["verdict"] == "memorized"]
+    clean = [m for m in models if m["audit"]["verdict"] == "no sign of copying"]
     if copying:
         sentences.append(f"{_names(copying)} memorized the training rows.")
     if clean:
         best = min(clean, key=lambda m: m["metrics"]["w2"]["value"])
         sentences.append(
             f"Closest without a sign of copying: {best['title']}, "
-            f"W2 {best['metrics']['w2']['value']:.2f}."
+            f"W2 {best['metrics']['w2']['value']:.3g}."
         )
     likely = [m for m in clean if (m["metrics"].get("log_likelihood") or {}).get("value")]
     if likely:

@@ -1,0 +1,227 @@
+"""The command line from outside: words in, exit code, streams and files out."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from tests.data.test_load import bad
+from tests.experiment import tiny
+from typer.testing import CliRunner
+
+from wasserscore.cli.main import app
+
+COMMANDS = ("run", "fit", "sample", "certify", "plan", "audit", "report")
+SMALL = ["--set", "network.width=16", "--set", "network.depth=1", "--set", "network.steps=12",
+         "--set", "resplits=2", "--set", "curve=[2]", "--set", "steps=3",
+         "--set", "certificate.n=16", "--set", "target_w2=1.0"]  # fmt: skip
+
+
+def call(*words):
+    return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "100"})
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return tiny.write_table(tmp_path_factory.mktemp("data") / "table.csv")
+
+
+@pytest.fixture(scope="module")
+def finished(table, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    result = call("run", table, "--out", out, "--models", "empirical,proximal", *SMALL)
+    assert result.exit_code == 0, result.output
+    return out, result
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command):
+    result = call(command, "--help")
+    assert result.exit_code == 0
+    assert f"wasserscore {command} " in result.output
+    assert "Example" in result.output
+
+
+def test_the_first_screen_names_every_command_and_exit_code():
+    result = call("--help")
+    assert all(f" {command} " in result.output for command in COMMANDS)
+    assert "130" in result.output
+    assert call("--version").output.startswith("wasserscore 0.")
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from wasserscore.cli.main import app\n"
+        "try: app(['run', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'numpy', 'sklearn', 'pandas', 'ot'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_bad_input_is_one_line_code_2_and_nothing_written(tmp_path):
+    sources = bad(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    for name in sources:
+        result = call("run", tmp_path / name, "--out", tmp_path / "out")
+        assert result.exit_code == 2, (name, result.output)
+        assert result.stderr.startswith("wasserscore: "), name
+        assert result.stderr.count("\n") == 1, name
+        assert result.stdout == "", name
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_named_cell(tmp_path):
+    (tmp_path / "nan.csv").write_text("age,income\n30,1.5\n31,\n40,2.5\n")
+    result = call("run", tmp_path / "nan.csv", "--out", tmp_path / "out")
+    assert "NaN at row 1 (counted from 0), column 'income'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--models", "gan"], "models.0: input should be"),
+        (["--set", "stepz=3"], "stepz is not a setting"),
+        (["--set", "steps"], "an override must read key=value"),
+        (["--config", "/no/such.toml"], "configuration file cannot be read"),
+    ],
+)
+def test_bad_settings(table, tmp_path, words, message):
+    result = call("run", table, "--out", tmp_path / "out", *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_run_prints_the_verdict_and_the_page(finished):
+    out, result = finished
+    assert "Empirical score memorized the training rows." in result.stdout
+    assert "floor: two real halves" in result.stdout
+    assert (out / "report.html").is_file()
+    assert result.stderr == ""  # no terminal, no bars
+
+
+def test_a_finished_or_different_folder_is_refused(finished, table):
+    out, _ = finished
+    words = ["run", table, "--out", out, "--models", "empirical,proximal", *SMALL]
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*")}
+    again = call(*words)
+    assert again.exit_code == 2
+    assert "a finished one; open" in again.stderr.replace("\n", " ")
+    other = call(*words, "--seed", 7)
+    assert other.exit_code == 2
+    assert "config.seed: 0 there, 7 here" in other.stderr
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*")} == before
+
+
+def test_fit_then_run_continues(table, tmp_path, finished):
+    words = [table, "--out", tmp_path / "run", "--models", "empirical,proximal", *SMALL]
+    fitted = call("fit", *words)
+    assert fitted.exit_code == 0, fitted.output
+    assert (tmp_path / "run" / "models" / "proximal" / "model.safetensors").is_file()
+    assert not (tmp_path / "run" / "results.json").exists()
+    assert call("run", *words).exit_code == 0
+    one, two = (json.loads((folder / "results.json").read_text())
+                for folder in (tmp_path / "run", finished[0]))  # fmt: skip
+    assert one["models"] == two["models"]
+
+
+def test_sample_writes_the_columns_of_the_data(finished, tmp_path):
+    out, _ = finished
+    result = call("sample", out, "--model", "proximal", "-n", 5, "--out", tmp_path / "new.csv",
+                  "--steps", 3)  # fmt: skip
+    assert result.exit_code == 0, result.output
+    lines = (tmp_path / "new.csv").read_text().splitlines()
+    assert lines[0] == "height,weight,planet,width"
+    assert len(lines) == 6
+    refused = call("sample", out, "--out", tmp_path / "new.csv")
+    assert refused.exit_code == 2
+    assert "must be a new file" in refused.stderr
+    assert call("sample", out, "--out", tmp_path / "new.xls").exit_code == 2
+    assert call("sample", out, "--out", tmp_path / "x.npy", "--solver", "magic").exit_code == 2
+    call("sample", out, "--model", "proximal", "-n", 3, "--out", tmp_path / "x.npy", "--steps", 3)
+    first = np.loadtxt(tmp_path / "new.csv", delimiter=",", skiprows=1)[:3]
+    assert np.allclose(np.load(tmp_path / "x.npy"), first, rtol=1e-15)
+
+
+def test_certify_and_plan_in_words_and_json(finished):
+    out, _ = finished
+    words = ["certify", out, "--model", "proximal", "-n", 16, "--steps", 3]
+    assert "% confidence" in call(*words).stdout
+    found = json.loads(call(*words, "--json").stdout)
+    assert found["upper"]["value"] > 0
+    assert "steps" in call("plan", out, "--target-w2", 2).stdout
+    assert json.loads(call("plan", out, "--target-w2", 2, "--json").stdout)["steps"] >= 1
+
+
+def test_report_again(finished):
+    out, _ = finished
+    page = (out / "report.html").read_bytes()
+    (out / "report.html").unlink()
+    assert call("report", out).exit_code == 0
+    assert (out / "report.html").read_bytes() == page
+    assert call("report", out / "models").exit_code == 2
+
+
+def test_audit_exit_codes(table, tmp_path):
+    from wasserscore.data import load
+
+    rows = load(table).points.numpy()
+    for name, part in (("train", rows[:30]), ("fresh", rows[30:45]), ("hold", rows[45:])):
+        np.savetxt(tmp_path / f"{name}.csv", part, delimiter=",", header="a,b,c,d", comments="")
+    train, fresh, hold = (tmp_path / f"{n}.csv" for n in ("train", "fresh", "hold"))
+    passed = call("audit", train, fresh, "--holdout", hold, "--fail-if", "exact_copies>0%")
+    assert passed.exit_code == 0, passed.output
+    failed = call("audit", train, train, "--holdout", hold, "--fail-if", "copies>0.1%")
+    assert failed.exit_code == 1
+    assert "failed: copies>0.1% (copies = 1.0)" in failed.stdout
+    found = json.loads(call("audit", train, train, "--fail-if", "copies>50%", "--json").stdout)
+    assert found["verdict"] == "not judged: no hold-out"
+    assert found["failed_rules"] == ["copies>50%"]
+    assert call("audit", train, train, "--fail-if", "fid>3").exit_code == 2
+    assert call("audit", train, tmp_path / "none.csv").exit_code == 2
+
+
+def test_a_folder_that_cannot_be_written(table, tmp_path):
+    (tmp_path / "file").write_text("x")
+    result = call("run", table, "--out", tmp_path / "file" / "run")
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+
+
+def test_numbers_that_are_not_finite_have_a_code_of_their_own(table, tmp_path):
+    result = call("run", table, "--out", tmp_path / "run", "--models", "network", *SMALL,
+                  "--set", "network.learning_rate=1e30")  # fmt: skip
+    assert result.exit_code == 3
+    assert "diverged" in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_ctrl_c_while_training_is_130_and_the_same_command_continues(table, tmp_path):
+    out = tmp_path / "run"
+    words = [sys.executable, "-m", "wasserscore.cli.main", "fit", str(table), "--out", str(out),
+             "--models", "network", "--set", "network.width=64", "--set", "network.depth=1",
+             "--set", "network.batch_size=16"]  # fmt: skip
+    long = [*words, "--set", "network.steps=1000000"]
+    process = subprocess.Popen(long, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("checkpoints/step-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr.strip() == "wasserscore: interrupted; the same command continues a run"
+    (step,) = (int(p.name.split("-")[1]) for p in sorted(out.glob("checkpoints/step-*"))[-1:])
+    assert step > 0
+    process = subprocess.Popen(long, stderr=subprocess.PIPE, text=True)
+    while not [p for p in out.glob("checkpoints/step-*") if int(p.name.split("-")[1]) > step]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130

@@ -1,0 +1,64 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from wasserscore.core.errors import InputError
+from wasserscore.experiment.audit_files import audit_files, numbers, read_rules
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Real, held-out, fresh and copied tables; one column has a thousand times the scale."""
+    folder, rng = tmp_path_factory.mktemp("audit"), np.random.default_rng(0)
+    draw = lambda: pd.DataFrame(rng.standard_normal((120, 3)) * [1, 1000, 1], columns=list("abc"))
+    real, holdout, fresh = draw(), draw(), draw()
+    tables = {"real": real, "holdout": holdout, "fresh": fresh, "copied": real.iloc[::-1],
+              "swapped": real[["c", "a", "b"]]}  # fmt: skip
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    return folder
+
+
+def audit(files, name, holdout="holdout.csv"):
+    return audit_files(
+        str(files / "real.csv"), str(files / name), holdout and str(files / holdout)
+    )
+
+
+def test_copies_are_found_and_fresh_rows_are_not(files):
+    copied = audit(files, "copied.csv")
+    assert copied.verdict == "memorized"
+    assert numbers(copied)["exact_copies"] == numbers(copied)["copies"] == 1.0
+    assert numbers(copied)["flagged"] == 1.0
+    fresh = audit(files, "fresh.csv")
+    assert numbers(fresh)["exact_copies"] == 0.0
+    assert numbers(fresh)["flagged"] == 0.0
+
+
+def test_columns_are_matched_by_name(files):
+    assert numbers(audit(files, "swapped.csv"))["exact_copies"] == 1.0
+
+
+def test_columns_count_alike_whatever_their_units(files, tmp_path):
+    """Changing the unit of a column changes nothing that is counted."""
+    for name in ("real", "fresh", "holdout"):
+        table = pd.read_csv(files / f"{name}.csv")
+        table.assign(b=table["b"] / 2**20).to_csv(tmp_path / f"{name}.csv", index=False)
+    one, other = audit(files, "fresh.csv"), audit(tmp_path, "fresh.csv")
+    assert numbers(one) == numbers(other)
+    assert one.nearest_distance.value == pytest.approx(other.nearest_distance.value, rel=1e-9)
+
+
+def test_without_a_hold_out_nothing_is_judged(files):
+    report = audit(files, "fresh.csv", None)
+    assert report.verdict == "not judged: no hold-out"
+    found = numbers(report)
+    assert found["flagged"] is None
+    assert found["excess_copies"] is None
+    assert read_rules(["flagged>0"])[0].broken_by(found)
+
+
+def test_tables_that_do_not_fit_are_refused(files, tmp_path):
+    pd.DataFrame({"a": [1.0, 2.0], "b": [2.0, 1.0]}).to_csv(tmp_path / "two.csv", index=False)
+    with pytest.raises(InputError, match="must have the 3 columns of real, got 2"):
+        audit_files(str(files / "real.csv"), str(tmp_path / "two.csv"))

@@ -1,0 +1,97 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import gaussian_kde
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from wasserscore.core.errors import InputError
+from wasserscore.experiment import KernelGenerator, NetworkGenerator, ProximalGenerator
+
+SMALL = {"width": 16, "depth": 1, "max_iter": 5, "batch_size": 16, "steps": 3}
+EVERY = [KernelGenerator(steps=4), ProximalGenerator(steps=4), NetworkGenerator(**SMALL)]
+
+
+@pytest.fixture
+def rows():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((80, 3)) * [1.0, 50.0, 0.1]
+    return np.column_stack([x, np.full(80, 4.0)])
+
+
+@parametrize_with_checks([KernelGenerator(bandwidth=0.3, steps=2), ProximalGenerator(steps=2),
+                          NetworkGenerator(**SMALL)])  # fmt: skip
+def test_scikit_learn_conventions(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", EVERY, ids=lambda e: type(e).__name__)
+def test_samples_are_repeatable_rows_of_the_data(estimator, rows):
+    fitted = clone(estimator).fit(rows)
+    many = fitted.sample(7)
+    assert many.shape == (7, 4)
+    assert np.array_equal(many[:3], fitted.sample(3))
+    assert np.array_equal(many, clone(estimator).fit(rows).sample(7))
+    assert not np.array_equal(many, fitted.sample(7, random_state=1))
+    drawn = [fitted.sample(2, random_state=np.random.RandomState(5)) for _ in range(2)]
+    assert np.array_equal(*drawn)
+    assert (many[:, 3] == 4.0).all()
+    assert (many >= rows.min(0)).all()
+    assert (many <= rows.max(0)).all()
+
+
+@pytest.mark.parametrize("estimator", EVERY, ids=lambda e: type(e).__name__)
+def test_save_and_load(estimator, rows, tmp_path):
+    frame = pd.DataFrame(rows, columns=["a", "b", "c", "d"])
+    fitted = clone(estimator).fit(frame)
+    fitted.save(tmp_path / "model")
+    again = type(estimator).load(tmp_path / "model")
+    assert np.array_equal(again.sample(5), fitted.sample(5))
+    assert list(again.feature_names_in_) == ["a", "b", "c", "d"]
+    assert again.get_params() == fitted.get_params()
+    other = ProximalGenerator if isinstance(estimator, KernelGenerator) else KernelGenerator
+    with pytest.raises(InputError, match="must describe a"):
+        other.load(tmp_path / "model")
+    with pytest.raises(InputError, match="cannot be read"):
+        type(estimator).load(tmp_path)
+
+
+def test_the_kernel_memorizes_without_a_bandwidth(rows):
+    fitted = KernelGenerator().fit(rows)
+    distances = np.abs(fitted.sample(20)[:, None] - rows[None]).max(-1).min(1)
+    assert distances.max() < 1e-2
+    assert not hasattr(fitted, "score_samples")
+
+
+def test_score_samples_agrees_with_a_kernel_density_in_data_units(rows):
+    x, h = rows[:, :3], 0.4
+    fitted = KernelGenerator(bandwidth=h).fit(rows)
+    scale = x.std(0)
+    kde = gaussian_kde((x / scale).T, bw_method=1.0)
+    kde.covariance = h**2 * np.eye(3)
+    kde._compute_covariance = None
+    z = (x[:6] + 0.1) / scale
+    logs = -((z[:, None] - x / scale) ** 2).sum(-1) / (2 * h**2)
+    truth = np.log(np.exp(logs).mean(1)) - 1.5 * np.log(2 * np.pi * h**2) - np.log(scale).sum()
+    found = fitted.score_samples(np.column_stack([x[:6] + 0.1, np.full(6, 4.0)]))
+    assert found == pytest.approx(truth, rel=1e-9)
+    assert fitted.score(rows[:6]) == pytest.approx(fitted.score_samples(rows[:6]).mean())
+
+
+def test_the_density_integrates_to_one():
+    """Trapezoid rule over the line, which a wrong log_det would scale."""
+    x = np.random.default_rng(0).standard_normal((60, 1)) * 7.0
+    line = np.linspace(-120, 120, 20_001)[:, None]
+    for estimator in (KernelGenerator(bandwidth=0.3), ProximalGenerator()):
+        density = np.exp(estimator.fit(x).score_samples(line))
+        assert np.trapezoid(density, line[:, 0]) == pytest.approx(1, abs=1e-6)
+
+
+def test_an_unknown_scaling_is_refused(rows):
+    with pytest.raises(InputError, match="scaling must be one of columns, scalar"):
+        KernelGenerator(scaling="robust").fit(rows)
+
+
+def test_no_seed_means_fresh_entropy(rows):
+    fitted = KernelGenerator(random_state=None).fit(rows)
+    assert not np.array_equal(fitted.sample(3), fitted.sample(3))

@@ -1,0 +1,96 @@
+import json
+
+import pytest
+import torch
+
+from wasserscore.core.errors import InputError
+from wasserscore.experiment.folder import RunFolder, save_array
+
+DESCRIPTION = {"config": {"seed": 0, "network": {"steps": 5}}, "data_sha256": "ab"}
+
+
+def contents(path):
+    return {p.relative_to(path): p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
+def test_a_stage_is_computed_once_and_comes_back_as_json(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", DESCRIPTION)
+    calls = []
+    first = folder.stage("one", lambda: calls.append(1) or {"x": (1, float("nan"))})
+    again = RunFolder.create(tmp_path / "run", DESCRIPTION)
+    assert first == again.stage("one", lambda: calls.append(1)) == {"x": [1, None]}
+    assert calls == [1]
+    assert folder.seconds == again.seconds
+
+
+def test_an_interrupted_stage_leaves_nothing(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", DESCRIPTION)
+
+    def stop():
+        raise KeyboardInterrupt
+
+    before = contents(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        folder.stage("one", stop)
+    assert contents(tmp_path / "run") == before
+    assert folder.stage("one", lambda: 3) == 3
+
+
+def test_a_different_configuration_is_refused_and_shown(tmp_path):
+    RunFolder.create(tmp_path / "run", DESCRIPTION)
+    before = contents(tmp_path / "run")
+    other = {"config": {"seed": 1, "network": {"steps": 9}}, "data_sha256": "ab"}
+    with pytest.raises(InputError) as refusal:
+        RunFolder.create(tmp_path / "run", other)
+    assert "config.seed: 0 there, 1 here" in str(refusal.value)
+    assert "config.network.steps: 5 there, 9 here" in str(refusal.value)
+    assert contents(tmp_path / "run") == before
+
+
+def test_a_finished_run_is_refused_unless_forced(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", DESCRIPTION)
+    folder.stage("one", lambda: 1)
+    folder.finish({"schema_version": 1})
+    assert folder.finished
+    assert not (folder.path / "stages").exists()
+    before = contents(tmp_path / "run")
+    with pytest.raises(InputError, match=r"a finished one; open .*report.html, or --force"):
+        RunFolder.create(tmp_path / "run", DESCRIPTION)
+    assert contents(tmp_path / "run") == before
+    (tmp_path / "run" / "mine.txt").write_text("keep")
+    fresh = RunFolder.create(tmp_path / "run", DESCRIPTION, force=True)
+    assert not fresh.finished
+    assert set(contents(tmp_path / "run")) == {p.relative_to(tmp_path / "run") for p in (
+        tmp_path / "run" / "mine.txt", tmp_path / "run" / "config.json")}  # fmt: skip
+
+
+def test_other_peoples_folders_are_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    for force in (False, True):
+        with pytest.raises(InputError, match="must be new, empty or a run folder"):
+            RunFolder.create(tmp_path, DESCRIPTION, force=force)
+    with pytest.raises(InputError, match="must be a folder, got a file"):
+        RunFolder.create(tmp_path / "thesis.tex", DESCRIPTION)
+    with pytest.raises(InputError, match="must be a run folder"):
+        RunFolder.open(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_damaged_files_are_named(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", DESCRIPTION)
+    (folder.path / "results.json").write_text('{"a": ')
+    with pytest.raises(InputError, match=r"results.json cannot be read"):
+        folder.read("results.json")
+    with pytest.raises(InputError, match="the samples of network cannot be read"):
+        folder.samples("network")
+    (folder.path / "config.json").write_text("[]")
+    with pytest.raises(InputError, match="another configuration"):
+        RunFolder.create(tmp_path / "run", DESCRIPTION)
+
+
+def test_samples_round_trip(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", DESCRIPTION)
+    x = torch.arange(6.0).reshape(3, 2).double()
+    save_array(folder.path / "samples" / "a.npy", x)
+    assert torch.equal(folder.samples("a"), x)
+    assert json.loads((folder.path / "config.json").read_text()) == DESCRIPTION

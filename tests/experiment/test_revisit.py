@@ -1,0 +1,76 @@
+import json
+import shutil
+
+import pytest
+from tests.experiment import tiny
+
+from wasserscore.core.errors import InputError
+from wasserscore.experiment import revisit
+
+
+def test_fitted_models_by_name_and_by_default(finished):
+    out, _ = finished
+    assert revisit.fitted(out, None)[0] == "network"
+    assert revisit.fitted(out, "proximal")[1].has_density
+    with pytest.raises(InputError, match="has the fitted models empirical, proximal, network"):
+        revisit.fitted(out, "gan")
+    with pytest.raises(InputError, match="must be a run folder"):
+        revisit.fitted(out / "models", None)
+
+
+def test_rows_do_not_depend_on_how_many_are_drawn(finished):
+    import torch
+
+    out, _ = finished
+    for name in ("empirical", "proximal", "network"):
+        _, model = revisit.fitted(out, name)
+        many, few = (model.sample(n, seed=3, steps=3) for n in (9, 4))
+        assert torch.equal(many[:4], few)
+        assert not torch.equal(few, model.sample(4, seed=4, steps=3))
+
+
+def test_the_certificate_of_the_run_can_be_made_again(finished):
+    out, results = finished
+    again = revisit.certify_model(
+        out, "proximal", solver="heun", steps=4, n=16, seed=0, level=0.95
+    )
+    kept = results["models"][1]["certificate"]
+    assert again.upper.value == pytest.approx(kept["upper"]["value"], rel=1e-12)
+    wide = revisit.certify_model(out, "proximal", steps=4, n=16, bandwidth=1.0)
+    assert wide.upper.value != again.upper.value
+
+
+def test_plan_for_data_and_for_a_run(finished, table):
+    out, _ = finished
+    looser, tighter = (revisit.plan_steps(str(out), target) for target in (2.0, 1.0))
+    assert looser.evaluations <= tighter.evaluations
+    assert revisit.plan_steps(str(table), 2.0).steps >= 1
+
+
+def test_the_page_can_be_written_again(finished, tmp_path):
+    out, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    page = (copy / "report.html").read_bytes()
+    (copy / "report.html").unlink()
+    shutil.rmtree(copy / "figures")
+    assert revisit.rewrite_report(copy).read_bytes() == page
+    (copy / "results.json").unlink()
+    with pytest.raises(InputError, match="must be a finished run"):
+        revisit.rewrite_report(copy)
+
+
+def test_data_that_changed_since_the_run_are_refused(tmp_path):
+    from wasserscore.experiment.journey import start
+
+    source = tiny.write_table(tmp_path / "table.csv")
+    start(tiny.config(source), tmp_path / "run")
+    source.write_text(source.read_text().replace("\n", "\n1,100,7,1\n", 1))
+    with pytest.raises(InputError, match="must be what the run was made with"):
+        revisit.journey(tmp_path / "run")
+
+
+def test_a_config_that_describes_nothing(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"config": 3}))
+    with pytest.raises(InputError, match="must describe a run"):
+        revisit.journey(tmp_path)

@@ -1,0 +1,62 @@
+import pytest
+
+from wasserscore.experiment import verdict
+
+FLOOR = {"value": 2.63, "stderr": 0.03}
+
+
+def model(word, w2=2.77, copies=0.0, fresh=0.01, title="M", likelihood=None):
+    return {
+        "title": title,
+        "metrics": {
+            "w2": {"value": w2, "stderr": 0.03},
+            "copy_rate": {"value": copies},
+            "log_likelihood": likelihood and {"value": likelihood},
+        },
+        "audit": {"verdict": word, "copy_rate_holdout": {"value": fresh}, "reason": "why"},
+    }
+
+
+def test_the_three_models_of_the_demo_are_told_apart():
+    empirical = verdict.model_sentence(model("memorized", 2.77, 1.0), FLOOR, 2.76)
+    assert empirical.startswith("Memorized: 100 % of its samples")
+    assert "2.76" in empirical
+    proximal = verdict.model_sentence(model("no sign of copying", 3.0), FLOOR, 2.76)
+    assert "14 % above" in proximal
+    assert "0 % of its samples are copies of training rows; fresh data: 1 %" in proximal
+    network = verdict.model_sentence(model("no sign of copying", 2.65, 0.004), FLOOR, 2.76)
+    assert "cannot be told" in network
+    assert "0.4 %" in network
+    assert len({empirical, proximal, network}) == 3
+    assert all("\n" not in s for s in (empirical, proximal, network))
+
+
+def test_suspicious_and_not_judged_say_so():
+    assert verdict.model_sentence(model("suspicious", copies=0.05), FLOOR, 2.7).startswith("Susp")
+    unjudged = verdict.model_sentence(model("not judged: no hold-out"), FLOOR, 2.7)
+    assert "not judged: no hold-out" in unjudged
+
+
+def test_overall_recommends_the_closest_clean_model_only():
+    lines = verdict.overall(
+        [model("memorized", 2.5, 1.0, title="E"), model("no sign of copying", 3.0, title="P",
+         likelihood=14.0), model("no sign of copying", 2.7, title="N")], FLOOR)  # fmt: skip
+    text = " ".join(lines)
+    assert "2.63 ± 0.03" in text
+    assert "E memorized" in text
+    assert "Closest without a sign of copying: N, W2 2.7" in text
+    assert "P, 14.0 nats" in text
+
+
+def test_overall_without_any_clean_model():
+    lines = verdict.overall([model("memorized", title="A"), model("memorized", title="B")], FLOOR)
+    assert "A and B memorized" in lines[1]
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0, "0 %"), (4e-4, "0.04 %"), (0.123, "12 %"), (0.9996, ">99.9 %"), (1, "100 %")],
+)
+def test_percent(share, text):
+    assert verdict.percent(share) == text
