@@ -89,3 +89,18 @@ def test_several_eigenvalues_share_one_grid():
         single = optimal_density(process, 100.0, value[None], ONE).grid(300)
         assert joint < error(single) * 1.001
     assert joint < error(time_grid(process, 300, "karras"))
+
+
+def test_the_density_solves_its_equation():
+    """rho^2 is proportional to sum A_i omega_i / (4 l_i), with A_i = int omega_i / rho."""
+    process = EDM(sigma_max=100.0)
+    values = torch.tensor([0.01, 0.3, 4.0], dtype=torch.float64)
+    weights = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
+    made = optimal_density(process, 100.0, values, weights)
+    gap = made.times.diff()
+    density = made.total.diff() / gap
+    omega = step_weight(process, (made.times[1:] + made.times[:-1]) / 2, values)
+    cost = (omega / density.unsqueeze(-1) * gap.unsqueeze(-1)).sum(0)
+    ratio = density**2 / (omega @ (cost * weights / (4 * values)))
+    middle = ratio[20:-20]
+    torch.testing.assert_close(middle / middle.mean(), torch.ones_like(middle), rtol=0.02, atol=0)
