@@ -170,7 +170,9 @@ def test_options_are_ranked_and_printed(generator):
     made = plan(points, 0.1, solver=["heun", "ancestral"], grids=["logsnr", "optimal"])
     costs = [o.evaluations for o in made.options if o.evaluations is not None]
     assert costs == sorted(costs)
-    assert made.evaluations == costs[0]
+    first = made.options[0]
+    assert (made.evaluations, made.predicted) == (first.evaluations, first.predicted)
+    assert (made.solver, made.process) == (first.solver, first.process)
     assert {o.process.family for o in made.options} >= {"EDM", "VP.linear", "VE.exponential"}
     assert len(made.options) == 5 * 2 * 2
     text = repr(made)
@@ -254,6 +256,7 @@ def test_a_target_above_the_spread_is_called_vacuous(generator):
         ({"grids": ["cubic"]}, "unknown grid"),
         ({"grids": []}, "unknown grid"),
         ({"solver": "leapfrog"}, "unknown solver"),
+        ({"solver": "adaptive"}, "fixed cost"),
         ({"most_steps": 0}, "most_steps"),
         ({"score_error": -1.0}, "score_error"),
         ({"processes": [VE.constant(a=1.0, horizon=1.0)], "target_w2": 1e-4}, "no candidate"),

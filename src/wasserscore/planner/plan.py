@@ -229,11 +229,16 @@ def _solvers(given: str | Solver | Sequence[str | Solver] | None) -> list[Solver
     if given is None:
         return list(solvers())
     several = [given] if isinstance(given, str | Solver) else list(given)
+    fixed = {entry.name for entry in solvers()}
+    for name in several:
+        adaptive = isinstance(name, str) and solver_named(name).name not in fixed
+        require(not adaptive, "only solvers of fixed cost can be planned", got=repr(name),
+                do=f"some of {', '.join(sorted(fixed))}")  # fmt: skip
     return [solver_named(entry) for entry in several]
 
 
 def _cheapest(candidates: list[Candidate], most: int) -> tuple[int, list[Trial | None]]:
-    """Index of the cheapest candidate, and every trial found.
+    """Index of the cheapest candidate (of equal ones the most accurate), and every trial found.
 
     Heun goes first: it is rarely far from the best and quick to compute, and once a candidate is
     known to need N evaluations, nothing is searched beyond 2 N.
@@ -244,16 +249,15 @@ def _cheapest(candidates: list[Candidate], most: int) -> tuple[int, list[Trial |
 
     order = sorted(range(len(candidates)), key=place)
     trials: list[Trial | None] = [None] * len(candidates)
-    fewest, best = None, -1
+    best, fewest = -1, (math.inf, math.inf)
     for i in order:
-        candidate = candidates[i]
-        limit = most
-        if fewest is not None:
-            limit = min(most, 2 * fewest // candidate.solver.evaluations_per_step + 1)
+        candidate, limit = candidates[i], most
+        if best >= 0:
+            limit = min(most, int(2 * fewest[0]) // candidate.solver.evaluations_per_step + 1)
         trial = trials[i] = candidate.fewest_steps(limit)
         if trial is not None:
-            cost = candidate.evaluations(trial.steps)
-            if fewest is None or cost < fewest:
+            cost = float(candidate.evaluations(trial.steps)), trial.split.w2
+            if cost < fewest:
                 fewest, best = cost, i
     if best < 0:
         raise InputError(
