@@ -82,9 +82,9 @@ def test_a_thousand_copies_and_one_neighbour():
 @pytest.mark.parametrize("k", [1, 3])
 def test_clusters_so_far_apart_that_the_product_sees_nothing(k):
     """At 1e8 from the common centre the screen is blind below a distance of one."""
-    cluster = 1e-2 * draw(40, 2)
+    cluster = 1e-1 * draw(12, 2)
     y = torch.cat([cluster + 1e8, cluster - 1e8])
-    x = y[::7] + 1e-3
+    x = 1e8 + 1e-1 * draw(300, 2, seed=1)
     distances, indices = nearest(x, y, k)
     expected = brute(x, y, k)
     assert torch.equal(indices, expected[1])
