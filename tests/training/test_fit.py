@@ -208,7 +208,7 @@ def start(folder):
 
 
 def finish(process) -> int:
-    _, errors = process.communicate(timeout=50)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
     return process.returncode
 
@@ -224,12 +224,12 @@ def test_killed_processes_continue_to_the_same_bits(tmp_path):
             assert process.stdout.readline()
         time.sleep(wait)
         process.send_signal(signal.SIGKILL)
-        assert process.wait(timeout=20) == -signal.SIGKILL
+        assert process.wait(timeout=100) == -signal.SIGKILL
         process.communicate()
     process = start(folder)
     first = int(process.stdout.readline())
     process.send_signal(signal.SIGTERM)
-    rest, _ = process.communicate(timeout=20)
+    rest, _ = process.communicate(timeout=100)
     assert process.returncode == -signal.SIGTERM
     last = int(rest.split()[-1]) if rest.split() else first
     process = start(folder)
