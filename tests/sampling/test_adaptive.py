@@ -51,7 +51,13 @@ def test_one_step_is_the_published_pair():
     assert torch.allclose(got, y + h * (2 / 9 * k1 + 1 / 3 * k2 + 4 / 9 * k3), rtol=1e-14)
 
 
-@pytest.mark.parametrize("process", [EDM(sigma_max=80.0), VP.linear(a=19.9, b=0.1, horizon=1.0)])
+@pytest.mark.parametrize(
+    "process",
+    [
+        EDM(sigma_max=80.0),
+        pytest.param(VP.linear(a=19.9, b=0.1, horizon=1.0), marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_sample_has_its_own_steps(process, dtype):
     def score(x, t):
@@ -81,7 +87,7 @@ def test_the_sampler_converges_with_its_tolerance(gaussian, smooth):
     start = torch.tensor([[40.0, -70.0, 100.0]], dtype=torch.float64)
     ratio = (gaussian.variance / (gaussian.variance + 80.0**2)).sqrt()
     truth = gaussian.mean + ratio * (start - gaussian.mean)
-    for tolerance in (1e-3, 1e-5):
+    for tolerance in (1e-2, 1e-4):
         x = sample(by_row, 1, process=process, start=start, steps=3,
                    solver=adaptive(tolerance, tolerance))  # fmt: skip
         assert (x - truth).abs().max() < 20 * tolerance + 4e-5  # the last step, from 0.002

@@ -75,7 +75,7 @@ def test_monte_carlo_agrees_with_the_recursion(target, generator):
 def test_every_eta_keeps_the_marginals(gaussian, processes, smooth, name, eta):
     """Fine steps, early stop: mean and variance are those of the noised target at the stop."""
     process = processes["vp_linear"]
-    grid = time_grid(process, 400, "logsnr", stop=float(process.time_at(0.04)))
+    grid = time_grid(process, 250, "logsnr", stop=float(process.time_at(0.04)))
     mean, variance = gaussian.run(process, name, grid, eta)
     exact, spread = gaussian.at(process, grid.stop)
     assert torch.allclose(mean, exact, rtol=0.03)

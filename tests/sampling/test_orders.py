@@ -31,6 +31,7 @@ def test_heun_is_of_second_order_down_to_zero(gaussian, processes, uniform, whic
     assert 1.9 <= gaussian.order(process, "heun", uniform(process)) <= 2.2
 
 
+@pytest.mark.slow
 def test_heun_is_of_second_order(gaussian, process, uniform):
     """Every process, down to a little noise (S = 0.01).
 
