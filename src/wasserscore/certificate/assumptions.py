@@ -1,0 +1,72 @@
+"""What a coupled run rests on, checked where it can be."""
+
+import torch
+
+from wasserscore.certificate.base import Assumption
+from wasserscore.certificate.coupling import START_TOLERANCE, Coupled, Coupling, in_data_units
+from wasserscore.certificate.reference import data_units
+
+MOMENT_SIGMAS = 8.0
+"""How many of its expected errors the mean of the reference side may be off."""
+
+
+def coupling_assumptions(ends: Coupled, coupling: Coupling) -> tuple[Assumption, ...]:
+    """The conditions of the coupling rungs, with what this run says about each."""
+    off, finite = mean_error(ends, coupling), is_finite(ends)
+    found = [
+        Assumption(
+            "the reference side has the reference's law",
+            "checked" if off <= MOMENT_SIGMAS else "violated",
+            f"by construction; its mean is off by {off:.2g} standard errors",
+        ),
+        Assumption("the sampler's output is finite", "checked" if finite else "violated"),
+        Assumption(
+            "no unseen rare jumps",
+            "assumed",
+            "the limits are asymptotic; a jump rarer than about 1 in n is not seen",
+        ),
+    ]
+    if ends.path_error is not None:
+        error_now = float(ends.path_error.square().mean().sqrt())
+        found.append(
+            Assumption(
+                "the reference's probability flow is solved",
+                "assumed",
+                f"two solutions differ by {error_now:.2g}, which is added to every rung",
+            )
+        )
+    if ends.start_error is not None:
+        found.append(
+            Assumption(
+                "the reference's start is solved",
+                "checked" if ends.start_error <= START_TOLERANCE else "assumed",
+                f"two solutions differ by {ends.start_error:.1g} of the noise at the start",
+            )
+        )
+    if coupling.grid.stop > 0:
+        found.append(
+            Assumption("early stopping is paid for", "checked", "term 'stop', exact moments")
+        )
+    return tuple(found)
+
+
+def mean_error(ends: Coupled, coupling: Coupling) -> float:
+    """How far the reference side's mean is from the law's, in expected root-mean-square errors.
+
+    The error comes from the law's known covariance, so that components too rare for the sample
+    do not look like a mistake.
+    """
+    reference, stop = coupling.reference, coupling.grid.stop
+    mean, covariance = (m.double() for m in reference.moments())
+    alpha, sigma = (float(v(stop)) for v in (reference.process.alpha, reference.process.sigma))
+    expected = in_data_units(reference.scaling, (alpha * mean).reshape(1, *reference.shape))
+    variance = alpha**2 * torch.diagonal(covariance) + sigma**2
+    error = (data_units(reference, mean) ** 2 * variance).sum() / len(ends.reference)
+    gap = (ends.reference.mean(0) - expected[0]).norm()
+    return float(gap / error.sqrt()) if error > 0 else float(gap > 0)
+
+
+def is_finite(ends: Coupled) -> bool:
+    """Whether every run ended in finite points."""
+    runs = (ends.reference, ends.same_score, ends.same_start, ends.model)
+    return all(bool(torch.isfinite(x).all()) for x in runs)

@@ -1,0 +1,193 @@
+r"""What a certificate says: rungs, terms, assumptions, and one sentence anybody can read.
+
+Every rung is an upper bound on :math:`W_2(\text{reference law}, \text{generated law})`. Rungs
+that are estimated by Monte Carlo carry the upper confidence limit of a *named kind*; the level is
+shared between the rungs (Bonferroni), so that the smallest still holds at the certificate's level.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from wasserscore.core.errors import AssumptionError, require
+from wasserscore.core.results import Estimate, Record
+
+STATUSES = ("checked", "assumed", "violated")
+
+
+@dataclass(frozen=True)
+class Assumption(Record):
+    """A condition that a bound rests on.
+
+    Args:
+        name: What must hold, in words.
+        status: "checked" (verified in this run or true by construction), "assumed" or "violated".
+        detail: How it was checked, or why it can only be assumed.
+    """
+
+    name: str
+    status: str
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        require(self.status in STATUSES, "status must be one of " + ", ".join(STATUSES),
+                got=self.status)  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"[{self.status}] {self.name}" + (f" ({self.detail})" if self.detail else "")
+
+
+@dataclass(frozen=True, repr=False)
+class Limit(Estimate):
+    """An upper limit: the true distance is below ``value`` with probability ``level``.
+
+    Args:
+        level: Confidence level; 1.0 for a limit that involves no Monte Carlo.
+        kind: "asymptotic", "finite_sample" or "deterministic".
+    """
+
+    level: float = 1.0
+    kind: str = "deterministic"
+
+    def upper(self, level: float = 0.95) -> float:
+        """The limit itself, where its own level is high enough.
+
+        Raises:
+            AssumptionError: If a higher level is asked for than the limit was computed at.
+        """
+        if level > self.level + 1e-12:
+            raise AssumptionError(f"this limit holds at level {self.level}, not {level}")
+        return self.value
+
+    def __repr__(self) -> str:
+        level = f"at level {self.level:g}, {self.kind}" if self.level < 1 else self.kind
+        return f"<= {self.value:.4g} {self.units} ({level})"
+
+
+@dataclass(frozen=True)
+class Rung(Record):
+    """One upper bound on the distance.
+
+    Args:
+        name: Name on the ladder, for example "synchronous coupling".
+        upper: The bound with its level and kind.
+        estimate: The quantity it is the limit of, with standard error where it is sampled.
+        vacuous: Whether the bound exceeds the reference's own root-mean-square spread.
+        valid: False where an assumption is violated; such a rung is shown, never chosen.
+        note: What the rung is, in a few words.
+    """
+
+    name: str
+    upper: Limit
+    estimate: Estimate
+    vacuous: bool = False
+    valid: bool = True
+    note: str = ""
+
+    def __repr__(self) -> str:
+        marks = ("  vacuous" if self.vacuous else "") + ("" if self.valid else "  not valid here")
+        return f"{self.name:<22} <= {_number(self.upper.value):<9} [{self.estimate!r}]{marks}"
+
+
+@dataclass(frozen=True)
+class Certificate(Record):
+    """An upper bound on W2(reference law, law of the sampler's output), and how it came about.
+
+    Args:
+        upper: The smallest valid rung; holds at ``level``.
+        lower: The largest lower estimate (an estimate, not a limit).
+        rungs: All upper bounds, in ladder order.
+        lower_estimates: Estimates that lie below the distance up to their own error.
+        terms: Where the distance comes from: "start", "steps", "score" and, where present, "stop"
+            and "reference path"; root-mean-square differences along one coupling, so their sum is
+            at least the synchronous rung's estimate, and a term is no bound by itself.
+        assumptions: Conditions by name, each checked, assumed or violated.
+        reference: The law that is meant by "reference".
+        spread: Root-mean-square distance of the reference law from its mean.
+        sampler: Solver, steps, eta, start and stop, in words.
+        level: Confidence level of ``upper``.
+        n: Number of coupled pairs.
+        units: Units of every distance here.
+        seed: Seed of the run.
+    """
+
+    upper: Limit
+    lower: Estimate
+    rungs: tuple[Rung, ...]
+    lower_estimates: dict[str, Estimate]
+    terms: dict[str, Estimate]
+    assumptions: tuple[Assumption, ...]
+    reference: str
+    spread: float
+    sampler: str
+    level: float
+    n: int
+    units: str = "data units"
+    seed: int = 0
+
+    def best(self) -> Rung:
+        """The smallest valid rung."""
+        return smallest(self.rungs)
+
+    @property
+    def vacuous(self) -> bool:
+        """Whether even the smallest bound exceeds the reference's own spread."""
+        return self.best().vacuous
+
+    @property
+    def certified(self) -> bool:
+        """Whether nothing the best rung rests on is violated."""
+        return all(a.status != "violated" for a in self.assumptions)
+
+    def reading(self) -> str:
+        """The certificate in plain words."""
+        share = ", ".join(f"{_number(e.value)} {name}" for name, e in self.terms.items())
+        words = (
+            f"With {100 * self.level:g} % confidence the sampler's law is within "
+            f"{_number(self.upper.value)} of {self.reference} in W2 ({self.units}), "
+            f"by {self.best().name}; along the coupling the parts are {share}. "
+            f"It is probably not below {_number(self.lower.value)}."
+        )
+        if self.vacuous:
+            words += (
+                f" The bound is vacuous: the reference's own spread is {_number(self.spread)},"
+                " so it says nothing yet; use more steps, a better score or more pairs."
+            )
+        violated = [a.name for a in self.assumptions if a.status == "violated"]
+        if violated:
+            words += " NOT VALID: " + "; ".join(violated) + "."
+        return words
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON types, with the best rung, the verdict and the sentence added."""
+        return super().to_dict() | {
+            "best": self.best().name,
+            "vacuous": self.vacuous,
+            "certified": self.certified,
+            "reading": self.reading(),
+        }
+
+    def __repr__(self) -> str:
+        lines = [self.reading(), f"  sampler: {self.sampler}", "  upper bounds:"]
+        lines += [f"    {rung!r}" for rung in self.rungs]
+        lines += ["  lower estimates:"]
+        lines += [f"    {name:<22} {e!r}" for name, e in self.lower_estimates.items()]
+        lines += ["  terms:"] + [f"    {name:<22} {e!r}" for name, e in self.terms.items()]
+        lines += ["  assumptions:"] + [f"    {a!r}" for a in self.assumptions]
+        return "\n".join(lines)
+
+
+def smallest(rungs: tuple[Rung, ...]) -> Rung:
+    """The smallest valid rung.
+
+    Raises:
+        AssumptionError: If no rung is valid.
+    """
+    valid = [r for r in rungs if r.valid and not math.isnan(r.upper.value)]
+    if not valid:
+        raise AssumptionError("no rung is valid: see the assumptions marked violated")
+    return min(valid, key=lambda rung: rung.upper.value)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else str(value)
