@@ -12,8 +12,8 @@ def moons(n, seed, noise=0.05):
 
 def split(name, seed):
     """Train, generated and hold-out rows, all fresh draws of one law."""
-    if name == "moons":
-        return moons(200, 3 * seed), moons(1000, 3 * seed + 1), moons(1000, 3 * seed + 2)
+    if name == "moons":  # noise of 1 % is a quarter of the spacing of train: 1000 rows find 93 %
+        return moons(200, 3 * seed), moons(1500, 3 * seed + 1), moons(1500, 3 * seed + 2)
     if name == "digits":
         rows = load_digits().data / 8 - 1
     else:
