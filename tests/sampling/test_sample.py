@@ -7,8 +7,10 @@ import torch
 
 from wasserscore.core.errors import InputError
 from wasserscore.dynamics import TimeGrid
+from wasserscore.network import MLP
 from wasserscore.process import EDM, VP
 from wasserscore.sampling import sample, solver, solvers, time_grid
+from wasserscore.score import GaussianScore, NetworkScore
 
 PROCESS = EDM(sigma_max=80.0)
 NAMES = [s.name for s in solvers()]
@@ -211,3 +213,14 @@ def test_progress_counts_over_batches():
     seen = []
     draw(10, batch_size=4, callback=lambda done, total: seen.append((done, total)))
     assert seen == [(i, 18) for i in range(1, 19)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_closed_form_score_is_run_in_the_dtype_of_its_law(dtype):
+    score = GaussianScore(torch.zeros(2, dtype=dtype), torch.eye(2, dtype=dtype), PROCESS)
+    assert sample(score, 3).dtype == dtype
+
+
+def test_a_score_around_a_network_is_run_in_the_dtype_of_the_network():
+    score = NetworkScore(MLP(2, width=8, depth=1).double(), PROCESS)
+    assert sample(score, 3, steps=2).dtype == torch.float64
