@@ -1,7 +1,14 @@
 import pytest
-from tests.experiment import tiny
+from tests.experiment import quick_plan, tiny
 
 from wasserscore.experiment import run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_plan():
+    with pytest.MonkeyPatch.context() as patch:
+        quick_plan.install(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -97,10 +97,11 @@ def test_same_seed_same_numbers(finished, table, tmp_path):
 
 def test_another_seed_gives_other_numbers(finished, table, tmp_path):
     _, results = finished
-    config = tiny.config(table, seed=1, models=("empirical",), certificate=None)
+    config = tiny.config(table, seed=1, models=("empirical",), certificate=None, curve=())
     other = run(config, tmp_path / "other")
     assert other["floor"] != results["floor"]
     assert other["models"][0]["certificate"] is None
+    assert other["steps"] is None
     assert "--seed 1" in other["provenance"]["command"]
 
 

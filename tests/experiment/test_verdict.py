@@ -13,7 +13,12 @@ def model(word, w2=2.77, copies=0.0, fresh=0.01, title="M", likelihood=None):
             "copy_rate": {"value": copies},
             "log_likelihood": likelihood and {"value": likelihood},
         },
-        "audit": {"verdict": word, "copy_rate_holdout": {"value": fresh}, "reason": "why"},
+        "audit": {
+            "verdict": word,
+            "reason": "why",
+            "copy_rate": {"value": copies + 0.002},
+            "copy_rate_holdout": {"value": fresh},
+        },
     }
 
 
@@ -23,7 +28,7 @@ def test_the_three_models_of_the_demo_are_told_apart():
     assert "2.76" in empirical
     proximal = verdict.model_sentence(model("no sign of copying", 3.0), FLOOR, 2.76)
     assert "14 % above" in proximal
-    assert "0 % of its samples are copies of training rows; fresh data: 1 %" in proximal
+    assert "0 % of its samples are training rows, 0.2 % near-copies (fresh data: 1 %)" in proximal
     network = verdict.model_sentence(model("no sign of copying", 2.65, 0.004), FLOOR, 2.76)
     assert "cannot be told" in network
     assert "0.4 %" in network
@@ -56,7 +61,7 @@ def test_overall_without_any_clean_model():
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0, "0 %"), (4e-4, "0.04 %"), (0.123, "12 %"), (0.9996, ">99.9 %"), (1, "100 %")],
+    [(0.0, "0 %"), (4e-4, "0.04 %"), (0.123, "12 %"), (0.9996, ">99.9 %"), (1.0, "100 %")],
 )
 def test_percent(share, text):
     assert verdict.percent(share) == text

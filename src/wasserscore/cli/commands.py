@@ -33,13 +33,12 @@ def run(config: RunConfig, out: Path, *, force: bool) -> None:
     """The whole journey, then its verdict."""
     with Bars(Console(stderr=True)) as bars:
         results = run_journey(config, out, force=force, progress=bars)
+    print_lines(*results["verdict"])
     console = Console()
-    for sentence in results["verdict"]:
-        console.print(sentence, markup=False)
+    console.width = max(console.width, 88)
     console.print(_table(results))
-    for model in results["models"]:
-        console.print(f"{model['title']}: {model['verdict']}", markup=False)
-    console.print(f"Report: {out / 'report.html'}", markup=False)
+    print_lines(*(f"{model['title']}: {model['verdict']}" for model in results["models"]),
+                f"Report: {out / 'report.html'}")  # fmt: skip
 
 
 def fit(config: RunConfig, out: Path, *, force: bool) -> None:

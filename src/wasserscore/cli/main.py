@@ -97,10 +97,11 @@ def _stop(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"wasserscore {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -264,7 +265,8 @@ def audit(
             "--fail-if",
             metavar="RULE",
             show_default=False,
-            help="Exit with 1 when this holds, such as 'copies>0.1%'; repeatable.",
+            help="Exit with 1 when this holds, such as 'copies>0.1%'; repeatable. "
+            "Quantities: copies, near_copies, repeats, excess_near_copies, flagged.",
         ),
     ] = None,
     seed: Seed = 0,

@@ -2,12 +2,13 @@
 
 import torch
 
-from wasserscore.audit import AuditReport, audit
+from wasserscore.audit import AuditReport
 from wasserscore.core.errors import require
-from wasserscore.data import Dataset, Scaling, load
+from wasserscore.data import Dataset, load
+from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.rules import Rule, parse_rule
 
-QUANTITIES = ("copies", "exact_copies", "repeats", "excess_copies", "flagged")
+QUANTITIES = ("copies", "near_copies", "repeats", "excess_near_copies", "flagged")
 """What a ``--fail-if`` rule may name; see :func:`numbers`."""
 
 
@@ -19,8 +20,6 @@ def read_rules(texts: list[str]) -> list[Rule]:
 def audit_files(real: str, fake: str, holdout: str | None = None, *, seed: int = 0) -> AuditReport:
     """Audit generated rows against the rows a model was trained on.
 
-    Tables are compared in columns standardised on the real rows, images and vectors as they are.
-
     Args:
         real: Name or path of the training rows.
         fake: Of the generated rows.
@@ -30,31 +29,26 @@ def audit_files(real: str, fake: str, holdout: str | None = None, *, seed: int =
     Raises:
         InputError: On files that cannot be used or do not fit each other.
     """
-    real_rows = load(real)
-    rows = {"train": real_rows.points, "generated": _like(real_rows, fake)}
-    if holdout is not None:
-        rows["holdout"] = _like(real_rows, holdout)
-    if real_rows.kind == "table":
-        scaling = Scaling.per_column(real_rows.points)
-        rows = {name: scaling.apply(x) for name, x in rows.items()}
-    return audit(train=rows["train"], generated=rows["generated"], holdout=rows.get("holdout"),
-                 seed=seed)  # fmt: skip
+    train = load(real)
+    fresh = None if holdout is None else _like(train, holdout)
+    return audit_rows(train, _like(train, fake), fresh, seed=seed)
 
 
 def numbers(report: AuditReport) -> dict[str, float | None]:
     """The quantities that rules may name.
 
-    ``copies``: share nearer to a training row than 1 % of training rows are to each other;
-    ``exact_copies``: equal to a training row; ``repeats``: three times nearer to one training row
-    than to any other; ``excess_copies``: copies beyond those of the hold-out (None without one);
-    ``flagged``: 1 where the verdict is "memorized" or "suspicious" (None without a hold-out).
+    ``copies``: share of rows equal to a training row up to rounding; ``near_copies``: nearer to a
+    training row than 99 % of training rows are to each other (fresh data: about 1 %);
+    ``repeats``: three times nearer to one training row than to any other; ``excess_near_copies``:
+    beyond those of the hold-out (None without one); ``flagged``: 1 where the verdict is
+    "memorized" or "suspicious" (None without a hold-out).
     """
     excess = report.copy_rate_excess
     return {
-        "copies": report.copy_rate.value,
-        "exact_copies": report.exact_rate.value,
+        "copies": report.exact_rate.value,
+        "near_copies": report.copy_rate.value,
         "repeats": report.nn_ratio.value,
-        "excess_copies": None if excess is None else excess.value,
+        "excess_near_copies": None if excess is None else excess.value,
         "flagged": None if report.copy_rate_holdout is None else float(report.flagged),
     }
 

@@ -35,10 +35,10 @@ def fit_baseline(name: str, train: Dataset, *, seed: int) -> Model:
 
 
 def draw(model: Model, n: int, *, seed: int, purpose: str) -> Cloud:
-    """``n`` exact draws of a law in closed form: data units, cut to the range, constants back."""
+    """``n`` exact draws of a law in closed form, data units, constants back, not clipped."""
     generator = Streams(seed).generator(f"baseline/{purpose}")
     rows = model.score.scaling.undo(model.score.sample_marginal(n, generator=generator))
-    return model.layout.restore(model.layout.clip(rows.reshape(n, -1).double()))
+    return model.layout.restore(rows.reshape(n, -1).double())
 
 
 def bootstrap_rows(train: Dataset, n: int, *, seed: int) -> Cloud:

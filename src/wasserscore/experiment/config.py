@@ -61,7 +61,7 @@ class RunConfig(Part):
         solver: Sampler of all models.
         steps: Its steps.
         resplits: Resplits behind every error bar.
-        curve: Step counts of the W2-versus-steps curve.
+        curve: Step counts of the W2-versus-steps curve; empty skips curve and planner.
         target_w2: What the planner aims at, data units; None takes a tenth of the noise floor.
         network: The network.
         certificate: The certificate; None skips it.

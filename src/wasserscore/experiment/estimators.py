@@ -27,7 +27,8 @@ class Generator(BaseEstimator):
     """What all generators share; a subclass says how it is fitted.
 
     Columns that never change are left out of the model and come back in the samples; samples are
-    cut to the range of the training data.
+    cut to the range of the training data. ``__init__`` accepts anything and ``fit`` checks it, as
+    scikit-learn's conventions ask.
     """
 
     def fit(self: G, X: Any, y: Any = None) -> G:
@@ -126,11 +127,11 @@ class KernelGenerator(DensityMixin, Generator):
 
     def __init__(
         self,
-        bandwidth: float = 0.0,
+        bandwidth: Any = 0.0,
         *,
-        scaling: str = "columns",
-        solver: str = "heun",
-        steps: int = 18,
+        scaling: Any = "columns",
+        solver: Any = "heun",
+        steps: Any = 18,
         random_state: Any = 0,
     ) -> None:
         self.bandwidth = bandwidth
@@ -169,11 +170,11 @@ class ProximalGenerator(DensityMixin, Generator):
 
     def __init__(
         self,
-        method: str = "auto",
+        method: Any = "auto",
         *,
-        scaling: str = "columns",
-        solver: str = "heun",
-        steps: int = 18,
+        scaling: Any = "columns",
+        solver: Any = "heun",
+        steps: Any = 18,
         random_state: Any = 0,
     ) -> None:
         self.method = method
@@ -211,15 +212,15 @@ class NetworkGenerator(Generator):
 
     def __init__(
         self,
-        max_iter: int = 800,
+        max_iter: Any = 800,
         *,
-        width: int = 512,
-        depth: int = 4,
-        batch_size: int = 256,
-        learning_rate: float = 1e-3,
-        scaling: str = "columns",
-        solver: str = "heun",
-        steps: int = 18,
+        width: Any = 512,
+        depth: Any = 4,
+        batch_size: Any = 256,
+        learning_rate: Any = 1e-3,
+        scaling: Any = "columns",
+        solver: Any = "heun",
+        steps: Any = 18,
         random_state: Any = 0,
     ) -> None:
         self.max_iter = max_iter

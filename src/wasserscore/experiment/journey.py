@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from wasserscore.audit import audit
+from wasserscore.audit import AuditReport
 from wasserscore.certificate import certify
 from wasserscore.core.errors import require
 from wasserscore.core.files import write_json
@@ -18,6 +18,7 @@ from wasserscore.data import Dataset, load, split
 from wasserscore.distance import NoiseFloor
 from wasserscore.experiment import baselines, models, sections, verdict
 from wasserscore.experiment.config import RunConfig
+from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.folder import (
     LAYOUT,
     MODELS,
@@ -210,10 +211,10 @@ class Journey:
         floor = plain(self.floors["w2"].floor)
         return entry | {"verdict": verdict.model_sentence(entry, floor, bootstrap)}
 
-    def steps(self) -> dict[str, Any]:
-        """W2 against the number of steps, and the planner's choice."""
-        found: dict[str, Any] = self._stage("steps", self._steps)
-        return found
+    def steps(self) -> dict[str, Any] | None:
+        """W2 against the number of steps, and the planner's choice; None without a curve."""
+        found: dict[str, Any] = self._stage("steps", self._steps) if self.config.curve else {}
+        return found or None
 
     # Inside -------------------------------------------------------------------------------------
 
@@ -256,14 +257,14 @@ class Journey:
             likelihood = self._likelihood(model)
         report = self._audit(rows)
         return {"metrics": {**metrics, "log_likelihood": likelihood,
-                            "copy_rate": report.copy_rate}}  # fmt: skip
+                            "copy_rate": report.exact_rate}}  # fmt: skip
 
     def _measure(self, name: str) -> dict[str, Any]:
         rows, model = self.folder.samples(name), self.model(name)
         report = self._audit(rows)
         metrics = self.scales.weigh(rows, self.floors)
         metrics["log_likelihood"] = self._likelihood(model) if model.has_density else None
-        metrics["copy_rate"] = report.copy_rate
+        metrics["copy_rate"] = report.exact_rate
         order = torch.tensor([s.index for s in report.suspects], dtype=torch.long)
         return {
             "metrics": metrics,
@@ -275,16 +276,8 @@ class Journey:
         points = models.smooth_rows(self.holdout, "holdout", self.config.seed)
         return mean_log_density(model.log_density(points))
 
-    def _audit(self, rows: Cloud) -> Any:
-        """Tables are compared in standardised columns, images and vectors as they are."""
-        table = self.train.kind == "table"
-        scaling = models.model_units(self.train)
-
-        def view(x: Cloud) -> Cloud:
-            return scaling.apply(self.train.vary(x)) if table else x
-
-        return audit(train=view(self.train.points), generated=view(rows),
-                     holdout=view(self.holdout.points), seed=self.config.seed)  # fmt: skip
+    def _audit(self, rows: Cloud) -> AuditReport:
+        return audit_rows(self.train, rows, self.holdout.points, seed=self.config.seed)
 
     def _certify(self, name: str) -> dict[str, Any] | None:
         wanted = self.config.certificate

@@ -19,13 +19,14 @@ def model_sentence(model: Mapping[str, Any], floor: Mapping[str, Any], bootstrap
     kind, copies = report["verdict"], percent(model["metrics"]["copy_rate"]["value"])
     if kind == "memorized":
         return (
-            f"Memorized: {copies} of its samples are copies of training rows. Its W2 of "
+            f"Memorized: {copies} of its samples are training rows. Its W2 of "
             f"{w2['value']:.3g} looks good only because copies do (the training rows themselves, "
             f"resampled: {bootstrap:.3g}). Do not release these samples."
         )
-    fresh = (report.get("copy_rate_holdout") or {}).get("value")
-    beside = "" if fresh is None else f"; fresh data: {percent(fresh)}"
-    found = f"{copies} of its samples are copies of training rows{beside}"
+    found = f"{copies} of its samples are training rows"
+    near, fresh = report.get("copy_rate"), report.get("copy_rate_holdout")
+    if near and fresh:
+        found += f", {percent(near['value'])} near-copies (fresh data: {percent(fresh['value'])})"
     place = distance_words(w2, floor)
     if kind == "suspicious":
         return f"Suspicious: {report['reason']} ({found}). {place}"
