@@ -21,7 +21,7 @@ _ROOMS = {
     ),
     "proximal": ("fit_proximal",),
     "training": ("train_score",),
-    "sampling": ("sample", "solvers"),
+    "sampling": ("sample", "solvers", "log_likelihood"),
     "certificate": ("certify", "Certificate"),
     "planner": ("plan", "Plan"),
     "audit": ("audit", "AuditReport"),

@@ -42,7 +42,7 @@ def test_tiles_cover_the_range():
 
 def test_tile_rows_shrink_for_large_points():
     assert tile_rows((64,)) == 256
-    assert tile_rows((3, 64, 64)) == 85
+    assert tile_rows((3, 64, 64)) == 80
     assert tile_rows((3, 1024, 1024)) == 16
 
 

@@ -75,6 +75,14 @@ def test_numbers_on_the_page_are_those_of_the_run():
     assert "<td>floor: two real halves</td><td>2.63 ± 0.03</td>" in text
 
 
+def test_a_memorizing_model_is_never_the_best():
+    run = results()
+    run["models"][0]["metrics"]["w2"]["value"] = 0.1
+    text = render(run, {})
+    assert '<td class="best">2.74 ± 0.03</td>' in text
+    assert "<td>0.10 ± 0.03</td>" in text
+
+
 def test_a_run_without_certificate_or_steps_still_has_a_page(tmp_path):
     run = results()
     run["steps"] = None

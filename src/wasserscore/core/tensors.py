@@ -48,9 +48,12 @@ def as_points(x: Any, name: str = "points", *, minimum: int = 1) -> Tensor:
 
 
 def tile_rows(shape: tuple[int, ...]) -> int:
-    """How many rows one evaluation takes: fixed by the shape of a point, never by a batch."""
+    """How many rows one evaluation takes: fixed by the shape of a point, never by a batch.
+
+    A multiple of 16, so that no row falls into the odd tail of a vector register.
+    """
     numel = int(np.prod(shape)) if shape else 1
-    return max(16, min(256, 2**20 // max(numel, 1)))
+    return max(16, min(256, 2**20 // max(numel, 1) // 16 * 16))
 
 
 def tiles(n: int, rows: int) -> Iterator[slice]:

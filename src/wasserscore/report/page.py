@@ -53,13 +53,14 @@ def render(results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
     }
     environment.globals["picture"] = partial(_picture, pictures)
     models = results["models"]
+    honest = [model for model in models if wording.tone(model["audit"]["verdict"]) != "bad"]
     return environment.get_template("report.html.jinja").render(
         **results,
         columns=wording.COLUMNS,
         certified=[model for model in models if model.get("certificate")],
         best={
             column.key: column.best(
-                [(model["metrics"].get(column.key) or {}).get("value") for model in models]
+                [(model["metrics"].get(column.key) or {}).get("value") for model in honest]
             )
             for column in wording.COLUMNS
         },

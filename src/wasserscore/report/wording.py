@@ -76,7 +76,8 @@ def estimate(e: Mapping[str, Any] | None, *, percent: bool = False) -> str:
     places = decimals(error)
     if places > 5:
         return f"{value:.1e} ± {error:.0e}"
-    return f"{value:,.{places}f} ± {error:.{places}f}"
+    rounded = round(value, places) + 0.0  # a negative zero loses its sign
+    return f"{rounded:,.{places}f} ± {error:.{places}f}"
 
 
 def decimals(error: float) -> int:
