@@ -3,6 +3,7 @@
 import torch
 
 from wasserscore.certificate.base import Assumption
+from wasserscore.certificate.constants import OneSided
 from wasserscore.certificate.coupling import START_TOLERANCE, Coupled, Coupling, in_data_units
 from wasserscore.certificate.reference import data_units
 
@@ -10,8 +11,21 @@ MOMENT_SIGMAS = 8.0
 """How many of its expected errors the mean of the reference side may be off."""
 
 
-def coupling_assumptions(ends: Coupled, coupling: Coupling) -> tuple[Assumption, ...]:
-    """The conditions of the coupling rungs, with what this run says about each."""
+def coupling_assumptions(
+    ends: Coupled,
+    coupling: Coupling,
+    *,
+    clip: tuple[float, float] | None = None,
+    constant: OneSided | None = None,
+) -> tuple[Assumption, ...]:
+    """The conditions the rungs rest on, with what this run says about each.
+
+    Args:
+        ends: The coupled ends, as they came.
+        coupling: What was coupled.
+        clip: The box both laws were clipped to, if any.
+        constant: The one-sided constant of the theorem's rungs, if they were asked for.
+    """
     off, finite = mean_error(ends, coupling), is_finite(ends)
     found = [
         Assumption(
@@ -24,8 +38,16 @@ def coupling_assumptions(ends: Coupled, coupling: Coupling) -> tuple[Assumption,
             "no unseen rare jumps",
             "assumed",
             "the limits are asymptotic; a jump rarer than about 1 in n is not seen",
+        )
+        if clip is None
+        else Assumption(
+            "samples are clipped before use",
+            "assumed",
+            f"to [{clip[0]:g}, {clip[1]:g}]; then the limits hold at every n",
         ),
     ]
+    if constant is not None:
+        found.append(constant_assumption(constant))
     if ends.path_error is not None:
         error_now = float(ends.path_error.square().mean().sqrt())
         found.append(
@@ -48,6 +70,15 @@ def coupling_assumptions(ends: Coupled, coupling: Coupling) -> tuple[Assumption,
             Assumption("early stopping is paid for", "checked", "term 'stop', exact moments")
         )
     return tuple(found)
+
+
+def constant_assumption(constant: OneSided) -> Assumption:
+    """How the theorem's one-sided constant is known; an estimated one is only estimated."""
+    status = "checked" if constant.kind in ("analytic", "certified") else "assumed"
+    detail = constant.kind + (f": {constant.detail}" if constant.detail else "")
+    if not constant.bounding:
+        detail += "; the theorem's rungs are shown, not used"
+    return Assumption("the score's one-sided constant holds everywhere", status, detail)
 
 
 def mean_error(ends: Coupled, coupling: Coupling) -> float:

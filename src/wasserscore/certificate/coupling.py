@@ -115,9 +115,10 @@ class Coupling:
         """The ends of ``n`` coupled quadruples of paths."""
         x, y, start_error = self.starts(n)
         end = self.path.run(x, self.grid, self.path_noise(n))
-        same_score = self._sample(self.reference, x)
-        same_start = self._sample(self.score, x)
-        model = same_start if self.start == "reference" else self._sample(self.score, y)
+        noise = self.noise(n)
+        same_score = self.sample(self.reference, x, noise)
+        same_start = self.sample(self.score, x, noise)
+        model = same_start if self.start == "reference" else self.sample(self.score, y, noise)
         scaling = self.reference.scaling
         own = getattr(self.score, "scaling", scaling)
         error = end.error
@@ -174,9 +175,10 @@ class Coupling:
             return noise
         return lambda k: noise(k).sum(0) / math.sqrt(self.solver.noises)
 
-    def _sample(self, score: ScoreFn, x: Tensor) -> Tensor:
+    def sample(self, score: ScoreFn, x: Tensor, noise: Noise) -> Tensor:
+        """The end of the sampler's run from ``x`` with this noise, in the points' own units."""
         sampler = Sampler(score, self.reference.process, self.solver, self.grid, self.eta)
-        return sampler.run(x, self.noise(x.shape[0]))
+        return sampler.run(x, noise)
 
 
 def in_data_units(scaling: Scaling | None, x: Tensor) -> Tensor:

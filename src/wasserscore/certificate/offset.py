@@ -1,4 +1,8 @@
-r"""What early stopping and the start cost: distances between laws on one forward path."""
+r"""What the ends cost: distances that do not come from the score, in closed form.
+
+At the data end, early stopping leaves :math:`W_2(p_0, p_t)`; at the noise end the sampler starts
+from a prior and not from :math:`p_T`.
+"""
 
 import math
 
@@ -6,6 +10,8 @@ import torch
 
 from wasserscore.certificate.reference import data_units
 from wasserscore.core.results import Estimate
+from wasserscore.distance import w2_gaussian
+from wasserscore.score import GaussianScore
 from wasserscore.score.base import ClosedFormScore
 
 
@@ -24,3 +30,43 @@ def stopping(reference: ClosedFormScore, time: float) -> Estimate:
     return Estimate(
         math.sqrt((1 - alpha) ** 2 * float(second) + sigma**2 * float((scale**2).sum()))
     )
+
+
+def start_bounds(reference: ClosedFormScore, time: float, prior_std: float) -> dict[str, float]:
+    r"""Upper bounds on W2(p_T, N(0, prior_std^2 I)), scaled units; the smallest is the one to use.
+
+    ``coupling``: :math:`W_2^2 \le \alpha_T^2 E|x_0|^2 + d (\sigma_T - \sigma_\pi)^2` (common
+    noise). ``Talagrand``: :math:`W_2^2 \le 2 \sigma_\pi^2 KL(p_T \| \pi)` with the relative
+    entropy bounded by :func:`start_entropy`. ``Gaussian``: exact, for a Gaussian reference only.
+
+    Args:
+        reference: The law that is noised.
+        time: The sampler's first time T.
+        prior_std: Standard deviation of the prior.
+    """
+    process, second = reference.process, reference.second_moment()
+    alpha, sigma = float(process.alpha(time)), float(process.sigma(time))
+    bounds = {
+        "coupling": math.hypot(alpha * math.sqrt(second),
+                               math.sqrt(reference.dim) * (sigma - prior_std)),
+        "Talagrand": prior_std * math.sqrt(2 * start_entropy(reference, time, prior_std)),
+    }  # fmt: skip
+    if isinstance(reference, GaussianScore):
+        mean, covariance = (m.double() for m in reference.moments())
+        eye = torch.eye(len(mean), dtype=torch.float64)
+        noised = alpha**2 * covariance + sigma**2 * eye
+        bounds["Gaussian"] = w2_gaussian(alpha * mean, noised, 0 * mean, prior_std**2 * eye)
+    return bounds
+
+
+def start_entropy(reference: ClosedFormScore, time: float, prior_std: float) -> float:
+    r"""An upper bound on KL(p_T || N(0, prior_std^2 I)), in nats.
+
+    Convexity of the relative entropy, over the data: with :math:`v = \sigma_T^2 / \sigma_\pi^2`,
+
+    .. math:: KL \le \frac{\alpha_T^2 E|x_0|^2}{2 \sigma_\pi^2} + \frac d2 (v - 1 - \log v).
+    """
+    process = reference.process
+    ratio = float(process.variance(time)) / prior_std**2
+    signal = float(process.alpha(time)) ** 2 * reference.second_moment() / prior_std**2
+    return signal / 2 + reference.dim / 2 * (ratio - 1 - math.log(ratio))

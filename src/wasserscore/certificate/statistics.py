@@ -133,3 +133,23 @@ def split_limit(values: Tensor, threshold: float, bound: float, level: float) ->
     low = betting_limit(values.clamp_max(threshold), threshold, each)
     above = proportion_limit(int((values > threshold).sum()), values.numel(), each)
     return min(low + (bound - threshold) * above, bound)
+
+
+def pilot_limit(values: Tensor, bound: float, level: float) -> float:
+    """Finite-sample upper limit of a mean, the threshold taken from a pilot.
+
+    The first quarter of the numbers only sets the threshold of :func:`split_limit` (twice its
+    largest); the limit rests on the others, for which the threshold was fixed in advance.
+
+    Args:
+        values: Independent numbers in ``[0, bound]``, shape (n,), n >= 8.
+        bound: The number that no value can exceed.
+        level: Confidence level.
+    """
+    require(values.numel() >= 8, "a pilot needs at least eight numbers", got=values.numel())
+    cut = values.numel() // 4
+    threshold = min(max(2 * float(values[:cut].max()), 1e-9 * bound), bound)
+    return min(
+        split_limit(values[cut:], threshold, bound, level) if threshold < bound
+        else betting_limit(values[cut:], bound, level), bound,
+    )  # fmt: skip
