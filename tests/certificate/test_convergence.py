@@ -380,3 +380,11 @@ def test_corollary_21_asks_for_exactly_its_step():
     assert ou_bound(process, here, math.ceil(fewest) + 1) > 0
     with pytest.raises(AssumptionError, match="a step of at most"):
         ou_bound(process, here, math.floor(fewest) - 1)
+
+
+def test_steps_are_integrated_in_blocks(monkeypatch):
+    """Bounded memory changes nothing: blocks of seven steps give what one block gives."""
+    process = VP.linear(a=0.6, b=0.5, horizon=1.2)
+    whole = convergence_bound(process, SMALL, 500)
+    monkeypatch.setattr("wasserscore.certificate.convergence.BLOCK", 7)
+    assert convergence_bound(process, SMALL, 500).total == pytest.approx(whole.total, rel=1e-13)

@@ -34,6 +34,8 @@ from wasserscore.core.typing import Vector
 from wasserscore.process import Process
 
 NODES = 8
+BLOCK = 2**16
+"""Steps integrated at once: memory stays bounded for millions of them."""
 _X, _W = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(NODES))
 A4 = "A4: the step is small enough for contraction"
 
@@ -153,20 +155,14 @@ def convergence_bound(process: Process, law: DataLaw, steps: int) -> Convergence
     path, horizon = Path(process, law), process.horizon
     eta = horizon / steps
     edges = torch.linspace(0, horizon, steps + 1, dtype=torch.float64)
-    t = edges[:-1, None] + eta / 2 * (1 + _X)
-    f, g2, a, smooth = process.f(t), process.g2(t), path.a(t), path.smoothness(t)
-    mu = g2 * a - f - eta * f**2 - eta * (g2 * smooth) ** 2
-    speed = f + g2 * smooth
-
-    def over(values: Tensor) -> Tensor:
-        return eta / 2 * (values * _W).sum(1)
-
+    integrals = [_step_integrals(path, low, eta) for low in edges[:-1].split(BLOCK)]
+    mu, speed, square = (torch.cat(parts) for parts in zip(*integrals, strict=True))
     big_f, big_g = process.integrated_f(edges).diff(), process.integrated_g2(edges).diff()
     m1, c1, c2 = law.time_lipschitz, path.c1(edges), path.c2(edges)
-    gamma = 1 - over(mu) + m1 * eta * big_g
-    h = c1 * over(speed) + c2 * big_f + (law.dim * big_g).sqrt()
+    gamma = 1 - mu + m1 * eta * big_g
+    h = c1 * speed + c2 * big_f + (law.dim * big_g).sqrt()
     drift = m1 * eta * (1 + max(law.rms, c1) + c2) * big_g
-    local = drift + math.sqrt(eta) * h * over(speed**2).sqrt()
+    local = drift + math.sqrt(eta) * h * square.sqrt()
     # steps are stored from the data up, so the later steps of the sampler come first
     log_later = torch.cumsum(gamma.clamp_min(1e-300).log(), 0) - gamma.clamp_min(1e-300).log()
     worth = torch.exp(log_later)
@@ -179,6 +175,16 @@ def convergence_bound(process: Process, law: DataLaw, steps: int) -> Convergence
         step_limit=limit,
         assumptions=_assumptions(law, eta, limit),
     )
+
+
+def _step_integrals(path: Path, low: Tensor, eta: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Integrals of mu, f + g^2 L and its square over the steps that end at ``low``."""
+    t = low[:, None] + eta / 2 * (1 + _X)
+    f, g2, a, smooth = path.process.f(t), path.process.g2(t), path.a(t), path.smoothness(t)
+    mu = g2 * a - f - eta * f**2 - eta * (g2 * smooth) ** 2
+    speed = f + g2 * smooth
+    weights = eta / 2 * _W
+    return (mu * weights).sum(1), (speed * weights).sum(1), (speed**2 * weights).sum(1)
 
 
 def step_limit(process: Process, law: DataLaw, points: int = 4001) -> float:

@@ -23,6 +23,7 @@ class Surrogate(Record):
         weights: Squared data units per squared unit of each direction: 1 without a scaling.
         n: How many points it was estimated from; None where the moments are exact.
         source: Where the moments come from, in words.
+        stretch: Most data units that one unit in any direction becomes: 1 without a scaling.
     """
 
     mean: Vector = field(repr=False)
@@ -30,18 +31,22 @@ class Surrogate(Record):
     weights: Vector = field(repr=False)
     n: int | None
     source: str
+    stretch: float = 1.0
 
     @classmethod
-    def of(cls, data: Any) -> "Surrogate":
+    def of(cls, data: Any, scaling: Any = None) -> "Surrogate":
         """From points ``(n, ...)``, or from anything with ``moments()`` (a closed-form score).
 
         Points are taken as they are: plan in the coordinates in which the model is trained. With
         fewer than ten points per dimension the covariance is shrunk (Ledoit-Wolf).
+
+        Args:
+            data: The points or the law.
+            scaling: The model's way back to data units, for points (a law knows its own).
         """
         if hasattr(data, "moments"):
             mean, covariance = data.moments()
-            scaling = getattr(data, "scaling", None)
-            scale = torch.ones(()) if scaling is None else torch.as_tensor(scaling.scale)
+            scale = _scale(getattr(data, "scaling", None))
             return cls._from_moments(mean, covariance, scale, None, "moments of the reference")
         points = as_points(data, minimum=2).flatten(1).to("cpu", torch.float64)
         n, d = points.shape
@@ -53,7 +58,7 @@ class Surrogate(Record):
             covariance = torch.from_numpy(ledoit_wolf(points.numpy())[0])
             how = "sample mean and Ledoit-Wolf covariance"
         return cls._from_moments(
-            points.mean(0), covariance.reshape(d, d), torch.ones(()), n, f"{how} of {n} points"
+            points.mean(0), covariance.reshape(d, d), _scale(scaling), n, f"{how} of {n} points"
         )
 
     @classmethod
@@ -65,9 +70,10 @@ class Surrogate(Record):
         values = values.clamp_min(0)
         spread = float(values.sum())
         require(spread > 0, "the data must not be a single point", got="zero covariance")
-        stretched = scale.detach().cpu().double().reshape(-1, 1) * vectors
-        return cls(mean=vectors.T @ mean, eigenvalues=values,
-                   weights=(stretched**2).sum(0), n=n, source=source)  # fmt: skip
+        scale = scale.detach().cpu().double()
+        stretched = scale.reshape(-1, 1) * vectors
+        return cls(mean=vectors.T @ mean, eigenvalues=values, weights=(stretched**2).sum(0),
+                   n=n, source=source, stretch=float(scale.max()))  # fmt: skip
 
     @property
     def dim(self) -> int:
@@ -88,3 +94,7 @@ class Surrogate(Record):
     def sampling_error(self) -> float:
         """Relative standard error of a variance estimated from the points; 0 where exact."""
         return 0.0 if self.n is None else (2 / self.n) ** 0.5
+
+
+def _scale(scaling: Any) -> Tensor:
+    return torch.ones(()) if scaling is None else torch.as_tensor(scaling.scale)
