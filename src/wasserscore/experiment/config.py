@@ -29,11 +29,11 @@ class NetworkConfig(Part):
         learning_rate: Peak learning rate.
     """
 
-    width: int = Field(default=512, ge=1, le=8192)
+    width: int = Field(default=256, ge=1, le=8192)
     depth: int = Field(default=4, ge=1, le=64)
     steps: int = Field(default=800, ge=1)
     batch_size: int = Field(default=256, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=3e-3, gt=0)
 
 
 class CertificateConfig(Part):

@@ -135,11 +135,11 @@ def fit_network(
     train: Dataset,
     *,
     seed: int,
-    width: int = 512,
+    width: int = 256,
     depth: int = 4,
     steps: int = 800,
     batch_size: int = 256,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 3e-3,
     out: Path | None = None,
     callback: Callable[[int, int], object] | None = None,
 ) -> Model:
