@@ -52,7 +52,7 @@ def audit(
     (precision to coverage); ratio and authenticity as cited at :class:`Closest`.
 
     Args:
-        train: Training rows (n, *shape): tensor, array or DataFrame.
+        train: Training rows ``(n, *shape)``: tensor, array or DataFrame.
         generated: Generated rows; DataFrame columns are aligned to those of train by name.
         holdout: Rows the generator has not seen; without them copies are counted, not judged.
         features: Maps a tensor of rows to (n, k) features in which distances are taken; exact

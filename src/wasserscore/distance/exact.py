@@ -57,8 +57,8 @@ def w2(x: Any, y: Any, *, weights_x: Any = None, weights_y: Any = None) -> Estim
     theorems for empirical transportation cost in general dimension, 2019, theorem 4.1.
 
     Args:
-        x: Points (n, *shape): tensor, array or DataFrame, in data units.
-        y: Points (m, *shape).
+        x: Points ``(n, *shape)``: tensor, array or DataFrame, in data units.
+        y: Points ``(m, *shape)``.
         weights_x: Non-negative weights (n,), normalised to one; equal when None.
         weights_y: Weights (m,).
 

@@ -72,7 +72,7 @@ def noise_floor(
 
     Args:
         distance: Takes two clouds; any function of ``wasserscore.distance``.
-        train: Training rows (n_train, *shape), data units.
+        train: Training rows ``(n_train, *shape)``, data units.
         holdout: Held-out rows.
         n: Points per cloud; by default the smaller of the two sets.
         resplits: How many times the rows are dealt.
@@ -121,7 +121,7 @@ def with_floor(
     Args:
         distance: Takes two clouds; any function of ``wasserscore.distance``. Fix its bandwidth
             or seed (``functools.partial``) so that all models are measured alike.
-        generated: Points (m, *shape), data units.
+        generated: Points ``(m, *shape)``, data units.
         train: The rows the model was fitted on.
         holdout: Rows it has not seen.
         resplits: Resplits of floor, baseline and error bars.

@@ -28,8 +28,8 @@ def mmd(x: Any, y: Any, *, bandwidth: float | None = None) -> Estimate:
     Source: Gretton et al., A kernel two-sample test, 2012, lemma 6, eq. (3).
 
     Args:
-        x: Points (n, *shape), data units.
-        y: Points (m, *shape).
+        x: Points ``(n, *shape)``, data units.
+        y: Points ``(m, *shape)``.
         bandwidth: Kernel width h in data units; None takes :func:`median_bandwidth` of both
             clouds together. Fix it to compare several models.
 

@@ -49,8 +49,8 @@ def prdc(generated: Any, reference: Any, k: int = 5) -> PRDC:
     Source: :cite:p:`kynkaanniemi2019`, eq. (1)-(2); :cite:p:`naeem2020`, eq. (3)-(4).
 
     Args:
-        generated: Points (m, *shape), data units or features.
-        reference: Points (n, *shape).
+        generated: Points ``(m, *shape)``, data units or features.
+        reference: Points ``(n, *shape)``.
         k: The neighbour that sets the radius.
 
     Raises:

@@ -29,8 +29,8 @@ def sliced_w2(x: Any, y: Any, *, projections: int = 500, seed: int = 0) -> Estim
     Not multiplied by sqrt(d). The standard error is over directions, for the clouds as they are.
 
     Args:
-        x: Points (n, *shape), data units.
-        y: Points (m, *shape).
+        x: Points ``(n, *shape)``, data units.
+        y: Points ``(m, *shape)``.
         projections: How many directions, drawn uniformly on the sphere.
         seed: Seed of the directions; the same seed compares models along the same directions.
 
