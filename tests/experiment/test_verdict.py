@@ -28,7 +28,8 @@ def test_the_three_models_of_the_demo_are_told_apart():
     assert "2.76" in empirical
     proximal = verdict.model_sentence(model("no sign of copying", 3.0), FLOOR, 2.76)
     assert "14 % above" in proximal
-    assert "0 % of its samples are training rows, 0.2 % near-copies (fresh data: 1 %)" in proximal
+    assert "0 % of its samples are training rows, 0.2 % are that or nearly so" in proximal
+    assert "(fresh data: 1 %)" in proximal
     network = verdict.model_sentence(model("no sign of copying", 2.65, 0.004), FLOOR, 2.76)
     assert "cannot be told" in network
     assert "0.4 %" in network

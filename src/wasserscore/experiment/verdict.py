@@ -16,23 +16,29 @@ def model_sentence(model: Mapping[str, Any], floor: Mapping[str, Any], bootstrap
         bootstrap: W2 of the bootstrap of train.
     """
     w2, report = model["metrics"]["w2"], model["audit"]
-    kind, copies = report["verdict"], percent(model["metrics"]["copy_rate"]["value"])
+    kind, found = report["verdict"], copies_words(model)
     if kind == "memorized":
         return (
-            f"Memorized: {copies} of its samples are training rows. Its W2 of "
-            f"{w2['value']:.3g} looks good only because copies do (the training rows themselves, "
-            f"resampled: {bootstrap:.3g}). Do not release these samples."
+            f"Memorized: {found}. Its W2 of {w2['value']:.3g} looks good only because copies do "
+            f"(the training rows themselves, resampled: {bootstrap:.3g}). Do not release these "
+            "samples."
         )
-    found = f"{copies} of its samples are training rows"
-    near, fresh = report.get("copy_rate"), report.get("copy_rate_holdout")
-    if near and fresh:
-        found += f", {percent(near['value'])} near-copies (fresh data: {percent(fresh['value'])})"
     place = distance_words(w2, floor)
     if kind == "suspicious":
         return f"Suspicious: {report['reason']} ({found}). {place}"
     if kind == "no sign of copying":
         return f"No sign of copying: {found}. {place}"
     return f"Copying was {kind} ({found}). {place}"
+
+
+def copies_words(model: Mapping[str, Any]) -> str:
+    """How many samples are training rows, and how many are nearly so, beside fresh data."""
+    found = f"{percent(model['metrics']['copy_rate']['value'])} of its samples are training rows"
+    near, fresh = model["audit"].get("copy_rate"), model["audit"].get("copy_rate_holdout")
+    if not (near and fresh):
+        return found
+    beside = f"(fresh data: {percent(fresh['value'])})"
+    return f"{found}, {percent(near['value'])} are that or nearly so {beside}"
 
 
 def distance_words(w2: Mapping[str, Any], floor: Mapping[str, Any]) -> str:
@@ -48,7 +54,7 @@ def distance_words(w2: Mapping[str, Any], floor: Mapping[str, Any]) -> str:
 
 def overall(models: Sequence[Mapping[str, Any]], floor: Mapping[str, Any]) -> list[str]:
     """The first lines of the page: the floor, then which models copy, then the one to use."""
-    error = f" ± {floor['stderr']:.1g}" if floor["stderr"] else ""
+    error = f" ± {floor['stderr']:.2g}" if floor["stderr"] else ""
     sentences = [f"Two halves of the real data are {floor['value']:.3g}{error} apart in W2: "
                  "no generator can be expected below that."]  # fmt: skip
     copying = [m for m in models if m["audit"]["verdict"] == "memorized"]
