@@ -75,7 +75,7 @@ def test_score_gain_under_vp_is_the_closed_form(m0):
         q = math.sqrt((m0 - 1) / m0)
         log = math.log((z - q) / (z + q)) - math.log((1 - q) / (1 + q))
         expected = log / math.sqrt(m0 * (m0 - 1))
-    gain = sde_limits(process, law(m0=m0, big=max(m0, 4))).score_gain
+    gain = sde_limits(process, law(m0=m0, big=max(m0, 4.0))).score_gain
     assert gain == pytest.approx(expected, rel=1e-9)
 
 
