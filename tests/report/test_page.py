@@ -2,8 +2,8 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-
 from tests.report.example import results, samples
+
 from wasserscore.report import write_report
 from wasserscore.report.page import render
 
