@@ -98,4 +98,5 @@ def _picture(pictures: Mapping[str, bytes], name: str, alternative: str) -> Mark
     if name not in pictures:
         return Markup("")
     encoded = base64.b64encode(pictures[name]).decode()
-    return Markup('<img alt="{}" src="data:image/png;base64,{}">').format(alternative, encoded)
+    tag = '<div class="scroll"><img alt="{}" src="data:image/png;base64,{}"></div>'
+    return Markup(tag).format(alternative, encoded)
