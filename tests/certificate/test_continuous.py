@@ -77,10 +77,10 @@ def test_the_theorems_rungs_stand_in_the_ladder_and_hold():
     )  # fmt: skip
     names = [rung.name for rung in found.rungs]
     assert names[:2] == ["theorem, Cauchy-Schwarz", "theorem, integral"]
-    values = [rung.upper.value for rung in found.rungs]
-    assert values[0] >= values[1] * (1 - 1e-9)
-    assert values[1] > values[2]
-    assert all(rung.valid for rung in found.rungs)
+    values = {rung.name: rung.upper.value for rung in found.rungs}
+    assert values[names[0]] >= values[names[1]] * (1 - 1e-9)
+    assert values[names[1]] > values["synchronous coupling"]
+    assert all(rung.valid for rung in found.rungs if rung.name != "fallback, moments")
     constant = next(a for a in found.assumptions if "one-sided" in a.name)
     assert constant.status == "checked"
 
@@ -128,3 +128,20 @@ def test_clipping_makes_limits_that_hold_at_every_n():
 def test_a_box_without_width_is_refused():
     with pytest.raises(InputError, match="clip"):
         certify(STANDARD, STANDARD, clip=(1.0, 1.0), n=32)
+
+
+def test_the_fallback_rung_is_a_bound_only_for_clipped_laws():
+    settings = {"solver": "exponential", "eta": 1.0, "steps": 60, "grid": "uniform", "n": 64}
+    free = certify(biased, STANDARD, constant=EXACT, start="reference", **settings)
+    boxed = certify(
+        biased, STANDARD, constant=EXACT, start="reference", clip=(-3.0, 3.0), **settings
+    )
+    moments = next(r for r in free.rungs if r.name == "fallback, moments")
+    support = next(r for r in boxed.rungs if r.name == "fallback, bounded support")
+    assert not moments.valid
+    assert support.valid
+    # J_SM = .09 T / 2 = .09 nats, Delta = 6, and the steps on top
+    expected = 6 * math.sqrt(math.sqrt(0.09 / 2))
+    assert expected <= support.upper.value <= expected * 1.1
+    flow = certify(biased, STANDARD, constant=EXACT, n=64)
+    assert not any(r.name.startswith("fallback") for r in flow.rungs)

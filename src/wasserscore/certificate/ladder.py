@@ -10,7 +10,13 @@ from wasserscore.certificate.base import Limit, Rung
 from wasserscore.certificate.constants import OneSided
 from wasserscore.certificate.continuous import continuous_bound, steps_gap
 from wasserscore.certificate.coupling import Coupled, Coupling
-from wasserscore.certificate.offset import stopping
+from wasserscore.certificate.fallback import (
+    bolley_villani,
+    bounded_support,
+    entropy,
+    moment_constant,
+)
+from wasserscore.certificate.offset import start_entropy, stopping
 from wasserscore.certificate.reference import spread
 from wasserscore.certificate.statistics import mean_limit, pilot_limit, root_mean_square, share
 from wasserscore.certificate.transport import coupled_transport
@@ -87,7 +93,7 @@ def ladder(
     if transport:
         costs = coupled_transport(ends.reference, ends.model, confidence.batches)
         values["coupled transport"] = costs
-    rungs = [] if constant is None else _theorem(coupling, constant, ends, each)
+    rungs = [] if constant is None else _theorem(coupling, constant, ends, confidence, each)
     for name, numbers in values.items():
         limit = confidence.root(numbers, each) + sum(a.limit for a in added)
         value = root_mean_square(numbers)
@@ -97,23 +103,49 @@ def ladder(
     return tuple(rungs)
 
 
-def _theorem(coupling: Coupling, constant: OneSided, ends: Coupled, level: float) -> list[Rung]:
-    """Theorem 1 for the continuous-time sampler, plus what the grid adds and the stop."""
-    n = len(ends.model)
+def _theorem(
+    coupling: Coupling, constant: OneSided, ends: Coupled, confidence: Confidence, level: float
+) -> list[Rung]:
+    """Theorem 1 and the fallback for the continuous-time sampler, plus what grid and stop add."""
+    n, wide = len(ends.model), spread(coupling.reference)
     bound = continuous_bound(coupling, constant, n=n, level=level)
-    gap, gap_limit = steps_gap(coupling, n, level)
-    stop = coupling.grid.stop
-    gap_limit += stopping(coupling.reference, stop).value if stop > 0 else 0.0
+    gap, added = steps_gap(coupling, n, level)
+    if coupling.grid.stop > 0:
+        added += stopping(coupling.reference, coupling.grid.stop).value
+    found = [
+        ("theorem, Cauchy-Schwarz", bound.cauchy_schwarz, f"{constant.kind} constant"),
+        ("theorem, integral", bound.integral, f"{constant.kind} constant"),
+    ]
+    if coupling.eta > 0:
+        found.append(_fallback(coupling, ends, bound.score_matching, confidence.diameter, level))
     rungs = []
-    for name, limit in (("theorem, Cauchy-Schwarz", bound.cauchy_schwarz),
-                        ("theorem, integral", bound.integral)):  # fmt: skip
-        upper = replace(limit, value=limit.value + gap_limit)
-        estimate = Estimate(upper.value, n=n, status=f"{constant.kind} constant")
+    for name, limit, note in found:
+        upper = replace(limit, value=limit.value + added)
+        estimate = Estimate(upper.value, n=n, status=note)
         rungs.append(
-            Rung(name, upper, estimate, upper.value > spread(coupling.reference),
-                 constant.bounding, f"{gap.value:.3g} of it for the steps")
+            Rung(name, upper, estimate, upper.value > wide, limit.kind != "estimated",
+                 f"{note}; {gap.value:.3g} of it for the steps")
         )  # fmt: skip
     return rungs
+
+
+def _fallback(
+    coupling: Coupling, ends: Coupled, score_matching: float, diameter: float | None, level: float
+) -> tuple[str, Limit, str]:
+    """W2 from relative entropy: by the box both laws are clipped to, else by a moment."""
+    reference, start = coupling.reference, 0.0
+    if coupling.start == "prior":
+        sigma = float(reference.process.sigma(coupling.grid.start))
+        start = start_entropy(reference, coupling.grid.start, sigma)
+    bits = entropy(score_matching, start, coupling.eta)
+    n = len(ends.model)
+    if diameter is not None:
+        limit = Limit(bounded_support(bits, diameter), n=n, level=level, kind="asymptotic")
+        return "fallback, bounded support", limit, f"relative entropy at most {bits:.3g} nats"
+    centred = (ends.model - ends.model.mean(0)).flatten(1)
+    value = bolley_villani(bits, moment_constant(centred.square().sum(1)))
+    limit = Limit(value, n=n, level=level, kind="estimated")
+    return "fallback, moments", limit, "exponential moment estimated"
 
 
 def terms(ends: Coupled) -> dict[str, Estimate]:
