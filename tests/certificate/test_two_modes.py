@@ -1,0 +1,61 @@
+"""The mixture .5 N(-1, .04) + .5 N(1, .04) with a wavy score error: every rung at once (A15)."""
+
+import pytest
+import torch
+
+from wasserscore.certificate import certify
+from wasserscore.certificate.constants import tabulated
+from wasserscore.certificate.continuous import continuous_bound
+from wasserscore.certificate.coupling import Coupling
+from wasserscore.certificate.theorem import nodes
+from wasserscore.core.random import Streams
+from wasserscore.process import VP
+from wasserscore.sampling import solver, time_grid
+from wasserscore.score import MixtureScore
+
+F64 = torch.float64
+PROCESS = VP.linear(a=19.9, b=0.1, horizon=1.0)
+TRUE = MixtureScore(torch.tensor([0.5, 0.5], dtype=F64), torch.tensor([[-1.0], [1.0]], dtype=F64),
+                    torch.full((2,), 0.04, dtype=F64), PROCESS)  # fmt: skip
+
+
+def wavy(x, t):
+    return TRUE(x, t) + 0.1 + 0.15 * torch.sin(2 * x)
+
+
+def supremum():
+    """The exact one-sided constant in one dimension: the largest slope on a fine grid."""
+    times = nodes(PROCESS, 401)
+    x = torch.linspace(-5, 5, 4001, dtype=F64)[:, None]
+    tops = [float((wavy(x, t)[:, 0].diff() / x[:, 0].diff()).max()) for t in times.tolist()]
+    return tabulated(times, torch.tensor(tops, dtype=F64), "stated", "largest slope on a grid")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("eta", "expected"), [(0.0, 9.0e4), (1.0, 1.6e9)])
+def test_the_theorem_with_sup_constants_is_vacuous(eta, expected):
+    method = solver("exponential")
+    grid = time_grid(PROCESS, 200, "karras")
+    coupling = Coupling(wavy, TRUE, method, grid, eta, "reference", 1, Streams(0))
+    found = continuous_bound(coupling, supremum(), n=4096, level=0.5, count=129)
+    assert found.integral.value == pytest.approx(expected, rel=0.06)
+    assert 0.10728 * 0.99 <= found.score_matching <= 0.10728 * 1.06  # a limit at every node
+    assert found.integral.value <= found.cauchy_schwarz.value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("eta", "coupled", "truth"), [(0.0, (0.5694, 0.03), 0.5694), (1.0, (0.53, 0.06), 0.4294)]
+)
+def test_the_coupling_is_useful_where_the_theorem_is_not(eta, coupled, truth):
+    found = certify(
+        wavy, TRUE, solver="exponential", eta=eta, steps=150, start="reference", n=2048,
+        parts=8, constant=supremum(), batches=8,
+    )  # fmt: skip
+    by_name = {rung.name: rung for rung in found.rungs}
+    value, tolerance = coupled
+    assert by_name["synchronous coupling"].estimate.value == pytest.approx(value, abs=tolerance)
+    assert found.upper.value >= truth * (1 - 1e-6)
+    assert found.upper.value <= 1.2 * truth
+    assert by_name["theorem, integral"].vacuous
+    assert not found.vacuous
