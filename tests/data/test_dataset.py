@@ -68,6 +68,7 @@ def test_take_keeps_columns_and_narrows_the_range_of_tables_only():
     table = load("wine").take(rows, "wine train")
     assert table.name == "wine train"
     assert torch.equal(table.high, table.points.amax(0))
+    assert torch.equal(table.low, table.points.amin(0))
     image = load("digits").take(rows)
     assert float(image.high.max()) == 1.0
     assert image.constant_columns == load("digits").constant_columns
