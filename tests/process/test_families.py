@@ -62,7 +62,7 @@ def test_vp_from_betas_has_the_rates_asked_for(shape, order, beta):
         (OU(alpha=1.7, sigma=0.2), lambda t: 0.2 + 0 * t),
         (EDM(), lambda t: (2 * t) ** 0.5),
     ],
-    ids=str,
+    ids=lambda value: value.family if hasattr(value, "family") else "",
 )
 def test_diffusion_of_the_general_parametrisation(process, g):
     torch.testing.assert_close(process.g2(T), g(T) ** 2, rtol=1e-13, atol=1e-15)
