@@ -39,6 +39,7 @@ def test_none_switches_the_certificate_off():
         ({"source": "x", "models": []}, "name at least one model"),
         ({"source": "x", "models": ["network", "network"]}, "each only once"),
         ({"source": "x", "certificate": {"level": 1.5}}, "certificate.level"),
+        ({"source": "x", "certificate": {"n": 15}}, "certificate.n"),
         ({"source": "x", "target_w2": float("nan")}, "target_w2"),
     ],
 )

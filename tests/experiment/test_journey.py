@@ -159,6 +159,8 @@ def test_nothing_is_written_for_input_that_cannot_be_used(table, tmp_path):
         start(tiny.config(small), tmp_path / "run")
     with pytest.raises(InputError, match="no such file"):
         start(tiny.config(tmp_path / "missing.csv"), tmp_path / "run")
+    with pytest.raises(InputError, match="solver"):
+        start(tiny.config(table, solver="magic"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -46,7 +46,7 @@ class CertificateConfig(Part):
         level: Confidence level.
     """
 
-    n: int = Field(default=256, ge=8, le=100_000)
+    n: int = Field(default=256, ge=16, le=100_000)
     bandwidth: float | None = Field(default=None, gt=0)
     level: float = Field(default=0.95, gt=0.5, lt=1)
 

@@ -32,6 +32,7 @@ from wasserscore.experiment.measure import Scales, mean_log_density
 from wasserscore.experiment.models import Model
 from wasserscore.experiment.steps import steps_section
 from wasserscore.report import write_report
+from wasserscore.sampling import solver as solver_named
 
 MINIMUM_ROWS = 24
 """Fewer rows cannot be split, cross-validated and measured."""
@@ -57,6 +58,7 @@ def start(
     Raises:
         InputError: On data, a configuration or a folder that cannot be used; nothing is written.
     """
+    solver_named(config.solver)  # an unknown name must not be found out after the fits
     data = load(config.source)
     require(data.n >= MINIMUM_ROWS, f"a run needs at least {MINIMUM_ROWS} rows",
             got=data.n, do="half of them are held out; give more data")  # fmt: skip
