@@ -220,7 +220,12 @@ def test_ctrl_c_while_training_is_130_and_the_same_command_continues(table, tmp_
              "--models", "network", "--set", "network.width=64", "--set", "network.depth=1",
              "--set", "network.batch_size=16"]  # fmt: skip
     long = [*words, "--set", "network.steps=1000000"]
-    process = subprocess.Popen(long, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        args=long,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + 120
     while not list(out.glob("checkpoints/step-*")) and time.monotonic() < deadline:
         time.sleep(0.05)
