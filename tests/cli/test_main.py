@@ -156,8 +156,17 @@ def test_certify_and_plan_in_words_and_json(finished):
     assert "% confidence" in call(*words).stdout
     found = json.loads(call(*words, "--json").stdout)
     assert found["upper"]["value"] > 0
-    planned = json.loads(call("plan", out, "--target-w2", 2, "--json").stdout)
-    assert f"{planned['steps']} steps" in call("plan", out, "--target-w2", 2).stdout
+    plans = out.parent / "plan"
+    words = ["plan", out, "--target-w2", 2, "--out", plans]
+    planned = json.loads(call(*words, "--json").stdout)
+    said = call(*words).stdout
+    assert f"{planned['steps']} steps" in said
+    assert "plan.png" in said
+    assert json.loads((plans / "plan.json").read_text()) == planned
+    assert (plans / "plan.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (plans / "plan.svg").read_text()
+    refused = call("plan", "digits", "--target-w2", 2, "--model", "network", "--out", plans)
+    assert refused.exit_code == 2
 
 
 def test_report_again(finished):

@@ -14,5 +14,5 @@ def with_one_candidate(data, target_w2, **options):
 
 
 def install(monkeypatch):
-    for module in ("steps", "revisit"):
+    for module in ("steps", "planning"):
         monkeypatch.setattr(f"wasserscore.experiment.{module}.plan", with_one_candidate)

@@ -5,7 +5,7 @@ import pytest
 from tests.experiment import tiny
 
 from wasserscore.core.errors import InputError
-from wasserscore.experiment import revisit
+from wasserscore.experiment import planning, revisit
 
 
 def test_fitted_models_by_name_and_by_default(finished):
@@ -42,9 +42,9 @@ def test_the_certificate_of_the_run_can_be_made_again(finished):
 
 def test_plan_for_data_and_for_a_run(finished, table):
     out, _ = finished
-    looser, tighter = (revisit.plan_steps(str(out), target) for target in (2.0, 1.0))
+    looser, tighter = (planning.plan_steps(str(out), target) for target in (2.0, 1.0))
     assert looser.evaluations <= tighter.evaluations
-    assert revisit.plan_steps(str(table), 2.0).steps >= 1
+    assert planning.plan_steps(str(table), 2.0).steps >= 1
 
 
 def test_the_page_can_be_written_again(finished, tmp_path):

@@ -10,7 +10,7 @@ from rich.table import Table
 from wasserscore.cli.progress import Bars
 from wasserscore.core.errors import require
 from wasserscore.core.results import plain
-from wasserscore.experiment import audit_files, revisit
+from wasserscore.experiment import audit_files, planning, revisit
 from wasserscore.experiment.config import RunConfig, read_config
 from wasserscore.experiment.journey import run as run_journey
 from wasserscore.experiment.journey import start
@@ -80,10 +80,13 @@ def certify(folder: Path, *, model: str | None, json: bool, **options: Any) -> N
     print_json(found.to_dict()) if json else print_lines(repr(found))
 
 
-def plan(source: str, target_w2: float, *, json: bool) -> None:
-    """A plan, in words or as JSON."""
-    found = revisit.plan_steps(source, target_w2)
-    print_json(plain(found)) if json else print_lines(repr(found))
+def plan(source: str, target_w2: float, *, out: Path | None, json: bool, **options: Any) -> None:
+    """A plan in words or as JSON; as JSON and pictures in a folder."""
+    found = planning.plan_steps(source, target_w2, **options)
+    print_json(found.to_dict()) if json else print_lines(repr(found))
+    paths = planning.write_plan(found, out or Path("runs") / f"plan-{Path(source).stem}")
+    if not json:
+        print_lines("", f"Wrote {', '.join(map(str, paths))}")
 
 
 def audit(

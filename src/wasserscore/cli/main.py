@@ -232,19 +232,62 @@ def plan(
     target_w2: Annotated[
         float, typer.Option(help="The W2 the sampler may add, data units.", show_default=False)
     ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            show_default=False,
+            help="A fitted model of the run SOURCE: plan for its own score.",
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False,
+            help="calibrated, model (needs a run) or theorem [calibrated; with --model: model].",
+        ),
+    ] = None,
+    surrogate: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False,
+            help="What stands in for the data in calibrated mode: gaussian or mixture [gaussian].",
+        ),
+    ] = None,
+    solver: Annotated[
+        list[str] | None,
+        typer.Option(help="Plan for this solver; repeatable [all].", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            show_default=False,
+            help="Folder for plan.json, plan.png and plan.svg [runs/plan-SOURCE].",
+        ),
+    ] = None,
+    seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """How many steps, which process, solver and grid reach a target W2 on data like this.
 
-    SOURCE may also be a run folder: then its training rows are used.
+    Prints the ranked table and writes it with a picture of W2 against evaluations. SOURCE may
+    also be a run folder: then its training rows are used, and with --model its own score.
 
-    **Example**
+    **Examples**
 
         wasserscore plan digits --target-w2 0.1
-    """
+
+        wasserscore plan runs/digits --model network --target-w2 0.3
+    """  # fmt: skip
     from wasserscore.cli import commands
 
-    commands.plan(source, target_w2, json=json)
+    commands.plan(
+        source, target_w2, out=out, json=json, model=model, mode=mode, surrogate=surrogate,
+        solver=solver, seed=seed,
+    )  # fmt: skip
 
 
 @app.command()

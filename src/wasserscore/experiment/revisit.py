@@ -10,7 +10,6 @@ from wasserscore.experiment.config import RunConfig, validate
 from wasserscore.experiment.folder import MODELS, RESULTS, RunFolder
 from wasserscore.experiment.journey import Journey
 from wasserscore.experiment.models import TITLES, Model, fit_empirical, model_units, nearest_scale
-from wasserscore.planner import Plan, plan
 from wasserscore.report import write_report
 
 
@@ -59,13 +58,6 @@ def certify_model(
     train = journey(folder).train
     width = bandwidth or nearest_scale(model_units(train).apply(train.varying))
     return certify(model.score, fit_empirical(train, bandwidth=width).score, **options)
-
-
-def plan_steps(source: str, target_w2: float) -> Plan:
-    """A plan for a data set, or for the training rows of a run folder."""
-    is_run = (Path(source) / "config.json").is_file()
-    rows = journey(source).train if is_run else load(source)
-    return plan(fit_empirical(rows).score, target_w2)
 
 
 def rewrite_report(folder: str | Path) -> Path:

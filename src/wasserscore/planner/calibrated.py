@@ -1,23 +1,32 @@
-"""Calibrated mode: the fewest steps on a Gaussian with the data's moments, computed exactly."""
+"""Calibrated mode: the fewest steps on the data's stand-in, a Gaussian or a mixture of them."""
 
-import math
 from collections.abc import Sequence
 
 from wasserscore.certificate.base import Assumption
 from wasserscore.dynamics import TimeGrid
-from wasserscore.planner.candidate import Candidate, Trial
+from wasserscore.planner.candidate import Candidate
 from wasserscore.planner.problem import Problem
+from wasserscore.planner.rehearsal import rehearse
 from wasserscore.planner.result import Option
+from wasserscore.planner.search import options_of, search
 from wasserscore.planner.surrogate import Surrogate
 from wasserscore.process import EDM, VE, VP, Process, from_dict
 from wasserscore.sampling import Solver
 
 LONGEST = 1e12
 """Variance ratio, in units of the data's largest variance, up to which horizons are searched."""
-ASSUMPTIONS = (
-    Assumption("Gaussian surrogate", "assumed", "W2 behaves as for a Gaussian with these moments"),
-    Assumption("the score is exact up to score_error", "assumed"),
+EXACT = Assumption("the score is exact up to score_error", "assumed")
+GAUSSIAN = Assumption(
+    "Gaussian surrogate", "assumed", "W2 behaves as for a Gaussian with these moments"
 )
+REHEARSED = Assumption(
+    "mixture surrogate", "assumed", "W2 as for this mixture, read off a coupling to its exact flow"
+)
+COMPONENTS = Assumption(
+    "components", "assumed",
+    "with noise each component is planned for as a Gaussian: samples that end in another mode "
+    "are not seen",
+)  # fmt: skip
 
 
 def calibrated_options(
@@ -36,16 +45,26 @@ def calibrated_options(
         kinds: The grids to compare.
         most: Give up on a candidate beyond so many steps.
     """
-    candidates = [
+    candidates: list[Candidate] = [
         Candidate(problem, process, method, method.default_eta, kind,
                   fixed_horizon=processes is not None)
         for process in (processes or default_processes(problem.surrogate))
         for method in solvers
         for kind in kinds
     ]  # fmt: skip
-    trials = _trials(candidates, most)
+    trials = search(candidates, most)
+    notes = ["not reached"] * len(candidates)
+    if problem.flow is not None:
+        candidates, trials, notes = rehearse(candidates, trials, problem.flow, most)
     grids = [None if trial is None else trial.grid for trial in trials]
-    return list(map(_option, candidates, trials)), grids
+    return options_of(candidates, trials, notes), grids
+
+
+def grounds(problem: Problem, option: Option) -> tuple[Assumption, ...]:
+    """What the prediction of an option rests on."""
+    if problem.flow is None:
+        return GAUSSIAN, EXACT
+    return REHEARSED if option.eta == 0 else COMPONENTS, EXACT
 
 
 def default_processes(surrogate: Surrogate) -> tuple[Process, ...]:
@@ -69,37 +88,3 @@ def _with_horizon(process: Process, noise_to_signal: float) -> Process:
         return process
     end = float(process.time_at(noise_to_signal))
     return from_dict({**process.to_dict(), "horizon": end})
-
-
-def _trials(candidates: list[Candidate], most: int) -> list[Trial | None]:
-    """What every candidate needs.
-
-    Heun goes first: it is rarely far from the best and quick to compute, and once a candidate is
-    known to need N evaluations, nothing is searched beyond 2 N.
-    """
-
-    def place(i: int) -> tuple[bool, bool]:
-        return candidates[i].solver.name != "heun", candidates[i].kind == "uniform"
-
-    trials: list[Trial | None] = [None] * len(candidates)
-    fewest = math.inf
-    for i in sorted(range(len(candidates)), key=place):
-        candidate, limit = candidates[i], most
-        if fewest < math.inf:
-            limit = min(most, int(2 * fewest) // candidate.solver.evaluations_per_step + 1)
-        trial = trials[i] = candidate.fewest_steps(limit)
-        if trial is not None:
-            fewest = min(fewest, candidate.evaluations(trial.steps))
-    return trials
-
-
-def _option(candidate: Candidate, trial: Trial | None) -> Option:
-    return Option(
-        process=candidate.process if trial is None else candidate.handed_over(trial.grid),
-        solver=candidate.solver.name,
-        eta=candidate.eta,
-        grid_kind=candidate.kind,
-        steps=None if trial is None else trial.steps,
-        evaluations=None if trial is None else candidate.evaluations(trial.steps),
-        predicted=None if trial is None else trial.split,
-    )

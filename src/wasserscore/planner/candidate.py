@@ -14,6 +14,8 @@ from wasserscore.sampling import Solver, time_grid
 GRIDS = ("uniform", "logsnr", "karras", "optimal")
 FEW = 16
 """So many steps are tried at once; more are reached by doubling."""
+AROUND = (0.25, 0.5, 2.0, 4.0)
+"""Where a curve is evaluated, in units of the steps that reach the target."""
 LATTICE = 0.5
 """Spacing of log S between horizons: halfway is within 3 % of the best cost."""
 
@@ -76,6 +78,15 @@ class Candidate:
             low, best = (steps, best) if trial is None else (low, trial)
             jump = steps * self._power(w2) if jump is not None and w2 > self._target else None
         return best
+
+    def curve(self, trial: Trial) -> tuple[tuple[int, int, float], ...]:
+        """(steps, evaluations, W2) from a quarter of a trial's steps to four times as many."""
+        points = {trial.steps: trial.split.w2}
+        for steps in {max(1, round(trial.steps * factor)) for factor in AROUND} - {trial.steps}:
+            other, _ = self._trial(steps, None)
+            if other is not None:
+                points[steps] = other.split.w2
+        return tuple((k, self.evaluations(k), points[k]) for k in sorted(points))
 
     def _power(self, w2: float) -> float:
         """The factor of steps that would bring ``w2`` to the target at the solver's order."""
@@ -156,11 +167,15 @@ class Candidate:
             grid = self._grid(steps, min(float(self.process.time_at(ratio)), end))
         except InputError:  # two of so many times coincide in float64
             return None
-        parts = split(
+        parts = self._judge(grid)
+        return Trial(steps, grid, parts) if math.isfinite(parts.apart) else None
+
+    def _judge(self, grid: TimeGrid) -> Split:
+        """What the grid gives: exact for the Gaussian surrogate."""
+        return split(
             self.problem.surrogate, self.process, self.solver, grid,
             eta=self.eta, score_error=self.problem.score_error,
         )  # fmt: skip
-        return Trial(steps, grid, parts) if math.isfinite(parts.apart) else None
 
     def _grid(self, steps: int, start: float) -> TimeGrid:
         if self.kind == "optimal":
@@ -168,3 +183,12 @@ class Candidate:
         return time_grid(
             self.process, steps, self.kind, start=start, least_noise=self.problem.least_noise
         )
+
+
+class Measured(Candidate):
+    """A candidate judged by running something: a distance that cannot cross zero by chance."""
+
+    def _reaches(self, steps: int, near: int | None) -> tuple[Trial | None, int, float]:
+        trial, near = self._trial(steps, near)
+        w2 = math.inf if trial is None else trial.split.w2
+        return (trial if w2 <= self._target else None), near, w2

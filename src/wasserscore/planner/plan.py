@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
+from wasserscore.certificate.base import Assumption
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.typing import ScoreFn
-from wasserscore.planner.calibrated import ASSUMPTIONS, calibrated_options, default_processes
+from wasserscore.dynamics import TimeGrid
+from wasserscore.planner.calibrated import calibrated_options, default_processes, grounds
 from wasserscore.planner.candidate import GRIDS
+from wasserscore.planner.exact_flow import ExactFlow
+from wasserscore.planner.mixture import fit_mixture, stacked
+from wasserscore.planner.model import model_options
 from wasserscore.planner.problem import Problem
 from wasserscore.planner.result import Option, Plan
 from wasserscore.planner.surrogate import Surrogate
@@ -14,8 +19,12 @@ from wasserscore.planner.theorem import SOLVER, theorem_options
 from wasserscore.process import Process
 from wasserscore.sampling import Solver, solvers
 from wasserscore.sampling import solver as solver_named
+from wasserscore.score import MixtureScore
 
-MOST_STEPS = {"calibrated": 2000, "theorem": 10**6}
+Outcome = tuple[list[Option], list[TimeGrid | None], list[tuple[Assumption, ...]]]
+"""Options, the grids of those that reach the target, and what each rests on."""
+SURROGATES = ("gaussian", "mixture")
+MOST_STEPS = {"calibrated": 2000, "model": 512, "theorem": 10**6}
 """Steps beyond which a candidate is given up, by mode."""
 
 
@@ -27,23 +36,30 @@ def plan(
     processes: Sequence[Process] | None = None,
     solver: str | Solver | Sequence[str | Solver] | None = None,
     mode: str = "calibrated",
+    surrogate: str | None = None,
     grids: Sequence[str] | None = None,
     score_error: float = 0.0,
     most_steps: int | None = None,
+    seed: int = 0,
 ) -> Plan:
     """How to sample so that the W2 distance stays below a target, at the fewest evaluations.
 
-    The calibrated mode replaces the data by a Gaussian with the same moments. On it every sampler
+    *Calibrated* mode replaces the data by a Gaussian with the same moments. On it every sampler
     is computed exactly, without simulation; the horizon balances the signed errors of start and
-    steps kept apart, and the number of steps is the smallest whose exact W2 meets the target.
+    steps kept apart, and the number of steps is the smallest whose exact W2 meets the target. With
+    ``surrogate="mixture"`` the stand-in is a mixture of Gaussians: samplers without noise are run
+    on its own score against its exact flow, so that samples in the wrong mode count.
 
-    The theorem mode asks for as many uniform steps of ``integrated_euler`` as the convergence
+    *Model* mode runs your own score, coarse and fine with shared randomness, and reads what the
+    steps cost off the coupling: no stand-in for the steps, in any dimension.
+
+    *Theorem* mode asks for as many uniform steps of ``integrated_euler`` as the convergence
     theorem needs; the prediction is then its bound, hundreds of times above the truth.
 
     Assumes: an exact score (or one within ``score_error``), and data whose W2 behaves like that
-    of a Gaussian with the same covariance. It is a prediction, not a bound: ``certify`` bounds.
+    of the stand-in. It is a prediction, not a bound: ``certify`` bounds.
     Source: :cite:p:`gao2025`, section 5, in the exact Gaussian form derived in the docs; the
-    theorem mode by its Theorem 2.
+    theorem mode by its Theorem 2; mixture and model mode are our derivation.
 
     Args:
         data_or_reference: Points ``(n, ...)`` in the coordinates in which the model is trained,
@@ -53,13 +69,17 @@ def plan(
             takes points to data units.
         processes: The processes to compare; five common ones by default, each with the horizon
             left to the plan. Yours keep theirs, and the grid starts where the plan says.
-        solver: One solver or several; all of ``solvers()`` by default.
-        mode: ``"calibrated"`` or ``"theorem"``.
+        solver: One solver or several. By default all of ``solvers()``, with a mixture those
+            without noise, and four without noise in model mode.
+        mode: ``"calibrated"``, ``"model"`` (needs ``score``) or ``"theorem"``.
+        surrogate: ``"gaussian"`` or ``"mixture"``, for the calibrated mode. By default a
+            ``MixtureScore`` stands for itself and everything else is a Gaussian.
         grids: Which of ``"uniform"``, ``"logsnr"``, ``"karras"``, ``"optimal"`` to compare; all
-            by default. The theorem knows only the first.
+            by default, the second and third in model mode. The theorem knows only the first.
         score_error: Bound on the L2 norm of the score's error at every evaluation.
-        most_steps: Give up on a candidate that needs more; 2000 by default, a million for the
-            theorem.
+        most_steps: Give up on a candidate that needs more; 2000 by default, 512 in model mode, a
+            million for the theorem.
+        seed: Of the runs of the mixture or the model.
 
     Raises:
         InputError: If the input cannot be used, or no candidate reaches the target.
@@ -71,25 +91,17 @@ def plan(
     most = MOST_STEPS[mode] if most_steps is None else most_steps
     require(most >= 1, "most_steps must be at least 1", got=most)
     require(score_error >= 0, "score_error must be non-negative", got=score_error)
-    kinds = list(GRIDS) if grids is None else list(grids)
-    unknown = [kind for kind in kinds if kind not in GRIDS]
-    require(bool(kinds) and not unknown, "unknown grid", got=unknown,
+    unknown = [kind for kind in grids or () if kind not in GRIDS]
+    require(grids is None or (len(grids) > 0 and not unknown), "unknown grid", got=unknown,
             do=f"some of {', '.join(GRIDS)}")  # fmt: skip
-    surrogate = Surrogate.of(data_or_reference, getattr(score, "scaling", None))
     own = getattr(score, "process", None)
     if processes is None and own is not None:
         processes = [own]
+    stand_in, flow = _stand_in(data_or_reference, score, mode, surrogate, seed)
     # an estimated variance is off by sampling_error; three of them keep the plan on the safe side
-    aim = target_w2 * max(0.7, 1 - 3 * surrogate.sampling_error)
-    problem = Problem(surrogate, aim, score_error)
-    if mode == "theorem":
-        _only_the_theorems(solver, grids)
-        options, times, grounds = theorem_options(
-            problem, processes or default_processes(surrogate), most, own=processes is not None
-        )
-    else:
-        options, times = calibrated_options(problem, processes, _solvers(solver), kinds, most)
-        grounds = [ASSUMPTIONS] * len(options)
+    aim = target_w2 * max(0.7, 1 - 3 * stand_in.sampling_error)
+    problem = Problem(stand_in, aim, score_error, flow)
+    options, times, rests = _compare(problem, mode, score, processes, solver, grids, most, seed)
     best = min(range(len(options)), key=lambda i: options[i].cost)
     chosen, grid = options[best], times[best]
     if chosen.predicted is None or grid is None:
@@ -101,8 +113,53 @@ def plan(
         evaluations=chosen.evaluations, grid=grid, grid_kind=chosen.grid_kind,
         horizon=grid.start, target_w2=float(target_w2), aim=aim, predicted=chosen.predicted,
         options=tuple(sorted(options, key=lambda option: option.cost)), mode=mode,
-        spread=surrogate.spread, source=surrogate.source, assumptions=grounds[best],
+        spread=stand_in.spread, source=stand_in.source, assumptions=rests[best],
     )  # fmt: skip
+
+
+def _stand_in(
+    data: Any, score: ScoreFn | None, mode: str, surrogate: str | None, seed: int
+) -> tuple[Surrogate, ExactFlow | None]:
+    """The directions that stand for the data, and the exact flow where that is a mixture."""
+    require(surrogate is None or surrogate in SURROGATES, "unknown surrogate", got=repr(surrogate),
+            do=f"one of {', '.join(SURROGATES)}")  # fmt: skip
+    several = isinstance(data, MixtureScore) and len(data.means) > 1
+    wanted = surrogate == "mixture" or (surrogate is None and several and mode == "calibrated")
+    require(surrogate is None or mode == "calibrated", "only the calibrated mode has a surrogate",
+            got=f'mode="{mode}"', do="leave surrogate out")  # fmt: skip
+    scaling = getattr(score, "scaling", None)
+    if not wanted:
+        return Surrogate.of(data, scaling), None
+    if isinstance(data, MixtureScore):
+        return stacked(data), ExactFlow(data, seed=seed)
+    points = getattr(data, "points", data)  # an empirical law is fitted by its points
+    require(not hasattr(points, "moments"), "a mixture is fitted to points, or is a MixtureScore",
+            got=type(data).__name__, do="pass the points themselves")  # fmt: skip
+    law = fit_mixture(points, getattr(data, "scaling", scaling))
+    return stacked(law, len(points)), ExactFlow(law, seed=seed)
+
+
+def _compare(
+    problem: Problem, mode: str, score: ScoreFn | None, processes: Sequence[Process] | None,
+    solver: str | Solver | Sequence[str | Solver] | None, grids: Sequence[str] | None,
+    most: int, seed: int,
+) -> Outcome:  # fmt: skip
+    if mode == "theorem":
+        _only_the_theorems(solver, grids)
+        common = processes or default_processes(problem.surrogate)
+        return theorem_options(problem, common, most, own=processes is not None)
+    if mode == "model":
+        if score is None or not processes or len(processes) != 1:
+            raise InputError(explain(
+                "model mode needs a score and its process", got=f"score={score!r}",
+                do="pass score=, and for a plain callable processes=[its process]"))  # fmt: skip
+        chosen = None if solver is None else _solvers(solver)
+        return model_options(problem, score, processes[0], chosen, grids, most, seed)
+    methods = _solvers(solver)
+    if solver is None and problem.flow is not None:
+        methods = [method for method in methods if method.default_eta == 0]
+    options, times = calibrated_options(problem, processes, methods, grids or GRIDS, most)
+    return options, times, [grounds(problem, option) for option in options]
 
 
 def _solvers(given: str | Solver | Sequence[str | Solver] | None) -> list[Solver]:

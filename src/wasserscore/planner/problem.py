@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 
 from wasserscore.planner.density import StepDensity, optimal_density
+from wasserscore.planner.exact_flow import ExactFlow
 from wasserscore.planner.surrogate import Surrogate
 from wasserscore.process import Process
 
@@ -22,12 +23,14 @@ class Problem:
         surrogate: The Gaussian stand-in for the data.
         target: The W2 to reach, in data units.
         score_error: Bound on the L2 norm of the score's error.
+        flow: The exact flow of the mixture that stands in; None where a Gaussian does.
         hints: Best horizons found so far, by candidate group; only a place to start looking.
     """
 
     surrogate: Surrogate
     target: float
     score_error: float = 0.0
+    flow: ExactFlow | None = field(default=None, repr=False)
     hints: dict[Hashable, int] = field(default_factory=dict, repr=False)
     _densities: dict[tuple[Process, float], StepDensity] = field(default_factory=dict, repr=False)
 

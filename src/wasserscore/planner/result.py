@@ -27,6 +27,8 @@ class Option(Record):
         evaluations: Score evaluations per sample, likewise.
         predicted: The split at these steps, likewise.
         note: Why there are no steps.
+        curve: (steps, evaluations, W2) around these, each with its best horizon; empty for all
+            but the best grid of a process and solver.
     """
 
     process: Process
@@ -37,6 +39,7 @@ class Option(Record):
     evaluations: int | None
     predicted: Split | None
     note: str = "not reached"
+    curve: tuple[tuple[int, int, float], ...] = field(default=(), repr=False)
 
     @property
     def cost(self) -> tuple[float, float]:

@@ -85,16 +85,28 @@ def split(
     mean_error, std_error = end_mean - mean, end_variance.sqrt() - values.sqrt()
     ratio = float(process.noise_to_signal(grid.start))
     mean_start, std_start = start_error(surrogate, ratio, stochasticity)
-    shift = 0.0
-    if score_error > 0:
-        moved, _ = gaussian_recursion(
-            process, solver, grid, torch.zeros_like(mean), values, eta=stochasticity,
-            score_bias=1.0,
-        )  # fmt: skip
-        shift = score_error * float((moved.abs() * surrogate.weights.sqrt()).max())
+    shift = score_cost(surrogate, process, solver, grid, stochasticity, score_error)
     return Split(
         start=surrogate.norm(mean_start, std_start),
         discretisation=surrogate.norm(mean_error - mean_start, std_error - std_start),
         score=shift,
         w2=surrogate.norm(mean_error, std_error) + shift,
     )
+
+
+def score_cost(
+    surrogate: Surrogate,
+    process: Process,
+    solver: Solver,
+    grid: TimeGrid,
+    eta: float,
+    error: float,
+) -> float:
+    """The largest shift, in data units, that a score error of this L2 norm can cause."""
+    if error == 0:
+        return 0.0
+    values = surrogate.eigenvalues
+    moved, _ = gaussian_recursion(
+        process, solver, grid, torch.zeros_like(values), values, eta=eta, score_bias=1.0
+    )
+    return error * float((moved.abs() * surrogate.weights.sqrt()).max())

@@ -24,6 +24,7 @@ class Surrogate(Record):
         n: How many points it was estimated from; None where the moments are exact.
         source: Where the moments come from, in words.
         stretch: Most data units that one unit in any direction becomes: 1 without a scaling.
+        width: Root of the total variance where the directions overlap and do not add up to it.
     """
 
     mean: Vector = field(repr=False)
@@ -32,6 +33,7 @@ class Surrogate(Record):
     n: int | None
     source: str
     stretch: float = 1.0
+    width: float | None = None
 
     @classmethod
     def of(cls, data: Any, scaling: Any = None) -> "Surrogate":
@@ -83,6 +85,8 @@ class Surrogate(Record):
     @property
     def spread(self) -> float:
         """Root of the total variance, in data units: a W2 above it says nothing."""
+        if self.width is not None:
+            return self.width
         return float((self.weights * self.eigenvalues).sum().sqrt())
 
     def norm(self, *errors: Vector) -> float:

@@ -1,3 +1,5 @@
 """Results in, one self-contained HTML page and PNG figures out. Knows records, not models."""
 
+from wasserscore.report.figures import figure_bytes as figure_bytes
 from wasserscore.report.page import write_report as write_report
+from wasserscore.report.plan_figure import plan_figure as plan_figure

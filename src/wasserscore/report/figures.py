@@ -1,9 +1,11 @@
 """Figures from plain results, drawn without pyplot's global state."""
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -22,6 +24,16 @@ def new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[F
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=8, colors=INK)
     return figure, axes
+
+
+def figure_bytes(figure: Figure, kind: str = "png") -> bytes:
+    """The figure as a file of that kind; the same bytes for the same data."""
+    # Without the version or the date in its metadata the file depends on the data alone.
+    bare = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": "wasserscore"}):
+        figure.savefig(buffer, format=kind, metadata=bare[kind])
+    return buffer.getvalue()
 
 
 def ruler(results: Mapping[str, Any]) -> Figure:

@@ -1,7 +1,6 @@
 """The page: one self-contained HTML file without scripts or external requests."""
 
 import base64
-import io
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -87,11 +86,9 @@ def _figures(
 
 
 def _draw(draw: Callable[[], Figure], path: Path) -> bytes:
-    buffer = io.BytesIO()
-    # Without the version in its metadata the file depends on the data alone.
-    draw().savefig(buffer, format="png", metadata={"Software": None})
-    write_atomically(path, buffer.getvalue())
-    return buffer.getvalue()
+    picture = figures.figure_bytes(draw())
+    write_atomically(path, picture)
+    return picture
 
 
 def _picture(pictures: Mapping[str, bytes], name: str, alternative: str) -> Markup:

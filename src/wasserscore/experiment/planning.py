@@ -1,0 +1,51 @@
+"""A plan for a data set or a run, printed and drawn."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from wasserscore.core.errors import require
+from wasserscore.core.files import write_atomically, write_json
+from wasserscore.data import load
+from wasserscore.experiment import revisit
+from wasserscore.experiment.models import fit_empirical
+from wasserscore.planner import Plan, plan
+from wasserscore.report import figure_bytes, plan_figure
+
+FILES = ("plan.json", "plan.png", "plan.svg")
+
+
+def plan_steps(
+    source: str, target_w2: float, *, model: str | None = None, mode: str | None = None,
+    **options: Any,
+) -> Plan:  # fmt: skip
+    """A plan for a data set, for the training rows of a run folder, or for one of its models.
+
+    Args:
+        source: A data set or a run folder.
+        target_w2: W2 that sampling may add, data units.
+        model: A fitted model of the run: only its own process is then planned for.
+        mode: Of ``plan``; with a model ``"model"``, else ``"calibrated"`` by default.
+        **options: Of ``plan``: solver, surrogate, seed.
+
+    Raises:
+        InputError: If a model is asked of something that is no run, or the plan is impossible.
+    """
+    is_run = (Path(source) / "config.json").is_file()
+    asked = model is not None or mode == "model"
+    require(is_run or not asked, "only a run folder has a model to plan for", got=repr(source),
+            do="make one: wasserscore fit DATA --out DIR")  # fmt: skip
+    rows = revisit.journey(source).train if is_run else load(source)
+    score = revisit.fitted(source, model)[1].score if asked else None
+    chosen = mode or ("model" if asked else "calibrated")
+    return plan(fit_empirical(rows).score, target_w2, score=score, mode=chosen, **options)
+
+
+def write_plan(found: Plan, out: Path) -> list[Path]:
+    """``plan.json``, ``plan.png`` and ``plan.svg`` in ``out``; returns their paths."""
+    plain = found.to_dict()
+    write_json(out / FILES[0], plain)
+    for name in FILES[1:]:
+        picture = figure_bytes(plan_figure(json.loads(json.dumps(plain))), Path(name).suffix[1:])
+        write_atomically(out / name, picture)
+    return [out / name for name in FILES]
