@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from wasserscore.report.figures import BAD, INK, MUTED, new
 
@@ -63,6 +64,9 @@ def _panel(
                   alpha=1.0 if curve else 0.35)  # fmt: skip
     axis.set_xscale("log")
     axis.set_yscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_title(family, fontsize=9, color=INK)
     axis.set_xlabel("score evaluations", fontsize=8)
     axis.set_ylabel("W2, data units", fontsize=8)
