@@ -71,7 +71,7 @@ def test_a_plan_for_a_score_reaches_the_target_of_the_calibrated_one():
     steps = [point[0] for point in made.options[0].curve]
     w2 = [point[2] for point in made.options[0].curve]
     assert steps == sorted(steps)
-    assert len(steps) == 5
+    assert len(steps) == 6
     assert w2 == sorted(w2, reverse=True)
     assert any("the score's own error" in a.name for a in made.assumptions)
 

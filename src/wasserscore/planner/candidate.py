@@ -14,7 +14,7 @@ from wasserscore.sampling import Solver, time_grid
 GRIDS = ("uniform", "logsnr", "karras", "optimal")
 FEW = 16
 """So many steps are tried at once; more are reached by doubling."""
-AROUND = (0.25, 0.5, 2.0, 4.0)
+AROUND = (0.25, 0.5, 2.0, 4.0, 8.0)
 """Where a curve is evaluated, in units of the steps that reach the target."""
 LATTICE = 0.5
 """Spacing of log S between horizons: halfway is within 3 % of the best cost."""
@@ -80,7 +80,7 @@ class Candidate:
         return best
 
     def curve(self, trial: Trial) -> tuple[tuple[int, int, float], ...]:
-        """(steps, evaluations, W2) from a quarter of a trial's steps to four times as many."""
+        """(steps, evaluations, W2) from a quarter of a trial's steps to eight times as many."""
         points = {trial.steps: trial.split.w2}
         for steps in {max(1, round(trial.steps * factor)) for factor in AROUND} - {trial.steps}:
             other, _ = self._trial(steps, None)
