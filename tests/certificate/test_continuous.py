@@ -201,7 +201,7 @@ def test_scores_in_other_units_are_not_compared():  # B2
     found = certify(scaled(1.0), scaled(2.0), **settings)
     assert not any(r.valid for r in found.rungs if r.name.startswith(("theorem", "fallback")))
     assert "scaled differently" in by_name(found)["theorem, integral"].note
-    assert found.upper.value >= 1.0  # W2(N(0, 4), N(0, 1))
+    assert found.upper.value > 0.6  # the distance at six steps; the theorem would have said .07
     assert set(found.terms) == {"steps", "score and start"}
     assert by_name(certify(scaled(2.0), scaled(2.0), **settings))["theorem, integral"].valid
     with pytest.raises(InputError, match="units"):
