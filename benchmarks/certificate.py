@@ -2,7 +2,7 @@
 
     python -m benchmarks.certificate soundness [--budget SECONDS] [--families gaussian line affine]
     python -m benchmarks.certificate coverage [--budget SECONDS]
-    python -m benchmarks.certificate variance
+    python -m benchmarks.certificate variance [--budget SECONDS]
     python -m benchmarks.certificate tables
 
 ``soundness`` runs what is missing of 200 linear Gaussian problems, 150 on the line and 150 moved
@@ -16,7 +16,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -81,36 +81,27 @@ def append(name: str, row: Row) -> None:
         file.write(json.dumps(row) + "\n")
 
 
-def soundness(budget: float, families: list[str]) -> bool:
-    """Run what is missing, for at most ``budget`` seconds; whether nothing is."""
-    deadline = time.monotonic() + budget
-    done = {(row["family"], row["i"]) for row in read("soundness")}
-    append("soundness", provenance())
-    wanted = [
-        (family, i)
-        for i in range(max(FAMILIES[f][0] for f in families))
-        for family in families if i < FAMILIES[family][0]
-    ]  # fmt: skip
-    for family, i in wanted:
-        if (family, i) in done:
-            continue
-        if time.monotonic() > deadline:
-            return False
-        append("soundness", {"family": family, "i": i} | measured(FAMILIES[family][1](i)))
-    return True
+def problems(families: list[str]) -> Iterator[tuple[str, Callable[[], Row]]]:
+    """The problems of these families, taking turns."""
+    for i in range(max(FAMILIES[family][0] for family in families)):
+        for family in families:
+            count, make = FAMILIES[family]
+            if i < count:
+                run = lambda f=family, i=i, make=make: {"family": f} | measured(make(i))
+                yield f"{family} {i}", run
 
 
-def coverage(budget: float) -> bool:
-    """Run the cases that are missing, for at most about ``budget`` seconds."""
+def campaign(name: str, cases: Iterable[tuple[str, Callable[[], Row]]], budget: float) -> bool:
+    """Run the cases that are missing, for at most about ``budget`` seconds; whether none is."""
     deadline = time.monotonic() + budget
-    done = {row["key"] for row in read("coverage")}
-    append("coverage", provenance())
-    for key, run in certificate_coverage.cases():
+    done = {row["key"] for row in read(name)}
+    append(name, provenance())
+    for key, run in cases:
         if key in done:
             continue
         if time.monotonic() > deadline:
             return False
-        append("coverage", {"key": key} | run())
+        append(name, {"key": key} | run())
     return True
 
 
@@ -153,13 +144,12 @@ def report() -> None:
             print("miss:", row)
 
 
-def report_coverage() -> None:
+def report_rows(name: str) -> None:
     """One table per set of columns."""
     groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in read("coverage"):
-        shown = {
-            k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items() if k != "key"
-        }
+    number = lambda v: f"{v:.4g}" if isinstance(v, float) else v
+    for row in read(name):
+        shown = {k: number(v) for k, v in row.items() if k != "key"}
         groups.setdefault(tuple(shown), []).append(shown)
     for rows in groups.values():
         print(table(rows), end="\n\n")
@@ -172,20 +162,16 @@ def main() -> None:
     parser.add_argument("--families", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    if asked.what == "variance":
-        print(table(certificate_variance.rows()))
-        return
-    done = True
-    if asked.what == "soundness":
-        done = soundness(asked.budget, asked.families)
-    if asked.what == "coverage":
-        done = coverage(asked.budget)
-    if not done:
+    cases = {
+        "soundness": lambda: problems(asked.families),
+        "coverage": certificate_coverage.cases,
+        "variance": certificate_variance.cases,
+    }
+    names = list(cases) if asked.what == "tables" else [asked.what]
+    if asked.what != "tables" and not campaign(asked.what, cases[asked.what](), asked.budget):
         print("stopped by the budget; call again to go on\n")
-    if asked.what != "coverage":
-        report()
-    if asked.what != "soundness":
-        report_coverage()
+    for name in names:
+        report() if name == "soundness" else report_rows(name)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a way to draw pairs saves: variance of the mean square at the same number of pairs."""
 
 import math
+from collections.abc import Callable, Iterator
 
 import torch
 from tests.problems import affine, gaussian, line
@@ -110,5 +111,7 @@ def problems() -> list[Problem]:
     ]
 
 
-def rows() -> list[Row]:
-    return [measured(problem) for problem in problems()]
+def cases() -> Iterator[tuple[str, Callable[[], Row]]]:
+    """All problems by name."""
+    for problem in problems():
+        yield problem.name, lambda problem=problem: measured(problem)

@@ -49,7 +49,7 @@ def gaussian_end(coupling: Coupling, n: int) -> Float[Tensor, "n d"]:
     alpha, variance = float(process.alpha(time)), float(process.variance(time))
     values, vectors = torch.linalg.eigh(alpha**2 * covariance)
     scale = (values.clamp_min(0) + variance).sqrt()
-    white = ((end - alpha * mean) @ vectors) / scale
+    white: Tensor = ((end - alpha * mean) @ vectors) / scale
     return white[:, scale > 1e-9 * scale.max()]
 
 
