@@ -2,14 +2,16 @@
 
     python -m benchmarks.certificate soundness [--budget SECONDS] [--families gaussian line affine]
     python -m benchmarks.certificate coverage [--budget SECONDS]
+    python -m benchmarks.certificate discrete [--budget SECONDS]
     python -m benchmarks.certificate variance [--budget SECONDS]
     python -m benchmarks.certificate tables
 
 ``soundness`` runs what is missing of 200 linear Gaussian problems, 150 on the line and 150 moved
 mixtures, appends one JSON line per problem and prints the table; with a budget it stops in time
 and goes on from there at the next call. ``coverage`` counts how often limits hold in 500
-replicates, ``variance`` what control variates, antithetic and stratified starts save, ``tables``
-prints what there is. Run from the root of the repository.
+replicates, ``discrete`` runs coarse samplers and networks in d > 1, ``variance`` measures what
+control variates, antithetic and stratified starts save, ``tables`` prints what there is. Run from
+the root of the repository.
 """
 
 import argparse
@@ -23,7 +25,7 @@ import torch
 from tests.problems import affine, gaussian, line
 from tests.problems.base import Problem
 
-from benchmarks import certificate_coverage, certificate_variance
+from benchmarks import certificate_coverage, certificate_discrete, certificate_variance
 from benchmarks.machine import RESULTS, provenance, table
 from wasserscore.certificate import certify
 
@@ -157,7 +159,9 @@ def report_rows(name: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["soundness", "coverage", "variance", "tables"])
+    parser.add_argument(
+        "what", choices=["soundness", "coverage", "discrete", "variance", "tables"]
+    )
     parser.add_argument("--budget", type=float, default=float("inf"))
     parser.add_argument("--families", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
     asked = parser.parse_args()
@@ -165,6 +169,7 @@ def main() -> None:
     cases = {
         "soundness": lambda: problems(asked.families),
         "coverage": certificate_coverage.cases,
+        "discrete": certificate_discrete.cases,
         "variance": certificate_variance.cases,
     }
     names = list(cases) if asked.what == "tables" else [asked.what]
