@@ -70,7 +70,7 @@ def test_the_matched_gaussian_ends_standard_normal(eta, stop):
     assert ((u**4).mean(0) - 3).abs().max() < 5 * math.sqrt(96 / 20_000)
 
 
-@pytest.mark.parametrize("i", [0, 1, 8])
+@pytest.mark.parametrize("i", [0, 8])
 def test_linear_flows_lose_all_variance(i):
     problem = gaussian.random_problem(i)
     assert problem.noise_level == 0
@@ -85,8 +85,8 @@ def test_noisy_linear_samplers_keep_their_mean():
     problem = gaussian.random_problem(13)
     assert problem.noise_level == 1
     coupling = coupled(problem)
-    v, u = pair_squares(coupling, 3200), gaussian_end(coupling, 3200)
-    parts = [controlled(a, b) for a, b in zip(v.split(320), u.split(320), strict=True)]
+    v, u = pair_squares(coupling, 1600), gaussian_end(coupling, 1600)
+    parts = [controlled(a, b) for a, b in zip(v.split(200), u.split(200), strict=True)]
     means = torch.stack([part.mean() for part in parts])
     error = means.std() / math.sqrt(len(means))
     assert abs(means.mean() - exact_mean_square(coupling)) < 4 * error
