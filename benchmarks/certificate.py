@@ -97,7 +97,8 @@ def campaign(name: str, cases: Iterable[tuple[str, Callable[[], Row]]], budget: 
     """Run the cases that are missing, for at most about ``budget`` seconds; whether none is."""
     deadline = time.monotonic() + budget
     done = {row["key"] for row in read(name)}
-    append(name, provenance())
+    if not lines(name).exists() or json.dumps(provenance()) not in lines(name).read_text():
+        append(name, provenance())
     for key, run in cases:
         if key in done:
             continue
