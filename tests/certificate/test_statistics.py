@@ -9,11 +9,14 @@ from scipy import stats
 
 from wasserscore.certificate.statistics import (
     betting_limit,
+    betting_lower_limit,
     mean_limit,
+    pilot_limit,
     proportion_limit,
     root_stderr,
     share,
     split_limit,
+    transport_limit,
 )
 from wasserscore.core.errors import InputError
 
@@ -105,3 +108,46 @@ def test_rare_jumps_are_covered_by_the_split_rule_only(p):
     assert math.isfinite(asymptotic)
     if p <= 0.002:
         assert asymptotic < 0.6
+
+
+def test_betting_lower_limit_mirrors_the_upper_one():
+    v = torch.tensor([0.1, 0.5, 2.0, 1.0], dtype=torch.float64)
+    assert betting_lower_limit(v, 2.0, 0.9) == pytest.approx(2 - betting_limit(2 - v, 2.0, 0.9))
+
+
+def planted(rng, replicates, n, p):
+    """Pairs near each other that jump with probability p; transport saves half of the rest."""
+    jumps = rng.binomial(1, p, (replicates, n)) * 1.0
+    near = rng.chisquare(4, (replicates, n)) / 400
+    return torch.from_numpy(near * (1 - jumps) + 25 * jumps), torch.from_numpy(0.5 * near)
+
+
+@pytest.mark.parametrize("p", [0.0005, 0.02])
+def test_transport_limit_covers_in_batches(p):
+    pairs, saving = planted(np.random.default_rng(3), 500, 256, p)
+    costs = (pairs - saving).reshape(500, 32, 8).mean(2)
+    truth = (1 - p) * 1e-2 + p * 25 - 0.5e-2
+    covered = [
+        transport_limit(v, c, 36.0, 0.95) >= truth for v, c in zip(pairs, costs, strict=True)
+    ]
+    assert np.mean(covered) >= 0.95
+
+
+def test_transport_limit_passes_the_saving_on():
+    # every pair at exactly 1, transport at .4: the limit of the pairs less almost all of .6
+    v = torch.ones(4096, dtype=torch.float64)
+    costs = torch.full((256,), 0.4, dtype=torch.float64)
+    saved = pilot_limit(v, 4.0, 0.975) - transport_limit(v, costs, 4.0, 0.95)
+    assert saved == pytest.approx(0.6 - 0.6 * (1 - betting_lower_limit(
+        torch.ones(192, dtype=torch.float64), 1.0, 0.975)), rel=1e-9)  # fmt: skip
+    assert 0.5 < saved < 0.6
+    nothing = torch.ones(256, dtype=torch.float64)
+    assert transport_limit(v, nothing, 4.0, 0.95) == pytest.approx(pilot_limit(v, 4.0, 0.975))
+
+
+def test_transport_limit_refuses_what_is_no_transport():
+    v = torch.ones(64, dtype=torch.float64)
+    with pytest.raises(InputError, match="eight batches"):
+        transport_limit(v, torch.ones(4, dtype=torch.float64), 4.0, 0.95)
+    with pytest.raises(InputError, match="exceed the mean"):
+        transport_limit(v, torch.full((8,), 1.1, dtype=torch.float64), 4.0, 0.95)

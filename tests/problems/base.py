@@ -15,7 +15,7 @@ class Problem:
     """A wrong score, the reference it should have had, a sampler, and the truth about both.
 
     ``truth(problem)`` is the W2 distance between the reference law and the law of the sampler's
-    output, discretisation and start included.
+    output, discretisation and start included. ``options`` are further arguments of ``certify``.
     """
 
     name: str
@@ -24,9 +24,10 @@ class Problem:
     truth: Callable
     solver: str = "heun"
     steps: int = 40
-    kind: str = "karras"
+    kind: str | TimeGrid = "karras"
     eta: float | None = None
     start: str = "prior"
+    stop: float | None = None
     options: dict = field(default_factory=dict)
 
     def w2(self) -> float:
@@ -34,7 +35,9 @@ class Problem:
 
     @property
     def grid(self) -> TimeGrid:
-        return time_grid(self.reference.process, self.steps, self.kind)
+        own = isinstance(self.kind, TimeGrid)
+        steps = None if own else self.steps
+        return time_grid(self.reference.process, steps, self.kind, stop=self.stop)
 
     @property
     def noise_level(self) -> float:
@@ -50,6 +53,8 @@ class Problem:
             "grid": self.kind,
             "eta": self.eta,
             "start": self.start,
+            "stop": self.stop,
+            **self.options,
         }
 
     def start_moments(self) -> tuple[Tensor, Tensor]:

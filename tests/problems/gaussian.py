@@ -1,6 +1,9 @@
 """Gaussian reference, score linear in x: the sampler's law is Gaussian, by recursion."""
 
+import random
+
 import torch
+from tests.problems import draw
 from tests.problems.base import Problem
 
 from wasserscore.distance import w2_gaussian
@@ -29,22 +32,24 @@ SAMPLERS = (
 def moments(problem: Problem) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and covariance of the sampler's output.
 
-    Every step is affine in the point and in the noise; its matrices are read off by moving the
-    origin, the unit vectors and unit noises.
+    The whole run is affine in the start and in every noise; its matrices are read off by one run
+    whose rows are the origin, the unit starts, and the unit noises of every step.
     """
     sampler, (m, V) = problem.sampler(), problem.start_moments()
-    eye, zero = torch.eye(len(m), dtype=torch.float64), torch.zeros(1, len(m), dtype=torch.float64)
-    noisy = problem.noise_level > 0
-    for k in range(problem.steps):
-        still = zero if noisy else None
-        shift = sampler.step(k, zero, still)
-        A = sampler.step(k, eye, 0 * eye if noisy else None) - shift
-        m = m @ A + shift[0]
-        V = A.mT @ V @ A
-        if noisy:
-            N = sampler.step(k, 0 * eye, eye) - shift
-            V = V + N.mT @ N
-    return m, V
+    d, steps = len(m), problem.grid.steps if sampler.stochastic else 0
+    rows = 1 + d + steps * d
+    start = torch.zeros(rows, d, dtype=torch.float64)
+    start[1 : 1 + d] = torch.eye(d, dtype=torch.float64)
+
+    def noise(k: int) -> torch.Tensor:
+        z = torch.zeros(rows, d, dtype=torch.float64)
+        first = 1 + d + k * d
+        z[first : first + d] = torch.eye(d, dtype=torch.float64)
+        return z
+
+    ends = sampler.run(start, noise if sampler.stochastic else None)
+    A, N = ends[1 : 1 + d] - ends[0], ends[1 + d :] - ends[0]
+    return m @ A + ends[0], A.mT @ V @ A + N.mT @ N
 
 
 def truth(problem: Problem) -> float:
@@ -97,3 +102,41 @@ def problems(n: int = 20, seed: int = 0) -> list[Problem]:
             )
         )  # fmt: skip
     return found
+
+
+def random_problem(i: int) -> Problem:
+    """Problem ``i`` of an endless family: any process, solver, grid, start, stop and error."""
+    choices, generator = draw.streams("gaussian", i)
+    d = choices.randint(1, 8)
+    normal = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
+    process = draw.process(choices)
+    reference = _law(choices, normal, d, process)
+    error = choices.choice((*ERRORS, "other law", "none"))
+    if error == "other law":
+        near = 1 + draw.size(choices)
+        mean, covariance = reference.moments()
+        score = GaussianScore(mean + 0.1 * normal(d), near * covariance, process)
+    elif error == "none":
+        score = reference
+    else:
+        score = wrong(reference, error, draw.size(choices))
+    noisy = choices.random() < 0.6
+    solver = choices.choice((*draw.CHAINS, "dpmpp_2m_sde", "heun_churn") if noisy else draw.FLOWS)
+    level = None if solver in ("dpmpp_2m_sde", "heun_churn") else 0.0
+    if noisy and level is not None:
+        level = draw.eta(choices, solver)
+    kind = choices.choice(("karras", "logsnr"))
+    steps = draw.steps(choices)
+    if process.name.startswith(("VP", "OU")) and steps >= 20:
+        kind = choices.choice((kind, "uniform"))
+    stop = float(process.time_at(10 ** choices.uniform(-4, -2))) if i % 7 == 6 else None
+    start = "reference" if choices.random() < 0.25 else "prior"
+    name = f"gaussian {i}: {process.name}, {error}, {solver}, {steps} {kind} steps, d={d}"
+    return Problem(name, score, reference, truth, solver, steps, kind, level, start, stop)
+
+
+def _law(choices: random.Random, normal, d, process) -> GaussianScore:
+    """Variances from .02 to 3 along random axes, a mean of order one."""
+    values = torch.tensor([10 ** choices.uniform(-1.7, 0.48) for _ in range(d)]).double()
+    axes = torch.linalg.qr(normal(d, d))[0]
+    return GaussianScore(normal(d), axes @ values.diag() @ axes.mT, process)

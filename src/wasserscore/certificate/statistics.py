@@ -153,3 +153,45 @@ def pilot_limit(values: Tensor, bound: float, level: float) -> float:
         split_limit(values[cut:], threshold, bound, level) if threshold < bound
         else betting_limit(values[cut:], bound, level), bound,
     )  # fmt: skip
+
+
+def betting_lower_limit(values: Tensor, bound: float, level: float) -> float:
+    """Finite-sample lower limit of the mean of independent numbers in ``[0, bound]``."""
+    return bound - betting_limit(bound - values, bound, level)
+
+
+def transport_limit(squares: Tensor, costs: Tensor, bound: float, level: float) -> float:
+    r"""Finite-sample upper limit of the mean cost of transport within batches of coupled pairs.
+
+    Transport within batch b saves :math:`g_b = \bar v_b - c_b \ge 0` on its pairs, so
+
+    .. math:: E c = E v - E g \le E v - E \min(g, \tau).
+
+    The first mean has an upper limit from all n pairs, the second a lower one from the batches,
+    each at half the error probability. A limit from the few costs alone would have to allow for a
+    share :math:`\log(1/(1 - level)) / batches` of them at ``bound``; cutting a *saving* costs
+    nothing but tightness. The threshold comes from a quarter of the batches, used for no more.
+
+    Assumes: independent pairs, squares in ``[0, bound]``; batches of consecutive pairs.
+
+    Args:
+        squares: Squared distances of the pairs, shape (n,).
+        costs: Optimal cost of each batch, never above the mean of its pairs; shape (batches,),
+            at least 8.
+        bound: The number that no square can exceed.
+        level: Confidence level.
+    """
+    batches = costs.numel()
+    require(batches >= 8, "a pilot needs at least eight batches", got=batches)
+    rows = squares.numel() // batches
+    saved = squares[: rows * batches].reshape(batches, rows).mean(1) - costs
+    require(bool((saved >= -1e-9 * bound).all()), "no cost may exceed the mean of its pairs",
+            got=float(-saved.min()))  # fmt: skip
+    each, saved = share(level, 2), saved.clamp_min(0)
+    cut = batches // 4
+    threshold = min(float(saved[:cut].max()), bound)
+    least = (
+        betting_lower_limit(saved[cut:].clamp_max(threshold), threshold, each)
+        if threshold > 0 else 0.0
+    )  # fmt: skip
+    return max(pilot_limit(squares, bound, each) - least, 0.0)

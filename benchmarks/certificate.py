@@ -1,0 +1,184 @@
+"""Is the certificate ever wrong, and how near is it? Campaigns on problems with known answers.
+
+    python -m benchmarks.certificate soundness [--budget SECONDS] [--families gaussian line affine]
+    python -m benchmarks.certificate coverage [--budget SECONDS]
+    python -m benchmarks.certificate discrete [--budget SECONDS]
+    python -m benchmarks.certificate variance [--budget SECONDS]
+    python -m benchmarks.certificate tables
+
+``soundness`` runs what is missing of 200 linear Gaussian problems, 150 on the line and 150 moved
+mixtures, appends one JSON line per problem and prints the table; with a budget it stops in time
+and goes on from there at the next call. ``coverage`` counts how often limits hold in 500
+replicates, ``discrete`` runs coarse samplers and networks in d > 1, ``variance`` measures what
+control variates, antithetic and stratified starts save, ``tables`` prints what there is. Run from
+the root of the repository.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import torch
+from tests.problems import affine, gaussian, line
+from tests.problems.base import Problem
+
+from benchmarks import certificate_coverage, certificate_discrete, certificate_variance
+from benchmarks.machine import RESULTS, provenance, table
+from wasserscore.certificate import certify
+
+Row = dict[str, object]
+LEVEL = 0.999
+NUMERICAL = 1e-6
+"""Relative accuracy of a truth by moments or quantiles; smaller differences are no miss."""
+FAMILIES: dict[str, tuple[int, Callable[[int], Problem]]] = {
+    "gaussian": (200, gaussian.random_problem),
+    "line": (150, line.random_problem),
+    "affine": (150, affine.random_problem),
+}
+TITLES = {
+    "gaussian": "(i) linear Gaussian, moments",
+    "line": "(ii) d = 1, quantiles",
+    "affine": "(iii) mixtures moved by an affine map, d = 1..10",
+}
+
+
+def measured(problem: Problem) -> Row:
+    """Truth and certificate of one problem."""
+    begin = time.perf_counter()
+    truth = problem.w2()
+    found = certify(problem.score, problem.reference, level=LEVEL, **problem.settings())
+    best = found.best()
+    return {
+        "name": problem.name,
+        "eta": problem.noise_level,
+        "start": problem.start,
+        "truth": truth,
+        "best": best.upper.value,
+        "rung": best.name,
+        "kind": best.upper.kind,
+        "lower": found.lower.value,
+        "lower_stderr": found.lower.stderr,
+        "spread": found.spread,
+        "seconds": round(time.perf_counter() - begin, 2),
+    }
+
+
+def lines(name: str) -> Path:
+    return RESULTS / f"certificate_{name}.jsonl"
+
+
+def read(name: str) -> list[Row]:
+    """Rows measured so far, without the lines that say where."""
+    if not lines(name).exists():
+        return []
+    rows = map(json.loads, lines(name).read_text().splitlines())
+    return [row for row in rows if "machine" not in row]
+
+
+def append(name: str, row: Row) -> None:
+    with lines(name).open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def problems(families: list[str]) -> Iterator[tuple[str, Callable[[], Row]]]:
+    """The problems of these families, taking turns."""
+    for i in range(max(FAMILIES[family][0] for family in families)):
+        for family in families:
+            count, make = FAMILIES[family]
+            if i < count:
+                run = lambda f=family, i=i, make=make: {"family": f} | measured(make(i))
+                yield f"{family} {i}", run
+
+
+def campaign(name: str, cases: Iterable[tuple[str, Callable[[], Row]]], budget: float) -> bool:
+    """Run the cases that are missing, for at most about ``budget`` seconds; whether none is."""
+    deadline = time.monotonic() + budget
+    done = {row["key"] for row in read(name)}
+    if not lines(name).exists() or json.dumps(provenance()) not in lines(name).read_text():
+        append(name, provenance())
+    for key, run in cases:
+        if key in done:
+            continue
+        if time.monotonic() > deadline:
+            return False
+        append(name, {"key": key} | run())
+    return True
+
+
+def summary(rows: list[Row], title: str) -> Row:
+    """One line of the table: how often below the truth, how far above it."""
+    ratios = [float(r["best"]) / float(r["truth"]) for r in rows]
+    worst = max(range(len(rows)), key=ratios.__getitem__)
+    return {
+        "family": title,
+        "n": len(rows),
+        "misses": sum(ratio < 1 - NUMERICAL for ratio in ratios),
+        "smallest best/true": f"{min(ratios):.4f}",
+        "median": f"{statistics.median(ratios):.3f}",
+        "90 %": f"{sorted(ratios)[int(0.9 * len(ratios))]:.2f}",
+        "worst": f"{max(ratios):.2f}",
+        "worst problem": str(rows[worst]["name"]),
+    }
+
+
+def report() -> None:
+    """Tables by family, by kind of sampler, and every miss."""
+    rows = read("soundness")
+    by_family = {f: [r for r in rows if r["family"] == f] for f in FAMILIES}
+    found = [summary(by_family[f], TITLES[f]) for f in FAMILIES if by_family[f]]
+    print(table([*found, summary(rows, "all")]))
+    samplers = {
+        "probability flow": lambda r: r["eta"] == 0,
+        "0 < eta < 1": lambda r: 0 < r["eta"] < 1,
+        "reverse SDE": lambda r: r["eta"] == 1,
+    }
+    split = [
+        summary(chosen, f"{TITLES[f]}: {name}")
+        for f in FAMILIES for name, rule in samplers.items()
+        if (chosen := [r for r in by_family[f] if rule(r)])
+    ]  # fmt: skip
+    print()
+    print(table(split))
+    for row in rows:
+        if float(row["best"]) < float(row["truth"]) * (1 - NUMERICAL):
+            print("miss:", row)
+
+
+def report_rows(name: str) -> None:
+    """One table per set of columns."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    number = lambda v: f"{v:.4g}" if isinstance(v, float) else v
+    for row in read(name):
+        shown = {k: number(v) for k, v in row.items() if k != "key"}
+        groups.setdefault(tuple(shown), []).append(shown)
+    for rows in groups.values():
+        print(table(rows), end="\n\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "what", choices=["soundness", "coverage", "discrete", "variance", "tables"]
+    )
+    parser.add_argument("--budget", type=float, default=float("inf"))
+    parser.add_argument("--families", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    cases = {
+        "soundness": lambda: problems(asked.families),
+        "coverage": certificate_coverage.cases,
+        "discrete": certificate_discrete.cases,
+        "variance": certificate_variance.cases,
+    }
+    names = list(cases) if asked.what == "tables" else [asked.what]
+    if asked.what != "tables" and not campaign(asked.what, cases[asked.what](), asked.budget):
+        print("stopped by the budget; call again to go on\n")
+    for name in names:
+        report() if name == "soundness" else report_rows(name)
+
+
+if __name__ == "__main__":
+    main()
