@@ -57,3 +57,30 @@ def meetings(coupling: Coupling, n: int) -> list[Meeting]:
         y = advance(k, y, noise(k) if sampler.stochastic else None)
         found.append(Meeting(s, x, y))
     return found
+
+
+@torch.no_grad()
+def same_sampler(coupling: Coupling, n: int) -> list[Meeting]:
+    """Both sides by the model's sampler, on the same noise: the reference's score and the model's.
+
+    On a fine grid the reference's side has nearly the reference's law, and the two move by drifts
+    alone: what the theorem's proof looks at.
+
+    Args:
+        coupling: What is coupled.
+        n: Number of pairs.
+    """
+    starts, noise = coupling.starts(n), coupling.noise(n)
+    x, y = starts.x, starts.x if coupling.start == "reference" else starts.y
+    process, grid = coupling.reference.process, coupling.grid
+    one, two = (
+        Sampler(score, process, coupling.solver, grid, coupling.eta)
+        for score in (coupling.reference, coupling.score)
+    )
+    true, model = one.stepper(), two.stepper()
+    found = [Meeting(grid.start, x, y)]
+    for k, _, s in grid.pairs():
+        z = noise(k) if one.stochastic else None
+        x, y = true(k, x, z), model(k, y, z)
+        found.append(Meeting(s, x, y))
+    return found
