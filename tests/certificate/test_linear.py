@@ -148,9 +148,8 @@ def test_early_stopping():
         found = replace(problem, stop=stop).ladder()
         assert found.w2 == pytest.approx(expected, abs=1e-6)
         assert found.integral == pytest.approx(expected, abs=1e-6)
-    assert replace(problem, stop=0.01).ladder().cauchy_schwarz == pytest.approx(
-        0.39321476, abs=1e-6
-    )
+        cauchy_schwarz = {0.01: 0.39321476, 1e-4: 0.39449896}[stop]
+        assert found.cauchy_schwarz == pytest.approx(cauchy_schwarz, abs=1e-6)
 
 
 def test_moving_data_score_and_start_moves_nothing():  # K9
@@ -201,6 +200,7 @@ def test_a_shifted_start_of_the_right_width(eta, expected):  # A6 with K11
         assert value == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 def test_turning_data_score_and_start_moves_nothing(eta):
     angle = 0.7
@@ -216,6 +216,7 @@ def test_turning_data_score_and_start_moves_nothing(eta):
         assert getattr(after, name) == pytest.approx(getattr(before, name), rel=1e-8, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_bias_is_tight_only_while_it_keeps_its_sign():  # K14
     def rungs(c, start):
         flat = affine(VP_UNIT, [0.0], [[1.0]], slope=inverse(1.0), start=start)
@@ -231,6 +232,7 @@ def test_a_bias_is_tight_only_while_it_keeps_its_sign():  # K14
         assert w2 < 0.9 * bound
 
 
+@pytest.mark.slow
 def test_the_numbers_beside_the_table():
     found, mean, covariance = {}, {}, {}
     for name, process in (("VP", VP_LINEAR), ("VE", VE_UNIT)):
