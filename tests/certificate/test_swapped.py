@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from wasserscore.certificate import certify
 from wasserscore.certificate.closed import certified
 from wasserscore.certificate.concavity import LogConcave, Smoothed
 from wasserscore.certificate.constants import OneSided, from_concavity
@@ -151,3 +152,51 @@ def test_an_estimated_constant_gives_an_estimate():
     guess = OneSided(EXACT.value, "estimated", of="reference")
     found = swapped_bound(coupling(biased), guess, n=32, level=0.95)
     assert found.upper.kind == "estimated"
+
+
+def test_the_rung_stands_in_the_ladder_where_the_constant_is_the_references():
+    found = certify(
+        biased, STANDARD, steps=60, n=128, start="reference", constant=certified(STANDARD)
+    )
+    rungs = {rung.name: rung for rung in found.rungs}
+    swapped = rungs["theorem, swapped"]
+    assert swapped.valid
+    assert swapped.upper.value == pytest.approx(0.3, abs=0.01)
+    (constant,) = [a for a in swapped.assumptions if "one-sided" in a.name]
+    assert constant.status == "checked"  # proved, for this very reference
+    # and it makes no bound of the model's form
+    model = rungs["theorem, integral"]
+    assert not model.valid
+    assert "swapped form" in model.note
+
+
+def test_a_constant_of_the_true_score_is_no_certificate_of_a_weaker_model():  # the audit's B4
+    weak = lambda x, t: 0.3 * STANDARD(x, t)
+    for of in ("reference", "model"):
+        constant = from_concavity(LogConcave(1.0, 1.0), UNIT, of=of)
+        found = certify(weak, STANDARD, solver="ddim", eta=1.0, steps=10, n=32, constant=constant)
+        theorem = [
+            r for r in found.rungs if r.name in ("theorem, integral", "theorem, denoising form")
+        ]
+        assert theorem
+        assert not any(rung.valid for rung in theorem)
+    refuted = next(a for a in found.assumptions if "one-sided" in a.name)
+    assert refuted.status == "violated"
+
+
+def test_a_constant_of_the_reference_that_is_too_small_is_refuted_with_a_witness():
+    low = OneSided(lambda t: torch.full_like(t, -2.0), "stated", of="reference")
+    found = certify(biased, STANDARD, steps=10, n=32, constant=low)
+    rung = next(r for r in found.rungs if r.name == "theorem, swapped")
+    assert not rung.valid
+    (constant,) = [a for a in rung.assumptions if "one-sided" in a.name]
+    assert "-1 > -2" in constant.detail
+
+
+def test_an_estimate_of_the_reference_is_shown_and_never_certified():
+    guess = OneSided(EXACT.value, "estimated", of="reference")
+    found = certify(biased, STANDARD, steps=10, n=32, constant=guess)
+    rung = next(r for r in found.rungs if r.name == "theorem, swapped")
+    assert not rung.valid
+    text = repr(rung) + rung.note + "".join(map(repr, rung.assumptions))
+    assert "certified" not in text
