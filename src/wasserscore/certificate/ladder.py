@@ -3,6 +3,7 @@
 import math
 
 from wasserscore.certificate.base import Limit, Rung
+from wasserscore.certificate.moments import exact_moments
 from wasserscore.certificate.pairs import synchronous, transport
 from wasserscore.certificate.proposal import Bound, Proposal, Provider, Run, squares
 from wasserscore.certificate.reference import same_units
@@ -11,7 +12,7 @@ from wasserscore.certificate.swapped_rung import swapped
 from wasserscore.certificate.theorem_rungs import theorem
 from wasserscore.core.results import Estimate
 
-PROVIDERS: tuple[Provider, ...] = (theorem, swapped, synchronous, transport)
+PROVIDERS: tuple[Provider, ...] = (theorem, swapped, synchronous, transport, exact_moments)
 """Whatever may offer a rung, in ladder order."""
 
 
