@@ -19,6 +19,7 @@ from wasserscore.certificate.reference import data_units
 from wasserscore.core.results import Estimate
 from wasserscore.distance import w2_gaussian
 from wasserscore.score import GaussianScore
+from wasserscore.score.base import ClosedFormScore
 
 
 def exact_moments(run: Run) -> list[Proposal]:
@@ -59,7 +60,7 @@ def output_moments(coupling: Coupling, score: GaussianScore) -> tuple[Tensor, Te
     return mean, covariance
 
 
-def _data_units(score: GaussianScore, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+def _data_units(score: ClosedFormScore, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
     mean, covariance = mean.double(), covariance.double()
     scale = data_units(score, mean)
     shift = 0.0 if score.scaling is None else score.scaling.shift.to(mean)
