@@ -1,163 +1,159 @@
-r"""One-sided Lipschitz constants of scores, and how they are known.
+r"""One-sided Lipschitz constants: of which score, and how they are known.
 
-.. math:: L(t) = \sup_x \lambda_{\max}\bigl(\tfrac12 (\nabla s + \nabla s^T)\bigr),
+.. math:: L(t) = \sup_{x \ne y} \frac{(s(x) - s(y)) \cdot (x - y)}{|x - y|^2}
+               = \sup_x \lambda_{\max}\bigl(\tfrac12 (\nabla s + \nabla s^T)\bigr),
 
-often negative. A bound is only as good as its constant, so the way a constant is known travels
-with it: ``stated`` (given by the user), ``analytic`` (closed form from stated facts about the
-law), ``certified`` (proved for the score at hand) or ``estimated`` (a maximum over finitely many
-points, which is a *lower* estimate of a supremum). An estimated constant never makes a bound.
+often negative. A bound is only as good as its constant, so two facts travel with it. *Which
+score* it belongs to: the theorem needs the model's, its swapped form the reference's, and one is
+no bound on the other. *How* it is known: ``stated`` (the user's word), ``analytic`` (closed form
+from stated facts about a law), ``certified`` (proved here, for one score object) or ``estimated``
+(a maximum over finitely many points: a *lower* estimate of a supremum, which never makes a bound).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from wasserscore.certificate.concavity import Concavity
+from wasserscore.certificate.search import highest
 from wasserscore.core.errors import require
-from wasserscore.core.linalg import symmetric
-from wasserscore.core.typing import Cloud, PerPoint, ScoreFn, Vector
+from wasserscore.core.typing import Points, ScoreFn, Vector
 from wasserscore.process import Process
 
 KINDS = ("stated", "analytic", "certified", "estimated")
-DENSE = 256
-"""Largest dimension whose Jacobian is formed; beyond it a full Krylov space is built."""
+OWNERS = ("model", "reference")
 
 
 @dataclass(frozen=True)
 class OneSided:
-    """A one-sided constant as a function of time, and how it is known.
+    """A one-sided constant as a function of time, whose it is, and how it is known.
 
     Args:
         value: ``value(t)`` for times of shape (m,), in inverse squared units of the points.
         kind: "stated", "analytic", "certified" or "estimated".
         detail: Where it comes from.
+        of: The score it belongs to: "model", "reference", or the score itself. A certified
+            constant names the score it was proved for.
     """
 
     value: Callable[[Tensor], Tensor]
     kind: str
     detail: str = ""
+    of: object = "model"
 
     def __post_init__(self) -> None:
         require(self.kind in KINDS, "kind must be one of " + ", ".join(KINDS), got=repr(self.kind))
+        named = isinstance(self.of, str)
+        require(not named or self.of in OWNERS, "of must be 'model', 'reference' or a score",
+                got=repr(self.of))  # fmt: skip
+        require(self.kind != "certified" or not named,
+                "a certified constant belongs to one score", got=f"of={self.of!r}",
+                do="use certified(score), or kind='stated' for what you know")  # fmt: skip
 
     @property
     def bounding(self) -> bool:
         """Whether a bound may rest on it."""
         return self.kind != "estimated"
 
+    def belongs_to(self, role: str, score: object) -> bool:
+        """Whether it is the constant of this score, which plays this role.
 
-def from_concavity(law: Concavity, process: Process) -> OneSided:
-    r"""The constant of the *true* score, from bounds on the law's log density.
+        Args:
+            role: "model" or "reference".
+            score: The score in that role.
+        """
+        return self.of == role if isinstance(self.of, str) else self.of is score
+
+    def status(self, score: object) -> str:
+        """A bound's status: "checked" where proved for this very score, otherwise "assumed"."""
+        return "checked" if self.kind == "certified" and self.of is score else "assumed"
+
+
+def from_concavity(law: Concavity, process: Process, *, of: object = "reference") -> OneSided:
+    r"""The constant of a *true* score, from bounds on the law's log density.
 
     .. math:: L_p(t) = -a(S_t) / \alpha_t^2
 
     Args:
-        law: What is known of the data law: log-concave, bounded and smoothed, ...
+        law: What is known of the law: log-concave, bounded and smoothed, ...
         process: The forward process.
+        of: Whose law it is; "reference" unless the *model* is known to be the score of this law.
     """
     return OneSided(
         lambda t: -law.concavity(process.noise_to_signal(t)) / process.alpha(t) ** 2,
         "analytic",
         type(law).__name__,
+        of,
     )
 
 
-def tabulated(times: Vector, values: Vector, kind: str, detail: str = "") -> OneSided:
-    """A constant known at some times and linear between them.
+def tabulated(
+    times: Vector,
+    values: Vector,
+    kind: str,
+    detail: str = "",
+    *,
+    of: object = "model",
+    modulus: float | None = None,
+) -> OneSided:
+    """A constant known at some times: the larger of its two neighbours in between.
+
+    A straight line between two known values is no bound. The larger one is, where the constant is
+    monotone from one time to the next; with a ``modulus`` M nothing is assumed of its shape, and
+    it is the lower envelope of the cones ``values + M |t - times|``. Outside the table nothing is
+    known: the constant is infinite there without a modulus, except an estimate, which stays flat.
 
     Args:
         times: Increasing, shape (m,).
         values: Shape (m,).
         kind: How the values are known.
         detail: Where they come from.
+        of: The score they belong to.
+        modulus: Largest rate of change of the constant in time, if known.
     """
+    require(modulus is not None or kind != "certified",
+            "a certified table needs a modulus between its times", got="modulus=None",
+            do="give a bound on the constant's rate of change")  # fmt: skip
 
-    def value(t: Tensor) -> Tensor:
-        right = torch.searchsorted(times, t.to(times)).clamp(1, len(times) - 1)
-        left = right - 1
-        share = (t.to(times) - times[left]) / (times[right] - times[left])
-        return values[left] + share.clamp(0, 1) * (values[right] - values[left])
+    def envelope(t: Tensor) -> Tensor:
+        cones = values + float(modulus or 0.0) * (t.to(times)[:, None] - times).abs()
+        return cones.min(1).values
 
-    return OneSided(value, kind, detail)
+    def neighbours(t: Tensor) -> Tensor:
+        right = torch.searchsorted(times, t.to(times)).clamp(0, len(times) - 1)
+        left = torch.searchsorted(times, t.to(times), right=True).sub(1).clamp(0, len(times) - 1)
+        found = torch.maximum(values[left], values[right])
+        outside = (t < times[0]) | (t > times[-1])
+        return found if kind == "estimated" else found.masked_fill(outside, torch.inf)
+
+    return OneSided(neighbours if modulus is None else envelope, kind, detail, of)
 
 
-def estimate(score: ScoreFn, clouds: Sequence[tuple[float, Cloud]]) -> OneSided:
-    """The largest local constant over clouds of points and over the midpoints of random pairs.
+def estimate(
+    score: ScoreFn,
+    clouds: Sequence[tuple[float, Points]],
+    *,
+    of: object = "model",
+    steps: int = 12,
+) -> OneSided:
+    """The largest local constant found near clouds of points, by gradient ascent.
 
-    Midpoints reach into the valleys between modes, where a score expands most. A lower estimate
-    of the supremum, whatever the number of points.
+    Starts from the points and from the midpoints of random pairs, which reach into the valleys
+    between modes, where a score expands most, and climbs from the best of them. A lower estimate
+    of the supremum, whatever the number of points and steps.
 
     Args:
         score: Any differentiable callable ``(x, t)``.
-        clouds: Times, increasing, each with its points (n, d).
+        clouds: Times, increasing, each with its points (n, *shape).
+        of: The score's role, or the score itself.
+        steps: Steps of the ascent; 0 only looks at the starting points.
     """
-    values = []
-    for t, x in clouds:
-        middles = (x + x.roll(1, 0)) / 2
-        values.append(float(local(score, torch.cat([x, middles]), t).max()))
+    values = [
+        highest(score, torch.cat([x, (x + x.roll(1, 0)) / 2]), t, steps=steps).value
+        for t, x in clouds
+    ]
     times = torch.tensor([t for t, _ in clouds], dtype=torch.float64)
-    detail = f"largest of {2 * len(clouds[0][1])} points per time"
-    return tabulated(times, torch.tensor(values, dtype=torch.float64), "estimated", detail)
-
-
-def local(score: ScoreFn, x: Cloud, t: float) -> PerPoint:
-    """The largest eigenvalue of the symmetrised Jacobian at every point, shape (n,).
-
-    Exact up to rounding: the dense Jacobian up to 256 dimensions, beyond it a Krylov space of full
-    dimension with re-orthogonalisation. A few Lanczos steps would not do: next to eigenvalues of
-    -1e4 they miss the top one by hundreds.
-    """
-    if x.shape[1] <= DENSE:
-        top: Tensor = torch.linalg.eigvalsh(symmetric(jacobian(score, x, t)))[:, -1]
-        return top
-    return torch.stack([krylov(partial(_both, score, point, t), point) for point in x])
-
-
-def jacobian(score: ScoreFn, x: Cloud, t: float) -> Tensor:
-    """The Jacobian of a score at every point, shape (n, d, d)."""
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        s = score(x, t)
-        rows = [torch.autograd.grad(s[:, j].sum(), x, retain_graph=True)[0]
-                for j in range(x.shape[1])]  # fmt: skip
-    return torch.stack(rows, 1).detach()
-
-
-def krylov(multiply: Callable[[Tensor], Tensor], like: Vector) -> Tensor:
-    """The largest eigenvalue of a symmetric map, by Lanczos over the whole space.
-
-    Args:
-        multiply: ``v -> H v`` for a vector (d,).
-        like: A vector that gives dimension, dtype and device.
-    """
-    d = like.numel()
-    generator = torch.Generator().manual_seed(0)
-    v = torch.randn(d, generator=generator, dtype=torch.float64).to(like)
-    basis = (v / v.norm())[None]
-    images = multiply(basis[0])[None]
-    for _ in range(d - 1):
-        w = images[-1].clone()
-        for _ in range(2):
-            w = w - basis.mT @ (basis @ w)
-        size = w.norm()
-        if size <= 1e-12 * images.norm():
-            break
-        basis = torch.cat([basis, (w / size)[None]])
-        images = torch.cat([images, multiply(basis[-1])[None]])
-    top: Tensor = torch.linalg.eigvalsh(symmetric(basis @ images.mT))[-1]
-    return top
-
-
-def _both(score: ScoreFn, x: Vector, t: float, v: Vector) -> Tensor:
-    """(J v + J^T v) / 2 at one point: a vector-Jacobian product, and its own derivative."""
-    with torch.enable_grad():
-        x = x.detach()[None].requires_grad_()
-        s = score(x, t)[0]
-        probe = torch.zeros_like(v).requires_grad_()
-        (pulled,) = torch.autograd.grad(s, x, probe, create_graph=True)
-        (pushed,) = torch.autograd.grad(pulled[0], probe, v, retain_graph=True)
-        (back,) = torch.autograd.grad(s, x, v)
-    return (pushed + back[0]).detach() / 2
+    detail = f"largest near {2 * len(clouds[0][1])} points per time"
+    return tabulated(times, torch.tensor(values, dtype=torch.float64), "estimated", detail, of=of)

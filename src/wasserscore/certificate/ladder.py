@@ -8,10 +8,11 @@ from wasserscore.certificate.pairs import synchronous, transport
 from wasserscore.certificate.proposal import Bound, Proposal, Provider, Run, squares
 from wasserscore.certificate.reference import same_units
 from wasserscore.certificate.statistics import root_mean_square, share
+from wasserscore.certificate.swapped_rung import swapped
 from wasserscore.certificate.theorem_rungs import theorem
 from wasserscore.core.results import Estimate
 
-PROVIDERS: tuple[Provider, ...] = (theorem, synchronous, transport, exact_moments)
+PROVIDERS: tuple[Provider, ...] = (theorem, swapped, synchronous, transport, exact_moments)
 """Whatever may offer a rung, in ladder order."""
 
 

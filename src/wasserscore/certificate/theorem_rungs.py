@@ -12,6 +12,8 @@ from wasserscore.certificate.fallback import (
     entropy,
     moment_constant,
 )
+from wasserscore.certificate.falsify import falsified, falsify
+from wasserscore.certificate.meetings import some_pairs
 from wasserscore.certificate.offset import start_entropy
 from wasserscore.certificate.proposal import RARE, Bound, Proposal, Run
 from wasserscore.certificate.reference import same_units
@@ -24,6 +26,7 @@ NO_STOP = (
     "without an early stop the integral of g^2 b may be infinite; set stop, or use a score that"
     " stays bounded near the data"
 )
+FOREIGN = "the constant is not the model's; the swapped form is for the reference's"
 NEAR_DATA = Assumption(
     "near the data the score error grows at most like 1 / sigma",
     "assumed",
@@ -39,18 +42,25 @@ def theorem(run: Run) -> list[Proposal]:
     shared = _Shared(run, run.constant)
     why = obstacle(run)
     infinite = why or ("" if bounded_near_data(run) else NO_STOP)
+    foreign = "" if _of_the_model(run, run.constant) else FOREIGN
     found = [
-        Proposal("theorem, denoising form", shared.denoising, obstacle=why),
+        Proposal("theorem, denoising form", shared.denoising, obstacle=why or foreign),
         # the likelihood weight's own limit serves the fallback as well
-        Proposal("theorem, Cauchy-Schwarz", shared.cauchy_schwarz, obstacle=infinite),
+        Proposal("theorem, Cauchy-Schwarz", shared.cauchy_schwarz, obstacle=infinite or foreign),
         # and the limit of the steps serves all of them
-        Proposal("theorem, integral", shared.integral, limits=2, obstacle=why),
+        Proposal("theorem, integral", shared.integral, limits=2, obstacle=why or foreign),
     ]
     if run.coupling.eta > 0:
         boxed = run.confidence.diameter is not None
         name = "fallback, bounded support" if boxed else "fallback, moments"
-        found.append(Proposal(name, shared.fallback, limits=0, obstacle=infinite))
+        limits = 2 if foreign else 0
+        found.append(Proposal(name, shared.fallback, limits=limits, obstacle=infinite))
     return found
+
+
+def _of_the_model(run: Run, constant: OneSided) -> bool:
+    score = run.coupling.score
+    return score is run.coupling.reference or constant.belongs_to("model", score)
 
 
 def obstacle(run: Run) -> str:
@@ -82,6 +92,7 @@ class _Shared:
         self.run, self.constant = run, constant
         self.continuous = cache(self._continuous)
         self.gap = cache(self._gap)
+        self.tried = cache(self._tried)
 
     def integral(self, level: float) -> Bound:
         """The integral form."""
@@ -131,7 +142,7 @@ class _Shared:
         if coupling.grid.stop == 0:
             rests += (NEAR_DATA,)
         if not note:
-            rests += (constant_assumption(self.constant, found.refuted), CONSTANT)
+            rests += (self.tried(found.refuted), CONSTANT)
         return Bound(
             total,
             Estimate(total, n=self.run.n, status=words),
@@ -140,6 +151,16 @@ class _Shared:
             rests,
             details,
         )
+
+    def _tried(self, refuted: float) -> Assumption:
+        """The constant, after a search for a violation at random times and along the coupling."""
+        coupling = self.run.coupling
+        if refuted > 0:
+            return constant_assumption(self.constant, refuted)
+        witness = falsify(self.constant, coupling.score, some_pairs(coupling))
+        if witness is None:
+            return constant_assumption(self.constant)
+        return falsified(self.constant, witness, coupling.score, "model score")
 
     def _continuous(self, level: float) -> ContinuousBound:
         return continuous_bound(self.run.coupling, self.constant, n=self.run.n, level=level)
