@@ -6,7 +6,7 @@ from dataclasses import replace
 from wasserscore.certificate.assumptions import coupling_assumptions
 from wasserscore.certificate.base import Certificate, smallest
 from wasserscore.certificate.constants import OneSided
-from wasserscore.certificate.coupling import Coupling
+from wasserscore.certificate.coupling import Coupling, sampling_dtype
 from wasserscore.certificate.ladder import Confidence, clipped, further, ladder, terms
 from wasserscore.certificate.lower import lower_estimates
 from wasserscore.certificate.reference import describe, spread
@@ -64,7 +64,8 @@ def certify(
         level: Confidence level of the smallest rung, in (0, 1).
         seed: Seed of everything drawn.
         batches: Independent batches for transport, at least 2.
-        parts: Substeps of the reference process per step, where the sampler has noise.
+        parts: Substeps of the reference process per step, where the sampler has noise and the
+            choice of a component matters; elsewhere fewer are taken.
         clip: Lowest and highest value of a coordinate, data units. Both laws are then clipped to
             that box, which is what the certificate is about, and its limits hold at every n
             (``finite_sample``); without it they are asymptotic.
@@ -79,7 +80,8 @@ def certify(
     noise_level = method.eta(eta)
     own = isinstance(grid, TimeGrid)
     times = time_grid(reference.process, None if own else steps, grid or "karras", stop=stop)
-    coupling = Coupling(score, reference, method, times, noise_level, start, parts, Streams(seed))
+    coupling = Coupling(score, reference, method, times, noise_level, start, parts, Streams(seed),
+                        sampling_dtype(score))  # fmt: skip
     raw = coupling.run(n)
     ends = raw if clip is None else clipped(raw, *clip)
     confidence = Confidence(level, batches, None if clip is None else _diameter(reference, clip))

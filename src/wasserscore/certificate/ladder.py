@@ -170,6 +170,8 @@ def further(
     if stop > 0:
         cost = stopping(coupling.reference, stop)
         added.append(Added("stop", cost, cost.value))
+    if ends.start_shift > 0:
+        added.append(Added("start solved", Estimate(ends.start_shift), ends.start_shift))
     if ends.path_error is not None:
         errors = ends.path_error.square()
         limit = confidence.root(errors, level)

@@ -23,6 +23,7 @@ TERMS = {
     "score": "the model's score is not the reference's",
     "stop": "the sampler stops before all noise is gone",
     "reference path": "the reference process itself was solved numerically",
+    "start solved": "the start of the reference process was solved numerically",
 }
 
 
