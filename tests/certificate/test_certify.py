@@ -273,3 +273,34 @@ def test_a_limit_answers_only_up_to_its_level():
     assert upper.upper(0.9) == upper.value
     with pytest.raises(AssumptionError, match="level"):
         upper.upper(0.99)
+
+
+def test_the_unsmoothed_data_set_costs_its_smoothing():
+    points = torch.tensor([[-1.0, 0.0], [1.0, 0.5]], dtype=F64)
+    scaling = Scaling(torch.zeros(2, dtype=F64), torch.tensor([1.0, 3.0], dtype=F64))
+    for scale, factor in ((None, math.sqrt(2)), (scaling, math.sqrt(10))):
+        score = EmpiricalScore(points, VP_LINEAR, bandwidth=0.1, scaling=scale)
+        near, far = (certify(score, score, n=16, steps=8, target=t) for t in ("reference", "data"))
+        assert far.upper.value == pytest.approx(near.upper.value + 0.1 * factor, rel=1e-12)
+        assert far.terms["smoothing"].value == pytest.approx(0.1 * factor)
+        assert far.reference == "the empirical law of 2 points"
+        assert any("not its population" in a.name for a in far.assumptions)
+    with pytest.raises(InputError, match="smoothed data set"):
+        certify(mixture(), mixture(), n=16, steps=4, target="data")
+
+
+def test_the_sentence_shares_the_bound_out():
+    found = certify(mixture(), mixture(), n=64)
+    assert sum(found.shares.values()) == pytest.approx(found.upper.value)
+    ratio = found.shares["start"] / found.shares["steps"]
+    assert ratio == pytest.approx(found.terms["start"].value / found.terms["steps"].value)
+    assert "(asymptotic)" in found.reading()
+    assert "score error" in found.reading()
+
+
+def test_certified_is_a_word_for_what_is_proved():
+    reference = gaussian()
+    assert not certify(reference, reference, n=32).certified  # asymptotic
+    boxed = certify(reference, reference, n=32, clip=(-4.0, 4.0))
+    assert boxed.upper.kind == "finite_sample"
+    assert boxed.certified

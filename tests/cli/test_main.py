@@ -156,6 +156,17 @@ def test_certify_and_plan_in_words_and_json(finished):
     assert "% confidence" in call(*words).stdout
     found = json.loads(call(*words, "--json").stdout)
     assert found["upper"]["value"] > 0
+    gaussian = call(*words, "--reference", "gaussian", "--grid", "uniform", "--eta", 1,
+                    "--solver", "ancestral", "--level", 0.9, "--json")  # fmt: skip
+    other = json.loads(gaussian.stdout)
+    assert (other["level"], other["reference"]) == (0.9, "a gaussian law in 4 dimensions")
+    assert "ancestral, 3 steps, eta 1" in other["sampler"]
+    kept = out / "models" / "proximal"
+    saved = call("certify", kept, "--reference", kept, "-n", 16, "--steps", 3)
+    assert "% confidence" in saved.stdout
+    refused = call("certify", kept, "-n", 16)
+    assert refused.exit_code == 2
+    assert "saved reference" in refused.stderr
     planned = json.loads(call("plan", out, "--target-w2", 2, "--json").stdout)
     assert f"{planned['steps']} steps" in call("plan", out, "--target-w2", 2).stdout
 

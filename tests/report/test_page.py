@@ -52,7 +52,7 @@ def test_sections_come_in_the_order_of_the_reader_s_questions():
     assert headings == [
         "Are the samples copies?",
         "How far from the data?",
-        "What is guaranteed?",
+        "How far from the reference, at most?",
         "How many steps?",
         "Where this page comes from",
     ]
@@ -89,7 +89,7 @@ def test_a_run_without_certificate_or_steps_still_has_a_page(tmp_path):
     for model in run["models"]:
         model["certificate"] = None
     text = write_report(run, samples(64), tmp_path).read_text()
-    assert "What is guaranteed?" not in text
+    assert "How far from the reference, at most?" not in text
     assert "How many steps?" not in text
 
 

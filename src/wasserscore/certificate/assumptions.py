@@ -6,6 +6,7 @@ from wasserscore.certificate.base import Assumption
 from wasserscore.certificate.constants import OneSided
 from wasserscore.certificate.coupling import Coupled, Coupling, in_data_units
 from wasserscore.certificate.reference import data_units
+from wasserscore.score import EmpiricalScore
 
 MOMENT_SIGMAS = 8.0
 """How many of its expected errors the mean of the reference side may be off."""
@@ -16,15 +17,13 @@ def coupling_assumptions(
     coupling: Coupling,
     *,
     clip: tuple[float, float] | None = None,
-    constant: OneSided | None = None,
 ) -> tuple[Assumption, ...]:
-    """The conditions the rungs rest on, with what this run says about each.
+    """The conditions all rungs rest on, with what this run says about each.
 
     Args:
         ends: The coupled ends, as they came.
         coupling: What was coupled.
         clip: The box both laws were clipped to, if any.
-        constant: The one-sided constant of the theorem's rungs, if they were asked for.
     """
     off, finite = mean_error(ends, coupling), is_finite(ends)
     found = [
@@ -34,20 +33,20 @@ def coupling_assumptions(
             f"by construction; its mean is off by {off:.2g} standard errors",
         ),
         Assumption("the sampler's output is finite", "checked" if finite else "violated"),
-        Assumption(
-            "no unseen rare jumps",
-            "assumed",
-            "the limits are asymptotic; a jump rarer than about 1 in n is not seen",
-        )
-        if clip is None
-        else Assumption(
-            "samples are clipped before use",
-            "assumed",
-            f"to [{clip[0]:g}, {clip[1]:g}]; then the limits hold at every n",
-        ),
     ]
-    if constant is not None:
-        found.append(constant_assumption(constant))
+    if clip is not None:
+        detail = "the certificate is about the clipped laws: clip samples before use"
+        found.append(
+            Assumption(f"both laws are clipped to [{clip[0]:g}, {clip[1]:g}]", "checked", detail)
+        )
+    if isinstance(coupling.reference, EmpiricalScore):
+        found.append(
+            Assumption(
+                "the reference is the finite sample, not its population",
+                "checked",
+                "the bound says nothing of rows that are not in the data set",
+            )
+        )
     if ends.path_error is not None:
         error_now = float(ends.path_error.square().mean().sqrt())
         found.append(
@@ -72,13 +71,20 @@ def coupling_assumptions(
     return tuple(found)
 
 
-def constant_assumption(constant: OneSided) -> Assumption:
-    """How the theorem's one-sided constant is known; an estimated one is only estimated."""
-    status = "checked" if constant.kind in ("analytic", "certified") else "assumed"
+def constant_assumption(constant: OneSided, refuted: float = 0.0) -> Assumption:
+    """How the theorem's one-sided constant is known, and whether this run contradicts it.
+
+    Args:
+        constant: The constant that was given for the *model's* score.
+        refuted: By how much a difference quotient of the score exceeded it.
+    """
+    status = "checked" if constant.kind == "certified" else "assumed"
     detail = constant.kind + (f": {constant.detail}" if constant.detail else "")
-    if not constant.bounding:
+    if refuted > 0:
+        status, detail = "violated", f"{detail}; a difference quotient is {refuted:.3g} above it"
+    elif not constant.bounding:
         detail += "; the theorem's rungs are shown, not used"
-    return Assumption("the score's one-sided constant holds everywhere", status, detail)
+    return Assumption("the model score's one-sided constant holds everywhere", status, detail)
 
 
 def mean_error(ends: Coupled, coupling: Coupling) -> float:

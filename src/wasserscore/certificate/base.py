@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from wasserscore.core.errors import AssumptionError, require
-from wasserscore.core.results import Estimate, Record
+from wasserscore.core.results import Estimate, Record, plain
 
 STATUSES = ("checked", "assumed", "violated")
+_KINDS = {"asymptotic": " (asymptotic)", "finite_sample": " (at every sample size)"}
+_PARTS = {"score": "score error", "stop": "early stop"}
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class Rung(Record):
         vacuous: Whether the bound exceeds the reference's own root-mean-square spread.
         valid: False where an assumption is violated; such a rung is shown, never chosen.
         note: What the rung is, in a few words.
+        assumptions: What it rests on beside what all rungs rest on.
+        details: A record with more to show, such as curves over time.
     """
 
     name: str
@@ -83,6 +87,8 @@ class Rung(Record):
     vacuous: bool = False
     valid: bool = True
     note: str = ""
+    assumptions: tuple[Assumption, ...] = ()
+    details: Record | None = None
 
     def __repr__(self) -> str:
         marks = ("  vacuous" if self.vacuous else "") + ("" if self.valid else "  not valid here")
@@ -135,17 +141,41 @@ class Certificate(Record):
         return self.best().vacuous
 
     @property
+    def resting(self) -> tuple[Assumption, ...]:
+        """What the smallest valid rung rests on: what all do, and its own."""
+        best = self.best().assumptions
+        others = {a for rung in self.rungs for a in rung.assumptions if a not in best}
+        return tuple(a for a in self.assumptions if a not in others)
+
+    @property
     def certified(self) -> bool:
-        """Whether nothing the best rung rests on is violated."""
-        return all(a.status != "violated" for a in self.assumptions)
+        """Whether nothing is left to believe.
+
+        True where everything the smallest rung rests on is checked and its limit holds at every
+        sample size; never for an asymptotic limit or an estimated constant.
+        """
+        proved = self.best().upper.kind in ("finite_sample", "deterministic")
+        return proved and all(a.status == "checked" for a in self.resting)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The bound, shared out in proportion to the terms along the coupling."""
+        total = sum(e.value for e in self.terms.values())
+        if not (0 < total < math.inf and math.isfinite(self.upper.value)):
+            return {name: e.value for name, e in self.terms.items()}
+        return {name: self.upper.value * e.value / total for name, e in self.terms.items()}
 
     def reading(self) -> str:
         """The certificate in plain words."""
-        share = ", ".join(f"{_number(e.value)} {name}" for name, e in self.terms.items())
+        best = self.best()
+        first, *more = sorted(self.shares.items(), key=lambda item: -item[1])
+        parts = [f"{_number(first[1])} of it is {_PARTS.get(first[0], first[0])}"]
+        parts += [f"{_number(value)} {_PARTS.get(name, name)}" for name, value in more]
+        kind = _KINDS.get(best.upper.kind, "")
         words = (
-            f"With {100 * self.level:g} % confidence the sampler's law is within "
-            f"{_number(self.upper.value)} of {self.reference} in W2 ({self.units}), "
-            f"by {self.best().name}; along the coupling the parts are {share}. "
+            f"With {100 * self.level:g} % confidence{kind} the sampler's law is "
+            f"within {_number(self.upper.value)} of {self.reference} in W2 ({self.units}), "
+            f"by {best.name}; {', '.join(parts)}. "
             f"It is probably not below {_number(self.lower.value)}."
         )
         if self.vacuous:
@@ -153,9 +183,9 @@ class Certificate(Record):
                 f" The bound is vacuous: the reference's own spread is {_number(self.spread)},"
                 " so it says nothing yet; use more steps, a better score or more pairs."
             )
-        violated = [a.name for a in self.assumptions if a.status == "violated"]
+        violated = [a.name for a in self.resting if a.status == "violated"]
         if violated:
-            words += " NOT VALID: " + "; ".join(violated) + "."
+            words += " NOT VALID, violated: " + "; ".join(violated) + "."
         return words
 
     def to_dict(self) -> dict[str, Any]:
@@ -163,6 +193,7 @@ class Certificate(Record):
         return super().to_dict() | {
             "best": self.best().name,
             "vacuous": self.vacuous,
+            "shares": plain(self.shares),
             "certified": self.certified,
             "reading": self.reading(),
         }

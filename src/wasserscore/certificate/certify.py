@@ -7,9 +7,10 @@ from wasserscore.certificate.assumptions import coupling_assumptions
 from wasserscore.certificate.base import Certificate, smallest
 from wasserscore.certificate.constants import OneSided
 from wasserscore.certificate.coupling import Coupling, sampling_dtype
-from wasserscore.certificate.ladder import Confidence, clipped, further, ladder, terms
+from wasserscore.certificate.ladder import ladder, terms
 from wasserscore.certificate.lower import lower_estimates
-from wasserscore.certificate.reference import describe, spread
+from wasserscore.certificate.proposal import Confidence, Run, clipped
+from wasserscore.certificate.reference import describe, same_units, smoothing, spread
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import ScoreFn
@@ -17,6 +18,9 @@ from wasserscore.dynamics import TimeGrid
 from wasserscore.sampling import Solver, time_grid
 from wasserscore.sampling import solver as find_solver
 from wasserscore.score.base import ClosedFormScore
+
+TARGETS = ("reference", "data")
+"""What a certificate may be about."""
 
 
 def certify(
@@ -36,6 +40,7 @@ def certify(
     parts: int = 16,
     clip: tuple[float, float] | None = None,
     constant: OneSided | None = None,
+    target: str = "reference",
 ) -> Certificate:
     r"""An upper bound on W2(reference law, law of what ``sample`` returns), with its parts.
 
@@ -71,33 +76,47 @@ def certify(
             (``finite_sample``); without it they are asymptotic.
         constant: One-sided constant of the model's score, scaled units; adds the theorem's rungs
             (never the smallest one where the constant is only estimated).
+        target: "reference", or "data": the unsmoothed data set of an ``EmpiricalScore``, for
+            which at most sqrt(d) times the bandwidth is added. Neither is the population that the
+            data came from.
 
     Raises:
         InputError: On settings that make no sense, or a reference without a closed form.
     """
+    require(target in TARGETS, f"target must be one of {', '.join(TARGETS)}", got=repr(target))
     _check(reference, n=n, batches=batches, parts=parts)
     method = find_solver(solver)
     noise_level = method.eta(eta)
     own = isinstance(grid, TimeGrid)
     times = time_grid(reference.process, None if own else steps, grid or "karras", stop=stop)
+    require(start == "prior" or same_units(score, reference),
+            "start='reference' needs a score in the reference's own units",
+            got="two different scalings", do="start from the prior")  # fmt: skip
     coupling = Coupling(score, reference, method, times, noise_level, start, parts, Streams(seed),
                         sampling_dtype(score))  # fmt: skip
     raw = coupling.run(n)
     ends = raw if clip is None else clipped(raw, *clip)
     confidence = Confidence(level, batches, None if clip is None else _diameter(reference, clip))
-    rungs = ladder(ends, coupling, confidence, constant)
+    beyond = smoothing(reference) if target == "data" else 0.0
+    run = Run(coupling, ends, confidence, constant, beyond)
+    wide = spread(reference)
+    if clip is not None:
+        wide = min(wide, float(ends.reference.flatten(1).var(0).sum().sqrt()))
+    rungs = ladder(run, wide)
     lower = lower_estimates(ends.reference, ends.model, batches=batches, seed=seed)
-    added = further(ends, coupling, confidence, level)
-    law = describe(reference)
+    added = run.added(level)
+    common = coupling_assumptions(raw, coupling, clip=clip)
+    special = dict.fromkeys(a for rung in rungs for a in rung.assumptions)
+    law = describe(reference) if target == "reference" else describe(reference, smoothed=False)
     return Certificate(
         upper=replace(smallest(rungs).upper, level=level),
         lower=max(lower.values(), key=float),
         rungs=rungs,
         lower_estimates=lower,
-        terms=terms(ends) | {a.name: a.estimate for a in added},
-        assumptions=coupling_assumptions(raw, coupling, clip=clip, constant=constant),
+        terms=terms(run) | {a.name: a.estimate for a in added},
+        assumptions=(*common, *special),
         reference=law if clip is None else f"{law}, clipped to [{clip[0]:g}, {clip[1]:g}]",
-        spread=spread(reference),
+        spread=wide,
         sampler=f"{method.name}, {times.steps} steps, eta {noise_level:g}, t {times.start:.4g} "
         f"to {times.stop:.4g}, start {start}",
         level=level,

@@ -1,27 +1,40 @@
-r"""Theorem 1 for a score and a reference at hand, by Monte Carlo along the reference's marginals.
+r"""Theorem 1 for a score and a reference at hand, by Monte Carlo over random times and points.
 
-The theorem bounds the law of the *continuous-time* sampler. What its grid adds is measured by
-running the sampler on a grid four times finer with the same noise: if the error at least halves
-between the two, the distance from the coarse run to the limit is at most twice their difference.
+The theorem bounds the law of the *continuous-time* sampler,
+
+.. math:: W_2(p_0, q_0) \le \int k\,I \sqrt b\,dt + I(T)\,W_2(p_T, q_T)
+          \le \sqrt{2 K_\lambda J_\lambda} + I(T)\,W_2(p_T, q_T).
+
+K and I are upper sums, J is one mean with one confidence limit. The weight
+:math:`\lambda = k I / \sqrt b` makes the second inequality an equality, so with b from a pilot the
+Cauchy-Schwarz form *is* the integral form, up to the pilot's error, and nothing has to be assumed
+of b between any two times.
+
+Source: :cite:p:`kwon2022`, Theorem 1 and Corollaries 1 and 3.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from wasserscore.certificate.base import Limit
 from wasserscore.certificate.constants import OneSided
-from wasserscore.certificate.coupling import Coupling, in_data_units
+from wasserscore.certificate.coupling import Coupling
+from wasserscore.certificate.expansion import Expansion
 from wasserscore.certificate.offset import start_bounds
-from wasserscore.certificate.statistics import mean_limit, root_mean_square, share
-from wasserscore.certificate.theorem import Growth, from_log, log_add, nodes
+from wasserscore.certificate.score_error import Draws, Plan
+from wasserscore.certificate.statistics import mean_limit
+from wasserscore.certificate.theorem import from_log, log_add
 from wasserscore.core.errors import require
-from wasserscore.core.results import Estimate, Record
-from wasserscore.core.typing import Noise, Vector
+from wasserscore.core.results import Record
+from wasserscore.core.typing import Vector
 
-FINER = 4
-"""The finer grid of :func:`steps_gap` has this many times the steps."""
+TIMES = 256
+"""Random times, at least."""
+TOLERANCE = 1e-3
+"""A difference quotient above the constant by this share refutes it."""
 
 
 @dataclass(frozen=True)
@@ -30,22 +43,26 @@ class ContinuousBound(Record):
 
     Args:
         integral: The integral form; its kind is "estimated" where the constant is.
-        cauchy_schwarz: The Cauchy-Schwarz form with the best weight the growth suggests, g^2 I.
-        offset: The start's share of both.
+        cauchy_schwarz: The Cauchy-Schwarz form with the likelihood weight g^2 (Corollary 1).
+        denoising: The integral form from denoising errors alone (Corollary 3).
+        offset: The start's share of each.
         score_matching: Upper limit of :math:`J_{SM}(g^2)`, squared scaled units.
         constant: How the one-sided constant is known.
-        times: Nodes.
-        one_sided: The constant at the nodes.
-        log_growth: log I at the nodes.
-        error: Upper limits of b at the nodes.
-        integrand: :math:`k I \sqrt b` at the nodes, data units per time.
+        refuted: By how much a difference quotient exceeds the constant; 0 where none does.
+        times: Times of the curves, increasing.
+        one_sided: The constant at these times.
+        log_growth: log I at these times.
+        error: The pilot's estimate of b, squared scaled units.
+        integrand: :math:`k I \sqrt b` there, data units per time.
     """
 
     integral: Limit
     cauchy_schwarz: Limit
+    denoising: Limit
     offset: float
     score_matching: float
     constant: str
+    refuted: float
     times: Vector
     one_sided: Vector
     log_growth: Vector
@@ -55,105 +72,114 @@ class ContinuousBound(Record):
 
 @torch.no_grad()
 def continuous_bound(
-    coupling: Coupling, constant: OneSided, *, n: int, level: float, count: int = 65
+    coupling: Coupling, constant: OneSided, *, n: int, level: float, times: int | None = None
 ) -> ContinuousBound:
-    """The theorem's bound on the continuous-time sampler.
+    """The theorem's bound on the continuous-time sampler, from the grid's start to its stop.
 
     Args:
         coupling: Score, reference, noise level, stop, start and streams.
         constant: One-sided constant of the *model's* score, scaled units.
-        n: Points per node.
-        level: Level at which all errors b(t) hold together (Bonferroni over the nodes).
-        count: Nodes, an odd number.
+        n: Coupled pairs of the run; as many random times are drawn, at least 256.
+        level: Level of each limit.
+        times: Number of random times; None is that default.
     """
-    reference, stop = coupling.reference, coupling.grid.stop
-    process = reference.process
-    require(stop > 0 or reference.least_variance > 0,
+    reference, grid = coupling.reference, coupling.grid
+    require(grid.stop > 0 or reference.least_variance > 0,
             "the theorem needs a law with a density", got="a reference without bandwidth",
             do="give it a bandwidth or stop early")  # fmt: skip
-    times = nodes(process, count, stop=stop)
-    error = _errors(coupling, times, n, share(level, count))
-    growth = Growth.along(process, constant, eta=coupling.eta, times=times, stop=stop)
-    coarse = growth.halved()
+    expansion = Expansion.along(
+        reference.process, constant, eta=coupling.eta, start=grid.start, stop=grid.stop
+    )
+    plan = Plan.of(coupling, expansion)
+    draws = plan.draw(coupling, times or max(TIMES, n))
     start = 0.0
     if coupling.start == "prior":
-        sigma = float(process.sigma(coupling.grid.start))
-        start = min(start_bounds(reference, coupling.grid.start, sigma).values())
+        sigma = float(reference.process.sigma(grid.start))
+        start = min(start_bounds(reference, grid.start, sigma).values())
     scale = 1.0 if reference.scaling is None else reference.scaling.operator_norm
-    weight = growth.g2.log() + growth.log_growth
-    offset = growth.log_offset(start)
-    forms = {
-        "integral": (growth.log_integral(error.sqrt()), coarse.log_integral(error[::2].sqrt())),
-        "cauchy_schwarz": (
-            growth.log_cauchy_schwarz(error, weight),
-            coarse.log_cauchy_schwarz(error[::2], weight[::2]),
-        ),
-    }
+    log_offset = float(expansion.log_growth[-1]) + (math.log(start) if start > 0 else -math.inf)
     kind = "asymptotic" if constant.bounding else "estimated"
-    limits = {
-        name: Limit(scale * (from_log(log_add(fine, offset)) + _gap(fine, rough)),
-                    n=n, level=level, kind=kind)
-        for name, (fine, rough) in forms.items()
-    }  # fmt: skip
-    log_integrand = growth.forcing.log() + growth.log_growth + error.log() / 2
+
+    def limit(*logs: float) -> Limit:
+        value = scale * from_log(log_add(*logs, log_offset))
+        return Limit(value, n=len(draws.cells), level=level, kind=kind)
+
+    pilot, drawn = plan.pilot, draws.errors
+    heads = [expansion.head_bound(float(e[0])) for e in (pilot.largest, pilot.largest_denoising)]
+    log_j = likelihood_limit(plan, draws, level)
     return ContinuousBound(
-        **limits,
-        offset=scale * from_log(offset),
-        score_matching=from_log(growth.log_score_matching(error, growth.g2.log())),
+        integral=limit(integral_limit(plan, draws, pilot.score, drawn.score, level), heads[0]),
+        cauchy_schwarz=limit((log_j + log_weight_integral(expansion) + math.log(2)) / 2),
+        denoising=limit(
+            integral_limit(plan, draws, pilot.denoising, drawn.denoising, level), heads[1]
+        ),
+        offset=scale * from_log(log_offset),
+        score_matching=from_log(log_j),
         constant=constant.kind,
-        times=times,
-        one_sided=constant.value(times),
-        log_growth=growth.log_growth,
-        error=error,
-        integrand=scale * log_integrand.exp(),
+        refuted=_refuted(plan, constant),
+        **_curves(plan, scale),
     )
 
 
-def steps_gap(coupling: Coupling, n: int, level: float) -> tuple[Estimate, float]:
-    """Distance between the sampler and its continuous limit: estimate and upper limit.
-
-    Assumes: from this grid to one four times finer the error at least halves.
+def integral_limit(plan: Plan, draws: Draws, pilot: Tensor, errors: Tensor, level: float) -> float:
+    r"""Logarithm of an upper limit of :math:`\int k I \sqrt b`, by the pilot's weight.
 
     Args:
-        coupling: The sampler; one noise per step, or none.
-        n: Number of paths.
+        plan: Cells and densities.
+        draws: The random times.
+        pilot: Errors b at the pilot's times, which set the weight.
+        errors: Errors at the random times, which are measured.
         level: Level of the limit.
     """
-    require(coupling.solver.noises == 1, "the theorem is for samplers with one noise per step",
-            got=coupling.solver.name)  # fmt: skip
-    fine = replace(
-        coupling, grid=coupling.grid.refine(FINER), streams=coupling.streams.child("fine")
-    )
-    starts = coupling.starts(n)
-    y = starts.x if coupling.start == "reference" else starts.y
-    noise = fine.noise(n)
-    coarse_end = coupling.sample(coupling.score, y, _summed(noise))
-    fine_end = fine.sample(coupling.score, y, noise)
-    scaling = getattr(coupling.score, "scaling", coupling.reference.scaling)
-    gap = in_data_units(scaling, coarse_end) - in_data_units(scaling, fine_end)
-    squares = 4 * gap.flatten(1).square().sum(1)
-    return root_mean_square(squares), math.sqrt(mean_limit(squares, level))
+    weights = plan.log_weights(pilot)
+    log_k = float(torch.logsumexp(plan.expansion.log_area - weights, 0))
+    top = plan.expansion.log_top[plan.expansion.cells]
+    log_v = draws.log_ratio + (top + weights)[draws.cells] + errors.log()
+    return (log_k + _log_mean_limit(log_v, level)) / 2
 
 
-def _summed(noise: Noise) -> Noise:
-    """The noise of a step from those of its ``FINER`` equal parts."""
-    return lambda k: (
-        sum((noise(FINER * k + j) for j in range(1, FINER)), noise(FINER * k)) / math.sqrt(FINER)
+def likelihood_limit(plan: Plan, draws: Draws, level: float) -> float:
+    r"""Logarithm of an upper limit of :math:`J_{SM}(g^2) = \frac12 \int g^2 b`."""
+    values = draws.log_ratio + draws.errors.score.log() - math.log(2 * plan.expansion.share)
+    head = plan.expansion.head_likelihood(float(plan.pilot.largest[0]))
+    return log_add(_log_mean_limit(values, level), head)
+
+
+def log_weight_integral(expansion: Expansion) -> float:
+    r"""Logarithm of :math:`K = \int g^2 I^2 \left(\frac{1 + \eta^2}{2}\right)^2`, at most."""
+    return float(torch.logsumexp(expansion.push.log() + 2 * expansion.log_top, 0)) + math.log(
+        expansion.share
     )
 
 
-def _errors(coupling: Coupling, times: Vector, n: int, level: float) -> Vector:
-    """Upper limits of E |true score - score|^2 at the nodes."""
-    score, reference = coupling.score, coupling.reference
-    generator = coupling.streams.generator("theorem")
-    limits = []
-    for t in times.tolist():
-        x = reference.sample_marginal(n, t, generator=generator).double()
-        gap = (score(x, t) - reference(x, t)).flatten(1)
-        limits.append(max(mean_limit(gap.square().sum(1), level), 1e-300))
-    return torch.tensor(limits, dtype=torch.float64)
+def _log_mean_limit(logs: Tensor, level: float) -> float:
+    """Logarithm of the upper limit of a mean, from the logarithms of its numbers."""
+    if bool(torch.isnan(logs).any()) or float(logs.max()) == math.inf:
+        return math.inf
+    top = float(logs.max())
+    if top == -math.inf:
+        return -math.inf
+    return top + math.log(mean_limit((logs - top).exp(), level))
 
 
-def _gap(fine: float, rough: float) -> float:
-    """How far two quadratures of one integral are apart."""
-    return abs(from_log(fine) - from_log(rough)) if fine < 709 else 0.0
+def _refuted(plan: Plan, constant: OneSided) -> float:
+    """By how much the largest difference quotient exceeds the constant."""
+    bound = constant.value(plan.times)
+    excess = (plan.pilot.quotient - bound).nan_to_num(nan=0.0, neginf=0.0, posinf=math.inf)
+    real = excess > TOLERANCE * (bound.abs() + plan.pilot.quotient.abs())
+    return float(torch.where(real, excess, 0.0).max())
+
+
+def _curves(plan: Plan, scale: float) -> dict[str, Vector]:
+    """What a page plots, at the pilot's times."""
+    expansion, times = plan.expansion, plan.times
+    at = torch.searchsorted(expansion.times, times).clamp_max(len(expansion.times) - 1)
+    log_growth, error = expansion.log_growth[at], plan.pilot.score
+    forcing = expansion.share * expansion.process.g2(times)
+    return {
+        "times": times,
+        "one_sided": expansion.one_sided[at],
+        "log_growth": log_growth,
+        "error": error,
+        "integrand": scale * (forcing.log() + log_growth + error.log() / 2).exp(),
+    }

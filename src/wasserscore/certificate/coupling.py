@@ -114,7 +114,7 @@ class Coupling:
         same_score = self.sample(self.reference, x, noise)
         same_start = self.sample(self.score, x, noise)
         prior = self.start == "prior"
-        model = self.sample(self.score, self.begin(n, noise), noise) if prior else same_start
+        model = self.sample(self.score, self.begin(noise), noise) if prior else same_start
         scaling = self.reference.scaling
         own = getattr(self.score, "scaling", scaling)
         unit = 1.0 if scaling is None else scaling.operator_norm
@@ -142,13 +142,9 @@ class Coupling:
         noise, several = replace(self, dtype=torch.float64).noise(n), self.solver.noises
         return noise if several == 1 else lambda k: noise(k).sum(0) / math.sqrt(several)
 
-    def begin(self, n: int, noise: RowNoise) -> Tensor:
-        """The sampler's starts: its prior exactly as ``sample`` draws it, or the reference."""
-        time = self.grid.start
-        if self.start == "prior":
-            return float(self.reference.process.sigma(time)) * noise("start")
-        generator = self.streams.generator("reference")
-        return self.reference.sample_marginal(n, time, generator=generator).to(self.dtype)
+    def begin(self, noise: RowNoise) -> Tensor:
+        """The starts of the sampler's prior, exactly as ``sample`` draws them."""
+        return float(self.reference.process.sigma(self.grid.start)) * noise("start")
 
     def sampler(self, score: ScoreFn) -> Sampler:
         """The sampler of a score."""

@@ -35,6 +35,7 @@ from torch import Tensor
 
 from wasserscore.certificate.coupling import Coupling, in_data_units
 from wasserscore.certificate.path import ReversePath, clock
+from wasserscore.certificate.start import coupled_starts
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.process import VE
@@ -124,8 +125,10 @@ def _clouds(coupling: Coupling, rows: int, restarts: list[Restart]) -> dict[Rest
     counts, advance = path.schedule(grid), coupling.sampler(coupling.score).stepper()
     own = getattr(coupling.score, "scaling", coupling.reference.scaling)
     last = max((r.step for r in restarts if not r.fresh), default=-1)
-    x = coupling.starts(rows).x if last >= 0 else torch.empty(0)
-    y, clouds = coupling.begin(rows, noise).to(coupling.dtype), dict[Restart, Tensor]()
+    # exact, so that nothing has to be added; how near it is matters little before a new pairing
+    x = coupled_starts(coupling.reference, grid.start, "reference", coupling.streams, rows).x
+    y = coupling.begin(noise) if coupling.start == "prior" else x.to(coupling.dtype)
+    clouds: dict[Restart, Tensor] = {}
     for k, t, _ in grid.pairs():
         for restart in (r for r in restarts if r.step == k):
             new = x

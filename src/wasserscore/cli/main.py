@@ -195,11 +195,36 @@ def sample(
 @app.command()
 @exit_codes
 def certify(
-    folder: RunFolder,
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN|MODEL", help="A run folder, or a saved model.")
+    ],
     model: ModelName = None,
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="smoothed, proximal or gaussian (of the training rows), or the path of a saved "
+            "closed-form model."
+        ),
+    ] = "smoothed",
     n: Annotated[int, typer.Option("--n", "-n", min=16, help="Coupled pairs.")] = 256,
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 18,
     solver: Annotated[str, typer.Option(help="Name of a solver.")] = "heun",
+    eta: Annotated[
+        float | None,
+        typer.Option(
+            help="Noise level, 0 flow to 1 reverse SDE [the solver's].", show_default=False
+        ),
+    ] = None,
+    grid: Annotated[str, typer.Option(help="karras, logsnr or uniform.")] = "karras",
+    stop: Annotated[
+        float | None, typer.Option(help="Early stopping time.", show_default=False)
+    ] = None,
+    start: Annotated[
+        str, typer.Option(help="prior, or reference (the noised reference itself).")
+    ] = "prior",
+    target: Annotated[
+        str, typer.Option(help="reference, or data (the rows without their smoothing).")
+    ] = "reference",
     level: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence level.")] = 0.95,
     bandwidth: Annotated[
         float | None,
@@ -211,16 +236,19 @@ def certify(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """An upper bound on W2 between the smoothed training data and what the sampler returns.
+    """An upper bound on W2 between a reference law and what the sampler returns.
 
-    **Example**
+    **Examples**
 
         wasserscore certify runs/digits --model network --steps 40 --level 0.99
-    """  # fmt: skip
+
+        wasserscore certify runs/digits --reference proximal --solver exponential --eta 1
+    """
     from wasserscore.cli import commands
 
     commands.certify(
-        folder, model=model, n=n, steps=steps, solver=solver, level=level, bandwidth=bandwidth,
+        folder, model=model, reference=reference, n=n, steps=steps, solver=solver, eta=eta,
+        grid=grid, stop=stop, start=start, target=target, level=level, bandwidth=bandwidth,
         seed=seed, json=json,
     )  # fmt: skip
 

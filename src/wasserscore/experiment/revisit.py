@@ -5,13 +5,27 @@ from typing import Any
 
 from wasserscore.certificate import Certificate, certify
 from wasserscore.core.errors import InputError, explain, require
-from wasserscore.data import load
+from wasserscore.data import Dataset, load
 from wasserscore.experiment.config import RunConfig, validate
 from wasserscore.experiment.folder import MODELS, RESULTS, RunFolder
 from wasserscore.experiment.journey import Journey
-from wasserscore.experiment.models import TITLES, Model, fit_empirical, model_units, nearest_scale
+from wasserscore.experiment.models import (
+    TITLES,
+    Model,
+    fit_empirical,
+    fit_kernel_mixture,
+    forward_process,
+    model_units,
+    nearest_scale,
+)
 from wasserscore.planner import Plan, plan
 from wasserscore.report import write_report
+from wasserscore.score import GaussianScore
+from wasserscore.score import load as load_model
+from wasserscore.score.base import ClosedFormScore
+
+REFERENCES = ("smoothed", "proximal", "gaussian")
+"""Laws that training rows can stand for."""
 
 
 def journey(folder: str | Path) -> Journey:
@@ -45,20 +59,55 @@ def fitted(folder: str | Path, name: str | None) -> tuple[str, Model]:
 
 
 def certify_model(
-    folder: str | Path, name: str | None, *, bandwidth: float | None = None, **options: Any
+    folder: str | Path,
+    name: str | None,
+    *,
+    reference: str = "smoothed",
+    bandwidth: float | None = None,
+    **options: Any,
 ) -> Certificate:
-    """A certificate for a fitted model against the smoothed training rows.
+    """A certificate for a fitted model of a run, or for any saved model.
 
     Args:
-        folder: The run.
-        name: The model; the run's last unless given.
+        folder: The run, or a saved model (which needs ``reference`` to be a saved model as well).
+        name: The model of the run; its last unless given.
+        reference: "smoothed" (the training rows), "proximal" or "gaussian" (fitted to them), or
+            the path of a saved closed-form model.
         bandwidth: Smoothing in model units; from the data unless given.
-        **options: Of ``certify``: solver, steps, n, level, seed.
+        **options: Of ``certify``: solver, steps, grid, eta, stop, start, n, level, target, seed.
     """
-    _, model = fitted(folder, name)
-    train = journey(folder).train
-    width = bandwidth or nearest_scale(model_units(train).apply(train.varying))
-    return certify(model.score, fit_empirical(train, bandwidth=width).score, **options)
+    is_run = (Path(folder) / "config.json").is_file()
+    require(is_run or reference not in REFERENCES, "a saved model needs a saved reference",
+            got=reference, do="give --reference the path of a closed-form model")  # fmt: skip
+    score = fitted(folder, name)[1].score if is_run else load_model(folder)
+    if reference in REFERENCES:
+        law = reference_law(journey(folder).train, reference, bandwidth)
+    else:
+        law = load_model(reference)
+    require(isinstance(law, ClosedFormScore), "the reference must have a closed-form score",
+            got=type(law).__name__)  # fmt: skip
+    return certify(score, law.under(score.process), **options)
+
+
+def reference_law(train: Dataset, kind: str, bandwidth: float | None = None) -> ClosedFormScore:
+    """The law that the training rows stand for.
+
+    Args:
+        train: The training rows.
+        kind: "smoothed", "proximal" or "gaussian".
+        bandwidth: Smoothing in model units; from the data unless given.
+    """
+    scaling = model_units(train)
+    if kind == "proximal":
+        law: ClosedFormScore = fit_kernel_mixture(train, seed=0).score
+        return law
+    points = scaling.apply(train.varying)
+    if kind == "gaussian":
+        return GaussianScore(points.mean(0), points.mT.cov(correction=0), forward_process(),
+                             scaling=scaling)  # fmt: skip
+    width = bandwidth or nearest_scale(points)
+    smooth: ClosedFormScore = fit_empirical(train, bandwidth=width).score
+    return smooth
 
 
 def plan_steps(source: str, target_w2: float) -> Plan:

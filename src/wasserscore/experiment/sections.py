@@ -24,6 +24,8 @@ TERMS = {
     "stop": "the sampler stops before all noise is gone",
     "reference path": "the reference process itself was solved numerically",
     "start solved": "the start of the reference process was solved numerically",
+    "smoothing": "the reference is smoothed, the data set is not",
+    "score and start": "the model's score and start, in units of its own",
 }
 
 
@@ -53,6 +55,9 @@ def certificate_section(certificate: Certificate) -> dict[str, Any]:
         {"name": name, **plain(estimate), "meaning": TERMS.get(name, "")}
         for name, estimate in certificate.terms.items()
     ]
+    found["theorem"] = next(
+        (plain(r.details) for r in certificate.rungs if r.details is not None), None
+    )
     solver, steps, *_ = certificate.sampler.split(", ")
     found["solver"], found["steps"] = solver, int(steps.split()[0])
     out: dict[str, Any] = plain(found)

@@ -85,12 +85,14 @@ def steps(results: Mapping[str, Any]) -> Figure:
 
 
 def certificates(results: Mapping[str, Any]) -> Figure:
-    """For each model the interval from the lower estimate to the certified upper bound."""
+    """For each model the interval from the lower estimate to the upper bound."""
     models = [model for model in results["models"] if model.get("certificate")]
     figure, ((axis,),) = new(7.2, 1.0 + 0.5 * len(models))
     for place, model in enumerate(reversed(models)):
         certificate = model["certificate"]
         lower, upper = certificate["lower"]["value"], certificate["upper"]["value"]
+        if upper is None:
+            continue
         axis.plot(
             [lower, upper], [place, place], color=ACCENT, lw=7, alpha=0.35, solid_capstyle="butt"
         )
@@ -102,7 +104,65 @@ def certificates(results: Mapping[str, Any]) -> Figure:
     axis.set_ylim(-0.6, len(models) - 0.4)
     axis.set_xlim(left=0)
     axis.margins(x=0.12)
-    axis.set_xlabel("W2 to the reference law: lower estimate to certified upper bound", fontsize=8)
+    axis.set_xlabel(f"W2 to the reference law: lower estimate to {_bound(models[0])}", fontsize=8)
+    return figure
+
+
+def _bound(model: Mapping[str, Any]) -> str:
+    """What the right end of an interval is, with its level and kind."""
+    certificate = model["certificate"]
+    kind = (certificate["upper"].get("kind") or "").replace("_", "-")
+    return f"upper bound at level {certificate['level']:g}" + (f" ({kind})" if kind else "")
+
+
+def ladder(certificate: Mapping[str, Any]) -> Figure:
+    """Every rung as an interval from the largest lower estimate to its limit, logarithmic.
+
+    Rungs that are no bound here are dashed; the shaded part lies beyond the reference's own
+    spread, where a bound is vacuous.
+    """
+    rungs = [rung for rung in certificate["rungs"] if rung["upper"] is not None]
+    lower, spread = certificate["lower"]["value"], certificate["spread"]
+    figure, ((axis,),) = new(7.2, 1.0 + 0.34 * len(rungs))
+    least = max(lower, 1e-3 * min([rung["upper"] for rung in rungs], default=1.0))
+    for place, rung in enumerate(reversed(rungs)):
+        good = rung["valid"]
+        colour = ACCENT if rung["name"] == certificate["best"] else MUTED if good else BAD
+        axis.plot([least, rung["upper"]], [place, place], color=colour, lw=3 if good else 1.2,
+                  ls="-" if good else "--", alpha=0.6)  # fmt: skip
+        axis.plot([rung["upper"]] * 2, [place - 0.2, place + 0.2], color=colour, lw=2)
+        note = f"≤ {rung['upper']:.3g}" + ("" if good else ", not valid here")
+        axis.annotate(
+            note, (rung["upper"], place), (5, -3), textcoords="offset points", fontsize=7
+        )
+    for name, estimate in certificate["lower_estimates"].items():
+        if estimate["value"]:
+            axis.axvline(estimate["value"], color=GOOD, lw=1, ls=":", label=f"lower: {name}")
+    axis.set_xscale("log")
+    axis.margins(x=0.2)
+    right = axis.get_xlim()[1]
+    if right > spread:
+        axis.axvspan(spread, right, color=BAD, alpha=0.08, lw=0, label="vacuous")
+    axis.set_yticks(range(len(rungs)), [rung["name"] for rung in reversed(rungs)])
+    axis.set_ylim(-0.6, len(rungs) - 0.4)
+    axis.set_xlabel("W2 to the reference law, upper limits", fontsize=8)
+    axis.legend(fontsize=7, frameon=False, loc="lower right")
+    return figure
+
+
+def curves(theorem: Mapping[str, Any]) -> Figure:
+    """Where the theorem's bound comes from: its integrand, the constant and the growth over t."""
+    figure, axes = new(7.2, 2.4, 1, 3)
+    panels = (
+        ("integrand", "k I √b, data units per time"),
+        ("one_sided", "one-sided constant L(t)"),
+        ("log_growth", "log I(t)"),
+    )
+    for axis, (key, title), colour in zip(axes[0], panels, PALETTE, strict=False):
+        axis.plot(theorem["times"], [np.nan if v is None else v for v in theorem[key]],
+                  color=colour, lw=1.4)  # fmt: skip
+        axis.set_title(title, fontsize=8, color=INK)
+        axis.set_xlabel("t", fontsize=8)
     return figure
 
 

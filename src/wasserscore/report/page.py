@@ -81,6 +81,12 @@ def _figures(
     drawings["clouds"] = lambda: figures.clouds(generated, train)
     if any(model.get("certificate") for model in models):
         drawings["certificates"] = lambda: figures.certificates(results)
+    for model in models:
+        certificate = model.get("certificate") or {}
+        if "lower_estimates" in certificate:
+            drawings[f"ladder-{model['name']}"] = partial(figures.ladder, certificate)
+        if certificate.get("theorem"):
+            drawings[f"theorem-{model['name']}"] = partial(figures.curves, certificate["theorem"])
     if results.get("steps") and results["steps"]["curve"]:
         drawings["steps"] = lambda: figures.steps(results)
     return drawings

@@ -34,6 +34,8 @@ class Solver:
         memory: Whether the step remembers earlier evaluations, so that it needs a fresh one for
             every trajectory (a multistep method).
         noises: How many noise tensors one step takes; above one they are stacked in front.
+        eta_law: Whether finer and finer grids lead to the law of the reverse process at noise
+            level ``eta``. A method that does not say so is not taken to.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Solver:
     build: Callable[[Law], Step] | None = None
     memory: bool = False
     noises: int = 1
+    eta_law: bool = False
 
     def __post_init__(self) -> None:
         one = (self.coefficients is None) != (self.build is None)

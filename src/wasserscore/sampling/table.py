@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from wasserscore.core.errors import require
 from wasserscore.core.results import Record
@@ -20,7 +21,9 @@ from wasserscore.sampling.law import Law
 from wasserscore.sampling.natural import NaturalLaw
 from wasserscore.sampling.solver import Solver
 
-_ANCESTRAL = Solver("ancestral", 1, 1, 1.0, "Ho, Jain, Abbeel 2020, eq. (7)",
+Method = partial(Solver, eta_law=True)
+"""A solver whose finer and finer grids lead to the reverse process at its eta."""
+_ANCESTRAL = Method("ancestral", 1, 1, 1.0, "Ho, Jain, Abbeel 2020, eq. (7)",
                     coefficients=coefficients.ddim)  # fmt: skip
 
 
@@ -40,28 +43,28 @@ def _dpmpp_2m(law: Law) -> Step:
 
 
 _ALL = (
-    Solver("heun", 2, 2, 0.0, "Karras et al. 2022, algorithm 1", stochastic=False,
+    Method("heun", 2, 2, 0.0, "Karras et al. 2022, algorithm 1", stochastic=False,
            build=lambda law: Heun(law.sde(), singular=0.0)),
     heun_churn(),
-    Solver("dpmpp_2m", 2, 1, 0.0, "Lu et al. 2022, algorithm 2", build=_dpmpp_2m, memory=True),
-    Solver("dpmpp_2m_sde", 2, 1, 1.0, "Lu et al. 2022, SDE-DPM-Solver++(2M)", build=_dpmpp_2m,
+    Method("dpmpp_2m", 2, 1, 0.0, "Lu et al. 2022, algorithm 2", build=_dpmpp_2m, memory=True),
+    Method("dpmpp_2m_sde", 2, 1, 1.0, "Lu et al. 2022, SDE-DPM-Solver++(2M)", build=_dpmpp_2m,
            memory=True),
-    Solver("dpmpp_2s", 2, 2, 0.0, "Lu et al. 2022, algorithm 1", stochastic=False,
+    Method("dpmpp_2s", 2, 2, 0.0, "Lu et al. 2022, algorithm 1", stochastic=False,
            build=_dpmpp_2s),
-    Solver("dpmpp_1s", 1, 1, 0.0, "Lu et al. 2022, eqs. (9), (18)",
+    Method("dpmpp_1s", 1, 1, 0.0, "Lu et al. 2022, eqs. (9), (18)",
            coefficients=coefficients.dpmpp_1s),
-    Solver("deis", 3, 1, 0.0, "Zhang, Chen 2023, rhoAB-DEIS of order 3", stochastic=False,
+    Method("deis", 3, 1, 0.0, "Zhang, Chen 2023, rhoAB-DEIS of order 3", stochastic=False,
            build=_deis, memory=True),
-    Solver("ddim", 1, 1, 0.0, "Song, Meng, Ermon 2021, eq. (12)",
+    Method("ddim", 1, 1, 0.0, "Song, Meng, Ermon 2021, eq. (12)",
            coefficients=coefficients.ddim),
     _ANCESTRAL,
-    Solver("euler", 1, 1, 0.0, "Karras et al. 2022, table 1",
+    Method("euler", 1, 1, 0.0, "Karras et al. 2022, table 1",
            coefficients=coefficients.euler_maruyama),
-    Solver("exponential", 1, 1, 0.0, "Gao, Nguyen, Zhu 2025; Zhang, Chen 2023",
+    Method("exponential", 1, 1, 0.0, "Gao, Nguyen, Zhu 2025; Zhang, Chen 2023",
            coefficients=coefficients.exponential),
-    Solver("integrated_euler", 1, 1, 1.0, "Gao, Nguyen, Zhu 2025, eq. (2.7)",
+    Method("integrated_euler", 1, 1, 1.0, "Gao, Nguyen, Zhu 2025, eq. (2.7)",
            coefficients=coefficients.integrated_euler),
-    Solver("euler_maruyama", 1, 1, 1.0, "Song et al. 2021, appendix D",
+    Method("euler_maruyama", 1, 1, 1.0, "Song et al. 2021, appendix D",
            coefficients=coefficients.euler_maruyama),
     predictor_corrector(_ANCESTRAL),
 )  # fmt: skip
