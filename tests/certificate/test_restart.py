@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from wasserscore.certificate import certify
 from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.restart import (
     assignment,
@@ -82,3 +83,17 @@ def test_only_noise_can_be_shared_anew():
     flow = replace(coupling(two_modes(), two_modes()), eta=0.0)
     with pytest.raises(InputError, match="noise"):
         restarted_transport(flow, 16, 2)
+
+
+def test_the_rung_is_offered_where_it_is_asked_for():
+    given = {"solver": "ancestral", "steps": 10, "n": 32, "parts": 1}
+    found = certify(two_modes(), two_modes(), cloud=64, **given)
+    rungs = {rung.name: rung for rung in found.rungs}
+    assert rungs["restarted transport"].valid
+    assert rungs["restarted transport"].upper.level == pytest.approx(1 - 0.05 / 3)
+    flow = certify(two_modes(), two_modes(), cloud=64, **given | {"solver": "heun"})
+    refused = {rung.name: rung for rung in flow.rungs}["restarted transport"]
+    assert not refused.valid
+    assert "noise" in refused.note
+    plain = certify(two_modes(), two_modes(), **given)
+    assert "restarted transport" not in {rung.name for rung in plain.rungs}

@@ -41,6 +41,7 @@ def certify(
     clip: tuple[float, float] | None = None,
     constant: OneSided | None = None,
     target: str = "reference",
+    cloud: int = 0,
 ) -> Certificate:
     r"""An upper bound on W2(reference law, law of what ``sample`` returns), with its parts.
 
@@ -79,10 +80,14 @@ def certify(
         target: "reference", or "data": the unsmoothed data set of an ``EmpiricalScore``, for
             which at most sqrt(d) times the bandwidth is added. Neither is the population that the
             data came from.
+        cloud: Points of each of the ``batches`` clouds of a further rung, restarted transport
+            (:mod:`wasserscore.certificate.restart`); 0 leaves it out. Pays where a noisy sampler
+            jumps between few modes, with many points for each; costs that many samples.
 
     Raises:
         InputError: On settings that make no sense, or a reference without a closed form.
     """
+    require(cloud >= 0, "cloud must not be negative", got=cloud)
     require(target in TARGETS, f"target must be one of {', '.join(TARGETS)}", got=repr(target))
     _check(reference, n=n, batches=batches, parts=parts)
     method = find_solver(solver)
@@ -98,7 +103,7 @@ def certify(
     ends = raw if clip is None else clipped(raw, *clip)
     confidence = Confidence(level, batches, None if clip is None else _diameter(reference, clip))
     beyond = smoothing(reference) if target == "data" else 0.0
-    run = Run(coupling, ends, confidence, constant, beyond)
+    run = Run(coupling, ends, confidence, constant, beyond, cloud)
     wide = spread(reference)
     if clip is not None:
         wide = min(wide, float(ends.reference.flatten(1).var(0).sum().sqrt()))

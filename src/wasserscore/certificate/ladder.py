@@ -3,14 +3,14 @@
 import math
 
 from wasserscore.certificate.base import Limit, Rung
-from wasserscore.certificate.pairs import synchronous, transport
+from wasserscore.certificate.pairs import restarted, synchronous, transport
 from wasserscore.certificate.proposal import Bound, Proposal, Provider, Run, squares
 from wasserscore.certificate.reference import same_units
 from wasserscore.certificate.statistics import root_mean_square, share
 from wasserscore.certificate.theorem_rungs import theorem
 from wasserscore.core.results import Estimate
 
-PROVIDERS: tuple[Provider, ...] = (theorem, synchronous, transport)
+PROVIDERS: tuple[Provider, ...] = (theorem, synchronous, transport, restarted)
 """Whatever may offer a rung, in ladder order."""
 
 

@@ -75,6 +75,7 @@ class Run:
         confidence: Level, batches and kind of limit.
         constant: One-sided constant of the model's score, where one is known.
         beyond: Distance from the reference law to the law that is meant, on top of every rung.
+        cloud: Points of each cloud of the restarted transport; 0 for no such rung.
     """
 
     coupling: Coupling
@@ -82,6 +83,7 @@ class Run:
     confidence: Confidence
     constant: OneSided | None = None
     beyond: float = 0.0
+    cloud: int = 0
 
     @property
     def n(self) -> int:
