@@ -53,7 +53,7 @@ class MixedPath:
         """Step ``k`` of the three solutions, with its noise, in ``count`` parts."""
         reference, streams = self.reverse.reference, self.reverse.streams
         process, n = reference.process, z.shape[0]
-        times = substeps(process, *grid.times[k : k + 2].tolist(), count)
+        times = substeps(process, float(grid.times[k]), float(grid.times[k + 1]), count)
         noises = inner_noises(process, streams, z, times, k)
         flow = FlowPath(reference, 0.0)
         for j, ((t, s), inner) in enumerate(zip(pairwise(times), noises, strict=True)):

@@ -129,7 +129,8 @@ class ReversePath:
 
     def step(self, x: Tensor, grid: TimeGrid, k: int, z: Tensor, count: int) -> Tensor:
         """Step ``k`` of the grid, with its noise, in ``count`` parts."""
-        times = substeps(self.reference.process, *grid.times[k : k + 2].tolist(), count)
+        t, s = float(grid.times[k]), float(grid.times[k + 1])
+        times = substeps(self.reference.process, t, s, count)
         noises = inner_noises(self.reference.process, self.streams, z, times, k)
         for j, (part, inner) in enumerate(zip(pairwise(times), noises, strict=True)):
             uniform = self.streams.uniform(f"component/{k}/{j}", 0, x.shape[0], x)

@@ -79,9 +79,9 @@ def candidates(coupling: Coupling) -> list[int]:
     """The steps at whose beginning a restart is tried."""
     covariance = coupling.reference.moments()[1]
     width = math.sqrt(float(torch.diagonal(covariance).mean()))
-    process, steps = coupling.reference.process, coupling.grid.steps
-    noise = [math.sqrt(clock(process, t)[1]) for t in coupling.grid.times.tolist()[:-1]]
-    nearest = {min(range(steps), key=lambda k, r=r: abs(noise[k] - r * width)) for r in CANDIDATES}
+    process, times = coupling.reference.process, coupling.grid.times[:-1].tolist()
+    noise = torch.tensor([math.sqrt(clock(process, t)[1]) for t in times])
+    nearest = {int((noise - ratio * width).abs().argmin()) for ratio in CANDIDATES}
     return sorted(nearest)
 
 
