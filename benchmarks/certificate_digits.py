@@ -93,11 +93,12 @@ def main() -> list[dict[str, object]]:
     asked = parser.parse_args()
     rows = []
     for name in asked.only:
-        law = REFERENCES[name]()
+        law, mine = REFERENCES[name](), list[dict[str, object]]()
         for k in asked.cases:
-            rows.append(row(name, law, CASES[k], asked.pairs, asked.cloud))
-            print(table(rows[-1:]), flush=True)
-    save("certificate_digits", rows)
+            mine.append(row(name, law, CASES[k], asked.pairs, asked.cloud))
+            print(table(mine[-1:]), flush=True)
+            save(f"certificate_{name}", mine)
+        rows += mine
     return rows
 
 

@@ -66,7 +66,7 @@ def main() -> list[dict[str, object]]:
                 "threads": torch.get_num_threads(),
             })  # fmt: skip
             print(table(rows[-1:]), flush=True)
-    save("certificate_large", rows)
+            save("certificate_large", rows)
     return rows
 
 

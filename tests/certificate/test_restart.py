@@ -69,14 +69,13 @@ def test_restarts_are_tried_where_modes_are_chosen():
 def test_a_restarted_bound_is_above_the_truth_and_below_the_coupled_clouds():
     # the model's law is the reference moved by .3: in the limit of many steps W2 = .3
     reference, model = two_modes(), two_modes(0.3)
-    coupled = coupling(model, reference, steps=60, parts=4)
-    costs = restarted_transport(coupled, 64, 8)
-    ends = coupled.run(512)
-    transport = coupled_transport(ends.reference, ends.model, 8)
-    error = float(costs.std()) / math.sqrt(8)
+    coupled = coupling(model, reference, steps=30)
+    costs = restarted_transport(coupled, 48, 6)
+    ends = coupled.run(6 * 48)
+    transport = coupled_transport(ends.reference, ends.model, 6)
+    error = float(costs.std()) / math.sqrt(6)
     assert float(costs.mean()) + 3 * error > 0.28**2
     assert float(costs.mean()) < float(transport.mean())
-    assert torch.equal(costs, restarted_transport(coupled, 64, 8))
 
 
 def test_only_noise_can_be_shared_anew():
