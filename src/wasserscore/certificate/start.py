@@ -62,7 +62,7 @@ def coupled_starts(
         return Starts(alpha * x0 + sigma * z, sigma * z, None, 0.0)
     near = (sigma / alpha) ** 2
     lifted = reference.under(VE.constant(a=1.0, horizon=near * FAR**2))
-    flow = FlowPath(lifted, START_TOLERANCE * sigma / alpha, parts=4, doublings=8,
+    flow = FlowPath(lifted, START_TOLERANCE * sigma / alpha, parts=4, doublings=7,
                     streams=streams.child("start"))  # fmt: skip
     times = TimeGrid(torch.tensor([near * FAR**2, near], dtype=torch.float64))
     far, parts = x0 + FAR * sigma / alpha * z, flow.steps(times)
