@@ -17,7 +17,7 @@ Source: spec of the bound, section 3c; :cite:p:`kwon2022` for the theorem it tig
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -158,10 +158,13 @@ class Coupling:
 
 
 def sampling_dtype(score: ScoreFn) -> torch.dtype:
-    """What ``sample`` computes in for this score; float64 for a callable that carries nothing."""
-    if not hasattr(score, "process"):
-        return torch.float64
-    return like_of(score, None, None, None).dtype
+    """What ``sample`` computes in for a score made of tensors; float64 for any other callable.
+
+    For such a callable ``sample`` takes float32 unless it is told ``dtype=torch.float64``; the
+    certificate is then about the latter.
+    """
+    made_of_tensors = is_dataclass(score) or hasattr(score, "parameters")
+    return like_of(score, None, None, None).dtype if made_of_tensors else torch.float64
 
 
 def in_data_units(scaling: Scaling | None, x: Tensor) -> Tensor:
