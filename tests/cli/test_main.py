@@ -159,7 +159,7 @@ def test_certify_and_plan_in_words_and_json(finished):
     gaussian = call(*words, "--reference", "gaussian", "--grid", "uniform", "--eta", 1,
                     "--solver", "ancestral", "--level", 0.9, "--json")  # fmt: skip
     other = json.loads(gaussian.stdout)
-    assert (other["level"], other["reference"]) == (0.9, "a gaussian law in 4 dimensions")
+    assert (other["level"], other["reference"]) == (0.9, "a gaussian law in 3 dimensions")
     assert "ancestral, 3 steps, eta 1" in other["sampler"]
     kept = out / "models" / "proximal"
     saved = call("certify", kept, "--reference", kept, "-n", 16, "--steps", 3)

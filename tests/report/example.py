@@ -29,16 +29,25 @@ def certificate(upper):
                 "value": upper * 0.97,
                 "upper": upper * 1.1,
                 "meaning": "a <b>",
+                "valid": True,
+                "vacuous": False,
             },
-            {"name": "coupled transport", "value": upper * 0.9, "upper": upper, "meaning": "b"},
+            {
+                "name": "coupled transport",
+                "value": upper * 0.9,
+                "upper": upper,
+                "meaning": "b",
+                "valid": True,
+                "vacuous": False,
+            },
         ],
         "terms": [
             {"name": name, "value": upper * share, "stderr": 0.01, "meaning": "c"}
             for name, share in (("start", 0.1), ("steps", 0.2), ("score", 0.8))
         ],
         "assumptions": [
-            {"name": "no unseen rare jumps", "status": "assumed"},
-            {"name": "finite moments", "status": "checked"},
+            {"name": "no unseen rare jumps", "status": "assumed", "detail": "n = 256"},
+            {"name": "finite moments", "status": "checked", "detail": ""},
         ],
         "reference": "training rows smoothed by 0.15",
         "reading": f"With 95 % confidence the law is within {upper} of the reference.",

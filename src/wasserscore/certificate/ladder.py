@@ -3,6 +3,7 @@
 import math
 
 from wasserscore.certificate.base import Limit, Rung
+from wasserscore.certificate.moments import exact_moments
 from wasserscore.certificate.pairs import restarted, synchronous, transport
 from wasserscore.certificate.proposal import Bound, Proposal, Provider, Run, squares
 from wasserscore.certificate.reference import same_units
@@ -10,7 +11,13 @@ from wasserscore.certificate.statistics import root_mean_square, share
 from wasserscore.certificate.theorem_rungs import theorem
 from wasserscore.core.results import Estimate
 
-PROVIDERS: tuple[Provider, ...] = (theorem, synchronous, transport, restarted)
+PROVIDERS: tuple[Provider, ...] = (
+    theorem,
+    synchronous,
+    transport,
+    restarted,
+    exact_moments,
+)
 """Whatever may offer a rung, in ladder order."""
 
 

@@ -1,0 +1,55 @@
+"""Gaussian laws and linear scores: the certificate is the distance itself."""
+
+import math
+
+import pytest
+import torch
+from tests.problems import gaussian
+from tests.problems.base import Problem
+
+from wasserscore.certificate import certify
+from wasserscore.data import Scaling
+from wasserscore.process import EDM, VP
+from wasserscore.score import GaussianScore
+
+F64 = torch.float64
+VP_LINEAR = VP.linear(a=19.9, b=0.1, horizon=1.0)
+
+
+def law(mean, covariance, process, scaling=None):
+    return GaussianScore(torch.tensor(mean, dtype=F64), torch.tensor(covariance, dtype=F64),
+                         process, scaling=scaling)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "eta", "process", "start"),
+    [("exponential", 1.0, VP_LINEAR, "prior"), ("ddim", 0.5, EDM(sigma_max=10.0), "reference")],
+)
+def test_the_rung_is_the_distance(name, eta, process, start):
+    reference = law([0.5, -1.0], [[1.0, 0.6], [0.6, 0.5]], process)
+    model = law([0.4, -0.7], [[1.2, 0.3], [0.3, 0.8]], process)
+    problem = Problem("p", model, reference, gaussian.truth, name, 12, "karras", eta, start)
+    found = certify(model, reference, n=16, **problem.settings())
+    rung = found.rungs[-1]
+    assert rung.name == "exact moments"
+    assert rung.upper.value == pytest.approx(problem.w2(), rel=1e-8)
+    assert found.best() == rung
+    assert found.certified
+
+
+def test_each_side_keeps_its_own_units_and_a_stop_is_no_extra():
+    scaling = Scaling(torch.tensor([1.0], dtype=F64), torch.tensor([2.0], dtype=F64))
+    plain = law([0.0], [[1.0]], VP_LINEAR)
+    scaled = law([0.0], [[1.0]], VP_LINEAR, scaling=scaling)
+    settings = {"solver": "exponential", "eta": 1.0, "steps": 80, "n": 16}
+    found = certify(plain, scaled, **settings)  # N(1, 4) against N(0, 1)
+    assert found.upper.value == pytest.approx(math.sqrt(2), rel=0.05)
+    stopped = certify(plain, plain, stop=0.05, **settings).rungs[-1].upper.value
+    assert stopped < 0.05  # p_t is N(0, 1) at every t
+
+
+def test_other_scores_and_solvers_have_no_such_rung():
+    plain = law([0.0], [[1.0]], VP_LINEAR)
+    for score, name in ((plain, "heun"), (lambda x, t: plain(x, t), "ddim")):
+        found = certify(score, plain, solver=name, n=16, steps=4)
+        assert all(rung.name != "exact moments" for rung in found.rungs)
