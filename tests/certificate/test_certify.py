@@ -1,12 +1,13 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from jaxtyping import TypeCheckError
 
 from wasserscore.certificate import certify
-from wasserscore.certificate.coupling import Coupling
+from wasserscore.certificate.coupling import Coupling, sampling_dtype
 from wasserscore.certificate.offset import stopping
 from wasserscore.core.errors import AssumptionError, InputError
 from wasserscore.core.random import Streams
@@ -60,6 +61,28 @@ def test_the_models_side_is_what_sample_returns():
         assert torch.equal(ends.model, drawn)
 
 
+def test_the_models_side_is_what_sample_returns_in_its_own_dtype():
+    points = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
+    reference = EmpiricalScore(points, VP_LINEAR, bandwidth=0.2)
+    for name in ("heun", "ancestral"):
+        coupled = replace(coupling(reference, reference, name=name), dtype=torch.float32)
+        drawn = sample(reference, 20, solver=name, steps=10, seed=5)
+        assert drawn.dtype == torch.float32
+        assert torch.equal(coupled.run(20).model, drawn.double())
+    assert sampling_dtype(reference) == torch.float32
+    assert sampling_dtype(lambda x, t: x) == torch.float64
+
+
+def test_the_error_of_a_solved_start_is_added():
+    # a short horizon: the start is solved to 1e-8 of its noise, not exactly
+    process = VP.linear(a=19.9, b=0.1, horizon=0.2)
+    given = {"solver": "ancestral", "steps": 5, "n": 16, "parts": 1}
+    found = certify(mixture(process), mixture(process), **given)
+    shift = found.terms["start solved"].value
+    assert 0 < shift < 0.02
+    assert found.rungs[0].estimate.value > shift
+
+
 def test_the_exact_score_from_the_reference_leaves_only_the_steps():
     found = certify(mixture(), mixture(), start="reference", steps=40, n=64)
     assert found.terms["start"].value == 0.0
@@ -97,14 +120,14 @@ def test_a_higher_level_costs_something():
 def test_the_starts_of_a_mixture_have_their_laws_and_are_nearly_optimal():
     process = EDM(sigma_max=20.0)
     reference = mixture(process)
-    x, y, error = coupling(reference, reference).starts(20000)
+    x, y, rough, shift = coupling(reference, reference).starts(20000)
     (mean, covariance), n = reference.moments(), 20000
     expected = covariance + 400 * torch.eye(2, dtype=F64)
     assert torch.allclose(x.mean(0), mean, atol=5 * 20 / math.sqrt(n))
     assert torch.allclose(x.T.cov(), expected, atol=5 * 400 * math.sqrt(2 / n))
     assert torch.equal(y, 20 * Streams(5).normal("start", 0, n, (2,), y))
-    assert error is not None
-    assert error < 1e-8
+    assert 0 < float((x - rough).norm(dim=1).max()) < 1e-6
+    assert 0 < shift < 1e-3
     # W2(p_T, prior) is the shift of the mean up to 1/20 of the spread; the common noise leaves 1.1
     gap = float((x - y).square().sum(1).mean().sqrt())
     assert gap == pytest.approx(float(mean.norm()), abs=0.06)

@@ -4,7 +4,7 @@ import torch
 
 from wasserscore.certificate.base import Assumption
 from wasserscore.certificate.constants import OneSided
-from wasserscore.certificate.coupling import START_TOLERANCE, Coupled, Coupling, in_data_units
+from wasserscore.certificate.coupling import Coupled, Coupling, in_data_units
 from wasserscore.certificate.reference import data_units
 from wasserscore.score import EmpiricalScore
 
@@ -53,15 +53,15 @@ def coupling_assumptions(
             Assumption(
                 "the reference's probability flow is solved",
                 "assumed",
-                f"two solutions differ by {error_now:.2g}, which is added to every rung",
+                f"three solutions leave at most {error_now:.2g}, which is added to every rung",
             )
         )
-    if ends.start_error is not None:
+    if ends.start_shift > 0:
         found.append(
             Assumption(
                 "the reference's start is solved",
-                "checked" if ends.start_error <= START_TOLERANCE else "assumed",
-                f"two solutions differ by {ends.start_error:.1g} of the noise at the start",
+                "checked",
+                f"its error can add {ends.start_shift:.1g}, which every rung contains",
             )
         )
     if coupling.grid.stop > 0:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from wasserscore.certificate.assumptions import coupling_assumptions
 from wasserscore.certificate.base import Certificate, smallest
 from wasserscore.certificate.constants import OneSided
-from wasserscore.certificate.coupling import Coupling
+from wasserscore.certificate.coupling import Coupling, sampling_dtype
 from wasserscore.certificate.ladder import ladder, terms
 from wasserscore.certificate.lower import lower_estimates
 from wasserscore.certificate.proposal import Confidence, Run, clipped
@@ -41,6 +41,7 @@ def certify(
     clip: tuple[float, float] | None = None,
     constant: OneSided | None = None,
     target: str = "reference",
+    cloud: int = 0,
 ) -> Certificate:
     r"""An upper bound on W2(reference law, law of what ``sample`` returns), with its parts.
 
@@ -69,7 +70,8 @@ def certify(
         level: Confidence level of the smallest rung, in (0, 1).
         seed: Seed of everything drawn.
         batches: Independent batches for transport, at least 2.
-        parts: Substeps of the reference process per step, where the sampler has noise.
+        parts: Substeps of the reference process per step, where the sampler has noise and the
+            choice of a component matters; elsewhere fewer are taken.
         clip: Lowest and highest value of a coordinate, data units. Both laws are then clipped to
             that box, which is what the certificate is about, and its limits hold at every n
             (``finite_sample``); without it they are asymptotic.
@@ -78,10 +80,14 @@ def certify(
         target: "reference", or "data": the unsmoothed data set of an ``EmpiricalScore``, for
             which at most sqrt(d) times the bandwidth is added. Neither is the population that the
             data came from.
+        cloud: Points of each of the ``batches`` clouds of a further rung, restarted transport
+            (:mod:`wasserscore.certificate.restart`); 0 leaves it out. Pays where a noisy sampler
+            jumps between few modes, with many points for each; costs that many samples.
 
     Raises:
         InputError: On settings that make no sense, or a reference without a closed form.
     """
+    require(cloud >= 0, "cloud must not be negative", got=cloud)
     require(target in TARGETS, f"target must be one of {', '.join(TARGETS)}", got=repr(target))
     _check(reference, n=n, batches=batches, parts=parts)
     method = find_solver(solver)
@@ -91,12 +97,13 @@ def certify(
     require(start == "prior" or same_units(score, reference),
             "start='reference' needs a score in the reference's own units",
             got="two different scalings", do="start from the prior")  # fmt: skip
-    coupling = Coupling(score, reference, method, times, noise_level, start, parts, Streams(seed))
+    coupling = Coupling(score, reference, method, times, noise_level, start, parts, Streams(seed),
+                        sampling_dtype(score))  # fmt: skip
     raw = coupling.run(n)
     ends = raw if clip is None else clipped(raw, *clip)
     confidence = Confidence(level, batches, None if clip is None else _diameter(reference, clip))
     beyond = smoothing(reference) if target == "data" else 0.0
-    run = Run(coupling, ends, confidence, constant, beyond)
+    run = Run(coupling, ends, confidence, constant, beyond, cloud)
     wide = spread(reference)
     if clip is not None:
         wide = min(wide, float(ends.reference.flatten(1).var(0).sum().sqrt()))

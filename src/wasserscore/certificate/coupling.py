@@ -17,30 +17,28 @@ Source: spec of the bound, section 3c; :cite:p:`kwon2022` for the theorem it tig
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wasserscore.certificate.path import FlowPath, GaussianPath, ReferencePath, ReversePath
+from wasserscore.certificate.flow import FlowPath
+from wasserscore.certificate.mixed import MixedPath
+from wasserscore.certificate.path import GaussianPath, ReferencePath, ReversePath
+from wasserscore.certificate.start import Starts, coupled_starts
 from wasserscore.core.errors import require
-from wasserscore.core.linalg import sqrt_psd
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Noise, ScoreFn
 from wasserscore.data import Scaling
 from wasserscore.dynamics import TimeGrid
-from wasserscore.process import VE
 from wasserscore.sampling import RowNoise, Sampler, Solver
+from wasserscore.sampling.subject import like_of
 from wasserscore.score import GaussianScore
 from wasserscore.score.base import ClosedFormScore
 
 STARTS = ("prior", "reference")
-FAR = 1e3
-"""Starts are coupled at this multiple of the horizon's noise."""
-START_TOLERANCE = 1e-8
-"""Accepted root-mean-square error of a start, in units of the noise at the horizon."""
 FLOW_TOLERANCE = 1e-3
 """Accepted root-mean-square error of a solved probability flow, in spreads of the reference."""
 
@@ -53,17 +51,11 @@ class Coupled(NamedTuple):
     same_start: Tensor
     model: Tensor
     path_error: Float[Tensor, " n"] | None
-    """How far each reference point may be from an exact path, data units; None if exact."""
-    start_error: float | None
-    """Error of the reference's start in units of the noise there; None if exact."""
-
-
-class Starts(NamedTuple):
-    """Coupled starts, and the error of the reference's in units of the noise (None if exact)."""
-
-    x: Tensor
-    y: Tensor
-    error: float | None
+    """Upper estimates of how far each reference point is from an exact path, data units; None
+    if exact."""
+    start_shift: float
+    """What the error of a solved start can add to W2, data units; 0 where it is exact, or where
+    the path error contains it."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +72,8 @@ class Coupling:
         start: "prior", or "reference" for a sampler started in the noised reference itself.
         parts: Substeps of the reference per step, where it has noise.
         streams: All randomness. The sampler's own noise has the names that ``sample`` uses, so
-            the model's side *is* what ``sample`` returns for this seed.
+            the model's side *is* what ``sample`` returns for this seed in this dtype.
+        dtype: What the model's sampler computes in; the reference is always in float64.
     """
 
     score: ScoreFn
@@ -91,6 +84,7 @@ class Coupling:
     start: str
     parts: int
     streams: Streams
+    dtype: torch.dtype = torch.float64
 
     def __post_init__(self) -> None:
         require(self.start in STARTS, "start must be 'prior' or 'reference'", got=repr(self.start))
@@ -104,81 +98,73 @@ class Coupling:
         """The reference's way down: exact where one is known."""
         if isinstance(self.reference, GaussianScore):
             return GaussianPath(self.reference, self.eta)
-        if self.eta > 0:
+        if self.eta >= 1:
             return ReversePath(self.reference, self.parts, self.streams)
+        if self.eta > 0:  # a part costs thirty evaluations here, and chooses with less noise
+            reverse = ReversePath(self.reference, -(-self.parts // 4), self.streams)
+            return MixedPath(reverse, self.eta)
         covariance = self.reference.moments()[1]
         spread = float(torch.diagonal(covariance).sum().sqrt())
-        return FlowPath(self.reference, FLOW_TOLERANCE * spread)
+        return FlowPath(self.reference, FLOW_TOLERANCE * spread, streams=self.streams)
 
     @torch.no_grad()
     def run(self, n: int) -> Coupled:
         """The ends of ``n`` coupled quadruples of paths."""
-        x, y, start_error = self.starts(n)
-        end = self.path.run(x, self.grid, self.path_noise(n))
+        x, _, rough, shift = self.starts(n)
+        end = self.path.run(x, self.grid, self.path_noise(n), rough)
         noise = self.noise(n)
         same_score = self.sample(self.reference, x, noise)
         same_start = self.sample(self.score, x, noise)
-        model = same_start if self.start == "reference" else self.sample(self.score, y, noise)
+        prior = self.start == "prior"
+        model = self.sample(self.score, self.begin(noise), noise) if prior else same_start
         scaling = self.reference.scaling
         own = getattr(self.score, "scaling", scaling)
-        error = end.error
-        if error is not None and scaling is not None:
-            error = error * scaling.operator_norm
+        unit = 1.0 if scaling is None else scaling.operator_norm
+        error = None if end.error is None else unit * end.error
         return Coupled(
             in_data_units(scaling, end.x),
-            in_data_units(scaling, same_score),
-            in_data_units(own, same_start),
-            in_data_units(own, model),
+            in_data_units(scaling, same_score).double(),
+            in_data_units(own, same_start).double(),
+            in_data_units(own, model).double(),
             error,
-            start_error,
+            unit * shift if error is None else 0.0,
         )
 
     def starts(self, n: int) -> Starts:
-        r"""``(x_T, y_T)``: the noised reference and the prior, coupled.
-
-        For a Gaussian reference by the optimal linear map. Otherwise both come from far above the
-        horizon, where :math:`x_0 + r z` and :math:`r z` hardly differ, by their own probability
-        flows: the reference's is solved (it is smooth up there), the prior's is a scaling. Their
-        difference at the horizon is then close to the distance of the laws, where the common
-        noise at the horizon itself would leave all of :math:`|\alpha x_0|`.
-        """
-        reference, time = self.reference, self.grid.start
-        alpha, sigma = float(reference.process.alpha(time)), float(reference.process.sigma(time))
-        like = torch.empty(0, dtype=torch.float64)
-        z = self.streams.normal("start", 0, n, reference.shape, like)
-        if isinstance(reference, GaussianScore):
-            mean, covariance = (m.double() for m in reference.moments())
-            root = sqrt_psd(alpha**2 * covariance + sigma**2 * torch.eye(len(mean)))
-            x = (alpha * mean + z.flatten(1) @ root).reshape(z.shape)
-            return Starts(x, sigma * z, None)
-        x0 = reference.sample_marginal(n, generator=self.streams.generator("reference")).to(z)
-        if self.start == "reference":
-            return Starts(alpha * x0 + sigma * z, sigma * z, None)
-        near = (sigma / alpha) ** 2
-        lifted = reference.under(VE.constant(a=1.0, horizon=near * FAR**2))
-        flow = FlowPath(lifted, START_TOLERANCE * sigma / alpha, parts=4, doublings=7)
-        times = TimeGrid(torch.tensor([near * FAR**2, near], dtype=torch.float64))
-        end = flow.run(x0 + FAR * sigma / alpha * z, times, lambda k: z)
-        assert end.error is not None
-        error = float(end.error.square().mean().sqrt()) * alpha / sigma
-        return Starts(alpha * end.x, sigma * z, error)
+        """``(x_T, y_T)``: the noised reference and the prior, coupled."""
+        return coupled_starts(self.reference, self.grid.start, self.start, self.streams, n)
 
     def noise(self, n: int) -> RowNoise:
         """The sampler's noise by step number, exactly as ``sample`` draws it."""
-        like, shape = torch.empty(0, dtype=torch.float64), self.reference.shape
+        like, shape = torch.empty(0, dtype=self.dtype), self.reference.shape
         return RowNoise(self.streams, slice(0, n), shape, like, self.solver.noises)
 
     def path_noise(self, n: int) -> Noise:
         """One Gaussian per step for the reference: the sampler's, or the sum of its several."""
-        noise = self.noise(n)
-        if self.solver.noises == 1:
-            return noise
-        return lambda k: noise(k).sum(0) / math.sqrt(self.solver.noises)
+        noise, several = replace(self, dtype=torch.float64).noise(n), self.solver.noises
+        return noise if several == 1 else lambda k: noise(k).sum(0) / math.sqrt(several)
+
+    def begin(self, noise: RowNoise) -> Tensor:
+        """The starts of the sampler's prior, exactly as ``sample`` draws them."""
+        return float(self.reference.process.sigma(self.grid.start)) * noise("start")
+
+    def sampler(self, score: ScoreFn) -> Sampler:
+        """The sampler of a score."""
+        return Sampler(score, self.reference.process, self.solver, self.grid, self.eta)
 
     def sample(self, score: ScoreFn, x: Tensor, noise: Noise) -> Tensor:
         """The end of the sampler's run from ``x`` with this noise, in the points' own units."""
-        sampler = Sampler(score, self.reference.process, self.solver, self.grid, self.eta)
-        return sampler.run(x, noise)
+        return self.sampler(score).run(x.to(self.dtype), noise)
+
+
+def sampling_dtype(score: ScoreFn) -> torch.dtype:
+    """What ``sample`` computes in for a score made of tensors; float64 for any other callable.
+
+    For such a callable ``sample`` takes float32 unless it is told ``dtype=torch.float64``; the
+    certificate is then about the latter.
+    """
+    made_of_tensors = is_dataclass(score) or hasattr(score, "parameters")
+    return like_of(score, None, None, None).dtype if made_of_tensors else torch.float64
 
 
 def in_data_units(scaling: Scaling | None, x: Tensor) -> Tensor:

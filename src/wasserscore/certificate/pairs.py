@@ -1,10 +1,11 @@
-"""Rungs that only need the coupled ends: synchronous coupling and coupled transport."""
+"""Rungs from coupled points: synchronous coupling, coupled transport, restarted transport."""
 
 from dataclasses import replace
 
 from torch import Tensor
 
-from wasserscore.certificate.proposal import RARE, Bound, Proposal, Run, squares
+from wasserscore.certificate.proposal import RARE, Added, Bound, Proposal, Run, squares
+from wasserscore.certificate.restart import restarted_transport
 from wasserscore.certificate.statistics import root_mean_square
 from wasserscore.certificate.transport import coupled_transport
 
@@ -33,9 +34,26 @@ def transport(run: Run) -> list[Proposal]:
     return [Proposal("coupled transport", prove)]
 
 
-def _from_squares(run: Run, values: Tensor, note: str, level: float) -> Bound:
-    """The bound from independent squares, and what comes on top of coupled ends."""
-    added = run.added(level)
+def restarted(run: Run) -> list[Proposal]:
+    """Clouds paired anew where modes are chosen; where asked for, and for unclipped laws."""
+    batches = run.confidence.batches
+    if run.cloud == 0 or run.confidence.diameter is not None:
+        return []
+    note = f"{batches} pairs of clouds of {run.cloud} points, paired anew late in the run"
+
+    def prove(level: float) -> Bound:
+        costs = restarted_transport(run.coupling, run.cloud, batches)
+        return _from_squares(run, costs, note, level, run.fixed)
+
+    obstacle = "" if run.coupling.eta > 0 else "a sampler without noise has none to share anew"
+    return [Proposal("restarted transport", prove, obstacle=obstacle)]
+
+
+def _from_squares(
+    run: Run, values: Tensor, note: str, level: float, added: list[Added] | None = None
+) -> Bound:
+    """The bound from independent squares, and what comes on top (of coupled ends if not said)."""
+    added = run.added(level) if added is None else added
     limit = run.confidence.root(values, level) + sum(a.limit for a in added)
     found = root_mean_square(values)
     found = replace(found, value=found.value + sum(a.estimate.value for a in added))

@@ -6,13 +6,12 @@ grid at hand and not in the limit of many steps. Three ways to have it:
 * a Gaussian law moves by an affine map of the point and the noise, at every noise level;
 * any closed-form law steps by drawing a component from its posterior and then that component's
   Gaussian bridge, which is the true reverse process at any step size;
-* the probability flow has no exact step for a mixture: it is solved on a finer grid, and what that
-  leaves is measured and added to the bound.
+* the probability flow has no exact step for a mixture: it is solved, and what that leaves is
+  estimated from above and added to the bound (:mod:`wasserscore.certificate.flow`).
 """
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -26,6 +25,8 @@ from wasserscore.dynamics import TimeGrid
 from wasserscore.process.base import Process
 from wasserscore.score.base import ClosedFormScore
 
+PILOT = 64
+"""Points of a pilot that decides, before the run, where a step is cut into more parts."""
 WARP = 7.0
 """Substeps are uniform in the root of this order of sigma / alpha (Karras' rho)."""
 
@@ -35,15 +36,23 @@ class PathEnd(NamedTuple):
 
     x: Tensor
     error: Tensor | None
-    """Distances, one per point, between this path and one solved half as finely; None if exact."""
+    """Upper estimates, one per point, of the distance to an exact path; None if exact."""
 
 
 @runtime_checkable
 class ReferencePath(Protocol):
     """A way down a grid that keeps the reference's law."""
 
-    def run(self, x: Tensor, grid: TimeGrid, noise: Noise) -> PathEnd:
-        """The end of the paths that start in ``x`` (distributed as the reference at the start)."""
+    def run(self, x: Tensor, grid: TimeGrid, noise: Noise, rough: Tensor | None = None) -> PathEnd:
+        """The end of the paths that start in ``x`` (distributed as the reference at the start).
+
+        Args:
+            x: The points.
+            grid: The sampler's times.
+            noise: One standard normal per step and point.
+            rough: The same points, solved half as finely, where they had to be solved for; a path
+                that measures its error starts its coarse solution there.
+        """
         ...
 
 
@@ -67,16 +76,16 @@ class GaussianPath:
     reference: ClosedFormScore
     eta: float
 
-    def run(self, x: Tensor, grid: TimeGrid, noise: Noise) -> PathEnd:
+    def run(self, x: Tensor, grid: TimeGrid, noise: Noise, rough: Tensor | None = None) -> PathEnd:
         """See :class:`ReferencePath`."""
         mean, covariance = self.reference.moments()
         values, vectors = torch.linalg.eigh(symmetric(covariance).to(x))
         values = values.clamp_min(0)
         process, flat = self.reference.process, x.flatten(1)
-        alpha, tau = _clock(process, grid.start)
+        alpha, tau = clock(process, grid.start)
         y = (flat / alpha - mean.to(x)) @ vectors
         for k, _, s in grid.pairs():
-            alpha, lower = _clock(process, s)
+            alpha, lower = clock(process, s)
             ratio = (values + lower) / (values + tau)
             spread = ((values + lower) * (1 - ratio ** (self.eta**2))).clamp_min(0).sqrt()
             y = ratio ** ((1 + self.eta**2) / 2) * y + spread * (noise(k).flatten(1) @ vectors)
@@ -88,14 +97,22 @@ class GaussianPath:
 class ReversePath:
     r"""The true reverse process of any closed-form law, observed on the grid.
 
-    Every step is cut into ``parts``; their noises are drawn *given* that, weighted by the variance
+    Every step is cut into parts; their noises are drawn *given* that, weighted by the variance
     each adds in the natural clock, they sum to the step's noise. So the model's sampler keeps its
     one Gaussian per step and the reference shares it, as a coarse Brownian increment is the sum of
-    fine ones. More parts change nothing in either law; they only make component choices smaller.
+    fine ones. More parts change nothing in either law; they only make component choices smaller,
+    so they go where these are large. A part of relative length :math:`\delta` moves a point by
+    :math:`\delta\,(m_i - E[m_i | x])`; over a step cut into k that adds
+    :math:`a^2 / k,\ a = \delta\,(E\,\mathrm{tr\,Cov}(m_i | x))^{1/2}`, and
+
+    .. math:: k_j = \mathrm{parts}\; a_j \sum_i a_i \Big/ \sum_i a_i^2
+
+    has the sum that ``parts`` everywhere would have, with the fewest parts. The expectations come
+    from a pilot of their own, so rows stay independent.
 
     Args:
         reference: The law.
-        parts: Substeps per step, at least 1.
+        parts: Substeps per step where component choices are as large as on average, at least 1.
         streams: Where component choices and inner noises come from.
     """
 
@@ -103,126 +120,62 @@ class ReversePath:
     parts: int
     streams: Streams
 
-    def run(self, x: Tensor, grid: TimeGrid, noise: Noise) -> PathEnd:
+    def run(self, x: Tensor, grid: TimeGrid, noise: Noise, rough: Tensor | None = None) -> PathEnd:
         """See :class:`ReferencePath`."""
-        n = x.shape[0]
-        for k, t, s in grid.pairs():
-            times = substeps(self.reference.process, t, s, self.parts)
-            for j, (part, z) in enumerate(
-                zip(pairwise(times), self._noises(noise(k), times, k), strict=True)
-            ):
-                uniform = self.streams.uniform(f"component/{k}/{j}", 0, n, x)
-                x = self.reference.reverse_transition(x, *part, noise=z, uniform=uniform)
+        counts = self.schedule(grid)
+        for k, _, _ in grid.pairs():
+            x = self.step(x, grid, k, noise(k), counts[k])
         return PathEnd(x, None)
 
-    def _noises(self, z: Tensor, times: list[float], k: int) -> list[Tensor]:
-        """Independent standard normals whose weighted sum is ``z``."""
+    def step(self, x: Tensor, grid: TimeGrid, k: int, z: Tensor, count: int) -> Tensor:
+        """Step ``k`` of the grid, with its noise, in ``count`` parts."""
+        t, s = float(grid.times[k]), float(grid.times[k + 1])
+        times = substeps(self.reference.process, t, s, count)
+        noises = inner_noises(self.reference.process, self.streams, z, times, k)
+        for j, (part, inner) in enumerate(zip(pairwise(times), noises, strict=True)):
+            uniform = self.streams.uniform(f"component/{k}/{j}", 0, x.shape[0], x)
+            x = self.reference.reverse_transition(x, *part, noise=inner, uniform=uniform)
+        return x
+
+    def schedule(self, grid: TimeGrid) -> list[int]:
+        """How many parts each step is cut into."""
         if self.parts == 1:
-            return [z]
-        taus = [_clock(self.reference.process, t)[1] for t in times]
-        weights = [math.sqrt((a - b) / (taus[0] - taus[-1])) for a, b in pairwise(taus)]
-        shape, n = tuple(z.shape[1:]), z.shape[0]
-        free = [self.streams.normal(f"bridge/{k}/{j}", 0, n, shape, z) for j in range(self.parts)]
-        total = sum((w * f for w, f in zip(weights, free, strict=True)), torch.zeros_like(z))
-        return [f + w * (z - total) for w, f in zip(weights, free, strict=True)]
+            return [1] * grid.steps
+        reference, streams = self.reference, self.streams
+        x0 = reference.sample_marginal(PILOT, generator=streams.generator("pilot")).double()
+        z = streams.normal("pilot noise", 0, PILOT, tuple(x0.shape[1:]), x0)
+        least, sizes = reference.least_variance, []
+        for _, t, s in grid.pairs():
+            (alpha, tau), lower = clock(reference.process, t), clock(reference.process, s)[1]
+            left = x0 - reference.denoise(alpha * (x0 + math.sqrt(tau) * z), t)
+            within = reference.dim * least * tau / (least + tau)
+            between = max(float(left.flatten(1).square().sum(1).mean()) - within, 0.0)
+            sizes.append((tau - lower) / (tau + least) * math.sqrt(between))
+        total, squares = sum(sizes), sum(a * a for a in sizes)
+        if squares == 0:
+            return [1] * grid.steps
+        return [max(1, math.ceil(self.parts * a * total / squares)) for a in sizes]
 
 
-@dataclass(frozen=True)
-class FlowPath:
-    r"""The probability flow of any closed-form law, solved to a tolerance.
-
-    .. math:: \frac{dy}{dr} = -r\,\nabla\log p_\tau(y), \qquad r = \sigma/\alpha,\ \tau = r^2,
-
-    in the variable :math:`w = (y - m) / (v + r^2)^{1/2}`, which the flow of the Gaussian
-    :math:`N(m, v I)` of the same mean and mean variance leaves unchanged, and the clock
-    :math:`1 / (v^{1/2} + r)`, in which w is smooth from infinite noise down to none,
-    by the classical Runge-Kutta method in equal steps of that clock (the sampler's own grid plays
-    no part), their number doubled until two solutions differ by less than ``tolerance`` in root
-    mean square. The difference, not divided by 2^4 - 1, is returned as the error of the finer one.
-
-    Args:
-        reference: The law.
-        tolerance: Root-mean-square difference to reach, in the law's own (scaled) units.
-        parts: Steps of the first solution.
-        doublings: How often the number may double.
-    """
-
-    reference: ClosedFormScore
-    tolerance: float
-    parts: int = 16
-    doublings: int = 5
-
-    def run(self, x: Tensor, grid: TimeGrid, noise: Noise) -> PathEnd:
-        """See :class:`ReferencePath`; the noise is not used."""
-        parts, coarse = self.parts, self._solve(x, grid, self.parts)
-        for _ in range(self.doublings):
-            parts *= 2
-            fine = self._solve(x, grid, parts)
-            error = (fine - coarse).flatten(1).norm(dim=1)
-            if float(error.square().mean().sqrt()) <= self.tolerance:
-                break
-            coarse = fine
-        return PathEnd(fine, error)
-
-    def _solve(self, x: Tensor, grid: TimeGrid, parts: int) -> Tensor:
-        process = self.reference.process
-        y = x / _clock(process, grid.start)[0]
-        for t, s in pairwise(self._times(grid.start, grid.stop, parts)):
-            y = self._runge_kutta(y, t, s)
-        return _clock(process, grid.stop)[0] * y
-
-    def _clock_at(self, t: float) -> float:
-        """The integration variable: grows from 0 at infinite noise to its value at the data."""
-        return 1 / (math.sqrt(self._match[1]) + math.sqrt(_clock(self.reference.process, t)[1]))
-
-    def _times(self, t: float, s: float, parts: int) -> list[float]:
-        """``parts + 1`` times, uniform in the clock, so that doubling halves every step."""
-        process, scale = self.reference.process, math.sqrt(self._match[1])
-        p, q = self._clock_at(t), self._clock_at(s)
-        inner = [p + (q - p) * j / parts for j in range(1, parts)]
-        return [t, *(float(process.time_at((1 / v - scale) ** 2)) for v in inner), s]
-
-    def _runge_kutta(self, y: Tensor, t: float, s: float) -> Tensor:
-        process = self.reference.process
-        r, end = (math.sqrt(_clock(process, u)[1]) for u in (t, s))
-        if end == 0 and self.reference.least_variance == 0:
-            return self.reference.denoise(y * _clock(process, t)[0], t)
-        mean, variance = self._match
-        scale = math.sqrt(variance)
-        p, q = self._clock_at(t), self._clock_at(s)
-        middle = float(process.time_at((2 / (p + q) - scale) ** 2))
-        w, h = (y - mean.to(y)) / math.hypot(scale, r), q - p
-        k1 = self._velocity(w, t)
-        k2 = self._velocity(w + h / 2 * k1, middle)
-        k3 = self._velocity(w + h / 2 * k2, middle)
-        k4 = self._velocity(w + h * k3, s)
-        w = w + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-        return mean.to(y) + math.hypot(scale, end) * w
-
-    def _velocity(self, w: Tensor, t: float) -> Tensor:
-        """dw/dp: how the flow differs from that of the matched Gaussian."""
-        alpha, tau = _clock(self.reference.process, t)
-        if tau == 0:
-            return torch.zeros_like(w)
-        mean, variance = self._match
-        width, r = math.sqrt(variance + tau), math.sqrt(tau)
-        y = mean.to(w) + width * w
-        gap = alpha * self.reference(alpha * y, t) / width + w / width**2
-        return r * (math.sqrt(variance) + r) ** 2 * gap
-
-    @cached_property
-    def _match(self) -> tuple[Tensor, float]:
-        """Mean and mean variance of the law."""
-        mean, covariance = self.reference.moments()
-        mean = mean.double().reshape(self.reference.shape)
-        return mean, max(float(torch.diagonal(covariance).mean()), 1e-12)
+def inner_noises(
+    process: Process, streams: Streams, z: Tensor, times: list[float], k: int
+) -> list[Tensor]:
+    """Independent standard normals whose sum, weighted by the parts' variances, is ``z``."""
+    if len(times) == 2:
+        return [z]
+    taus = [clock(process, t)[1] for t in times]
+    weights = [math.sqrt((a - b) / (taus[0] - taus[-1])) for a, b in pairwise(taus)]
+    shape, n = tuple(z.shape[1:]), z.shape[0]
+    free = [streams.normal(f"bridge/{k}/{j}", 0, n, shape, z) for j in range(len(weights))]
+    total = sum((w * f for w, f in zip(weights, free, strict=True)), torch.zeros_like(z))
+    return [f + w * (z - total) for w, f in zip(weights, free, strict=True)]
 
 
 def substeps(process: Process, t: float, s: float, parts: int) -> list[float]:
     """``parts + 1`` times from ``t`` to ``s``, uniform in a root of sigma / alpha."""
     if parts == 1:
         return [t, s]
-    top, bottom = (math.sqrt(_clock(process, u)[1]) ** (1 / WARP) for u in (t, s))
+    top, bottom = (math.sqrt(clock(process, u)[1]) ** (1 / WARP) for u in (t, s))
     inner = [
         float(process.time_at((top + (bottom - top) * j / parts) ** (2 * WARP)))
         for j in range(1, parts)
@@ -230,6 +183,6 @@ def substeps(process: Process, t: float, s: float, parts: int) -> list[float]:
     return [t, *inner, s]
 
 
-def _clock(process: Process, t: float) -> tuple[float, float]:
+def clock(process: Process, t: float) -> tuple[float, float]:
     """``alpha`` and the variance ratio ``tau`` at ``t``."""
     return float(process.alpha(t)), float(process.noise_to_signal(t))

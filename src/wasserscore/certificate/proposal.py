@@ -75,6 +75,7 @@ class Run:
         confidence: Level, batches and kind of limit.
         constant: One-sided constant of the model's score, where one is known.
         beyond: Distance from the reference law to the law that is meant, on top of every rung.
+        cloud: Points of each cloud of the restarted transport; 0 for no such rung.
     """
 
     coupling: Coupling
@@ -82,6 +83,7 @@ class Run:
     confidence: Confidence
     constant: OneSided | None = None
     beyond: float = 0.0
+    cloud: int = 0
 
     @property
     def n(self) -> int:
@@ -105,8 +107,10 @@ class Run:
         return found
 
     def added(self, level: float) -> list[Added]:
-        """What comes on top of coupled ends: the fixed part, and a solved reference path."""
-        found = []
+        """What comes on top of coupled ends: the fixed part, a solved start, a solved path."""
+        found, shift = [], self.ends.start_shift
+        if shift > 0:
+            found.append(Added("start solved", Estimate(shift), shift))
         if self.ends.path_error is not None:
             errors = self.ends.path_error.square()
             limit = self.confidence.root(errors, level)

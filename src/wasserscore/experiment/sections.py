@@ -23,6 +23,7 @@ TERMS = {
     "score": "the model's score is not the reference's",
     "stop": "the sampler stops before all noise is gone",
     "reference path": "the reference process itself was solved numerically",
+    "start solved": "the start of the reference process was solved numerically",
     "smoothing": "the reference is smoothed, the data set is not",
     "score and start": "the model's score and start, in units of its own",
 }
