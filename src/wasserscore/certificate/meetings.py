@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from wasserscore.certificate.coupling import Coupling
-from wasserscore.certificate.path import FlowPath, ReferencePath, ReversePath
+from wasserscore.certificate.flow import FlowPath
+from wasserscore.certificate.mixed import MixedPath
+from wasserscore.certificate.path import ReferencePath, ReversePath
 from wasserscore.dynamics import TimeGrid
 from wasserscore.sampling import Sampler
 
-FLOW_PARTS = 2
-"""Parts of the first solution of the reference's flow over one step."""
+FLOW_PARTS = 4
+"""Parts of the reference's flow over one step."""
 TRIED = 32
 """Pairs along which a constant is tried."""
 TIMES = 12
@@ -52,9 +54,12 @@ def meetings(coupling: Coupling, n: int) -> list[Meeting]:
     for k, t, s in coupling.grid.pairs():
         here: ReferencePath = path
         if isinstance(path, FlowPath):
-            here = replace(path, parts=FLOW_PARTS)
+            here = replace(path, parts=FLOW_PARTS, doublings=0)
         elif isinstance(path, ReversePath):
             here = replace(path, streams=path.streams.child(f"step/{k}"))
+        elif isinstance(path, MixedPath):
+            own = path.reverse.streams.child(f"step/{k}")
+            here = replace(path, reverse=replace(path.reverse, streams=own))
         z = path_noise(k) if coupling.eta > 0 else torch.zeros_like(x)
         step = TimeGrid(torch.tensor([t, s], dtype=torch.float64))
         x = here.run(x, step, lambda _, z=z: z).x  # type: ignore[misc]

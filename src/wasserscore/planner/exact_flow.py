@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from wasserscore.certificate.path import FlowPath
+from wasserscore.certificate.flow import FlowPath
 from wasserscore.core.linalg import symmetric
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud
@@ -131,6 +131,6 @@ class ExactFlow:
 
     def _solve(self, y: Cloud, ratio: float) -> Cloud:
         lifted = self.law.under(VE.constant(a=1.0, horizon=ratio**2))
-        flow = FlowPath(lifted, TOLERANCE * self._spread, parts=32)
+        flow = FlowPath(lifted, TOLERANCE * self._spread)
         grid = TimeGrid(torch.tensor([ratio**2, 0.0], dtype=torch.float64))
-        return flow.run(y, grid, lambda k: self.z).x
+        return flow.solve(y, grid, flow.steps(grid))  # a pilot says how finely
