@@ -308,6 +308,14 @@ def test_the_cheapest_cell_that_is_not_shown_worse():
     assert "not shown worse: alike" in repr(found)
 
 
+@pytest.mark.parametrize(("gaps", "worse"), [((1, 2, 3), True), ((0.5, 2, 3.5), False)])
+def test_worse_means_beyond_student_s_limit(gaps, worse):
+    """Mean 2 either way; the limit is 2.92 / sqrt(3) = 1.69 standard deviations, of 1 and 1.5."""
+    best = [cell("best", s, 3.0, evaluations=40) for s in range(3)]
+    other = [cell("other", s, 3.0 + gap) for s, gap in enumerate(gaps)]
+    assert comparison(*best, *other).cheapest("p").solver == ("best" if worse else "other")
+
+
 def test_one_seed_has_no_error_and_no_cheapest():
     found = comparison(cell("a", 0, 2.0))
     assert found.means[0].w2.stderr is None

@@ -114,7 +114,7 @@ class Bench:
             return plain(compute())
         calls = {k: v.to_dict() if isinstance(v, Process) else v for k, v in decides.items()}
         key = {
-            "version": __version__, "model": self._fingerprint, "n": self.subject.holdout.n,
+            "version": __version__, "model": self._fingerprint,
             "train": self.subject.train.sha256, "holdout": self.subject.holdout.sha256, **calls,
         }  # fmt: skip
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]

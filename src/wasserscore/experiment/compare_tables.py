@@ -10,7 +10,7 @@ from wasserscore.core.results import plain
 from wasserscore.experiment.compare_records import Mean, plus_minus, short
 from wasserscore.experiment.compare_result import Comparison
 from wasserscore.experiment.write import FORMULA
-from wasserscore.report import compare_figure
+from wasserscore.report import compare_figure, figure_bytes
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -22,9 +22,9 @@ def write_comparison(found: Comparison, folder: Path) -> None:
     """``compare.csv``, ``.tex``, ``.png``, ``.svg`` and, last, ``.json``, each whole."""
     write_atomically(folder / "compare.csv", to_csv(found).encode())
     write_atomically(folder / "compare.tex", to_latex(found).encode())
-    figure = compare_figure.draw(plain(found))
+    figure = compare_figure(plain(found))
     for kind in ("png", "svg"):
-        write_atomically(folder / f"compare.{kind}", compare_figure.encoded(figure, kind))
+        write_atomically(folder / f"compare.{kind}", figure_bytes(figure, kind))
     write_json(folder / "compare.json", found)
 
 

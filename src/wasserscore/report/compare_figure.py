@@ -1,24 +1,25 @@
 """The figure of a comparison: W2 against score evaluations, a panel per process."""
 
-import io
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from wasserscore.report.figures import GOOD, INK, MUTED, PALETTE, new
 
 COLUMNS = 3
+COLOURS = tuple(colour for colour in PALETTE if colour != GOOD)
+"""Of the solvers; green is the floor's."""
 MARKERS = "osD^vPX*"
-WHOLE_DECADES = 30.0
-"""Ratio of the largest to the smallest W2 above which ticks at powers of ten are enough."""
+WIDE = 100.0
+"""Ratio of the ends of an axis above which it gets two ticks to a decade instead of three."""
 
 
-def draw(found: Mapping[str, Any]) -> Figure:
+def compare_figure(found: Mapping[str, Any]) -> Figure:
     """W2 against score evaluations on log axes, a line per solver, error bars over seeds.
 
     Args:
@@ -37,22 +38,16 @@ def draw(found: Mapping[str, Any]) -> Figure:
         axis.set_xlabel("score evaluations", fontsize=8)
     for axis in axes.flat[len(processes) :]:
         axis.set_visible(False)
+    _share_scales(list(axes.flat[: len(processes)]))
     for axis in axes[:, 0]:
         axis.set_ylabel(f"W2 to {found['n']} held-out rows", fontsize=8)
-    _share_scales(list(axes.flat[: len(processes)]))
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns + 1,
-                  fontsize=8, frameon=False)  # fmt: skip
+    for axis in axes[:, 1:].flat:
+        axis.tick_params(labelleft=False)
+    lines = dict(zip(*axes.flat[0].get_legend_handles_labels()[::-1], strict=True))
+    labels = sorted(lines, key=lambda label: label not in solvers)
+    figure.legend([lines[label] for label in labels], labels, loc="outside lower center",
+                  ncols=columns + 1, fontsize=8, frameon=False)  # fmt: skip
     return figure
-
-
-def encoded(figure: Figure, kind: str) -> bytes:
-    """The figure as a PNG or SVG file that depends on its content alone."""
-    buffer = io.BytesIO()
-    dates = {"png": {"Software": None}, "svg": {"Date": None}}
-    with rc_context({"svg.hashsalt": "wasserscore", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format=kind, metadata=dates[kind])
-    return buffer.getvalue()
 
 
 def _panel(axis: Axes, means: list[Mapping[str, Any]], solvers: list[str]) -> None:
@@ -90,11 +85,11 @@ def _share_scales(axes: list[Axes]) -> None:
         axis.set_xlim(min(low for low, _ in x), max(high for _, high in x))
         axis.set_ylim(min(low for low, _ in y), max(high for _, high in y))
         for scale, limits in ((axis.xaxis, axis.get_xlim()), (axis.yaxis, axis.get_ylim())):
-            wide = limits[1] / limits[0] > WHOLE_DECADES
+            wide = limits[1] / limits[0] > WIDE
             scale.set_major_locator(LogLocator(subs=(1.0, 3.0) if wide else (1.0, 2.0, 5.0)))
-            scale.set_major_formatter(ScalarFormatter())
+            scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             scale.set_minor_formatter(NullFormatter())
 
 
 def _colour(place: int) -> Any:
-    return PALETTE[place] if place < len(PALETTE) else colormaps["tab20"](place % 20)
+    return COLOURS[place] if place < len(COLOURS) else colormaps["tab20"](place % 20)
