@@ -25,7 +25,7 @@ _ROOMS = {
     "certificate": ("certify", "Certificate"),
     "planner": ("plan", "Plan"),
     "audit": ("audit", "AuditReport"),
-    "experiment": ("ProximalGenerator", "KernelGenerator", "NetworkGenerator"),
+    "experiment": ("compare", "ProximalGenerator", "KernelGenerator", "NetworkGenerator"),
     "core.results": ("Estimate",),
     "core.errors": ("InputError", "AssumptionError"),
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from wasserscore.cli.main import app
 
-COMMANDS = ("run", "fit", "sample", "certify", "plan", "audit", "report")
+COMMANDS = ("run", "fit", "sample", "certify", "plan", "audit", "compare", "report")
 SMALL = ["--set", "network.width=16", "--set", "network.depth=1", "--set", "network.steps=12",
          "--set", "resplits=2", "--set", "curve=[2]", "--set", "steps=3",
          "--set", "certificate.n=16", "--set", "target_w2=1.0"]  # fmt: skip
@@ -262,3 +263,45 @@ def test_ctrl_c_while_training_is_130_and_the_same_command_continues(table, tmp_
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
+
+
+CELLS = ["--processes", "edm,VP.linear(a=19.9, b=0.1)", "--solvers", "dpmpp_2m,ddim", "--steps",
+         "2,3", "--seeds", 1, "--model", "gaussian", "--set", "resplits=2"]  # fmt: skip
+
+
+def test_compare_writes_every_table_and_names_the_best(table, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    result = call("compare", table, "--out", out, *CELLS)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    assert "floor (two real halves): " in result.stdout
+    assert "edm: best " in result.stdout
+    assert "VP.linear(a=19.9, b=0.1): best " in result.stdout
+    assert {p.name for p in out.glob("compare.*")} == {
+        f"compare.{end}" for end in ("csv", "tex", "json", "png", "svg")}  # fmt: skip
+    found = json.loads((out / "compare.json").read_text())
+    assert len(found["cells"]) == 8
+    words = shlex.split(found["provenance"]["command"].replace("DIR", str(tmp_path / "again")))
+    assert words[0] == "wasserscore"
+    monkeypatch.setattr("wasserscore.experiment.compare_tables.figure_bytes", lambda *_: b"")
+    assert call(*words[1:]).exit_code == 0
+    again = json.loads((tmp_path / "again" / "compare.json").read_text())
+    assert [c["w2"] for c in again["cells"]] == [c["w2"] for c in found["cells"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--processes", "vp-liner"], "did you mean 'vp-linear'"),
+        (["--solvers", "hean"], "unknown solver"),
+        (["--steps", "ten"], "steps.0: input should be a valid integer"),
+        (["--set", "stepz=3"], "stepz is not a setting"),
+        (["--holdout", "/no/such.csv"], "no such file"),
+    ],
+)
+def test_compare_refuses_in_one_line(table, tmp_path, words, message):
+    result = call("compare", table, "--out", tmp_path / "out", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()

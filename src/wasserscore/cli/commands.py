@@ -6,11 +6,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from wasserscore.cli.progress import Bars
 from wasserscore.core.errors import require
 from wasserscore.core.results import plain
-from wasserscore.experiment import audit_files, planning, revisit
+from wasserscore.experiment import CompareConfig, Comparison, audit_files, planning, revisit
+from wasserscore.experiment.compare import run_comparison
+from wasserscore.experiment.compare_records import short
 from wasserscore.experiment.config import RunConfig, read_config
 from wasserscore.experiment.journey import run as run_journey
 from wasserscore.experiment.journey import start
@@ -105,6 +108,29 @@ def audit(
     return not failed
 
 
+def compare(
+    source: str,
+    out: Path,
+    *,
+    holdout: str | None,
+    config: Path | None,
+    overrides: list[str] | None,
+    force: bool,
+    **options: Any,
+) -> None:
+    """A comparison, then its table and the best cells."""
+    wanted = read_config(config, tuple(overrides or ()), CompareConfig, **options)
+    with Bars(Console(stderr=True)) as bars:
+        found = run_comparison(source, wanted, out=out, holdout=holdout, force=force,
+                               progress=bars)  # fmt: skip
+    console = Console()
+    console.width = max(console.width, 88)
+    console.print(_comparison_table(found))
+    print_lines(*found.beside(), *found.verdicts(), *found.notes,
+                f"Tables: {out / 'compare.csv'}, compare.tex, compare.json",
+                f"Figure: {out / 'compare.png'}, compare.svg")  # fmt: skip
+
+
 def report(folder: Path) -> None:
     """The page of a finished run, again."""
     print_lines(f"Report: {revisit.rewrite_report(folder)}")
@@ -134,6 +160,22 @@ def _table(results: dict[str, Any]) -> Table:
         m = row["metrics"]
         table.add_row(row["title"], _pm(m["w2"]), _pm(m["log_likelihood"]),
                       _percent(m["coverage"]), _percent(m["copy_rate"]))  # fmt: skip
+    return table
+
+
+def _comparison_table(found: Comparison) -> Table:
+    table = Table(title=f"{found.data['name']}, {found.model}: W2 to {found.n} held-out rows")
+    table.add_column("process")
+    table.add_column("solver")
+    for steps in found.steps:
+        table.add_column(f"{steps} steps", justify="right")
+    for process in found.processes:
+        best = found.best(process)
+        for place, solver in enumerate(found.solvers):
+            means = [found.mean(process, solver, steps) for steps in found.steps]
+            cells = [Text(short(m), style="bold" if m == best else "") for m in means]
+            last = place == len(found.solvers) - 1
+            table.add_row(Text("" if place else process), Text(solver), *cells, end_section=last)
     return table
 
 

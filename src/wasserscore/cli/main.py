@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn, ParamSpec
 import typer
 
 from wasserscore import __version__
+from wasserscore.cli import options
 from wasserscore.core.errors import InputError
 
 RULE_FAILED, BAD_INPUT, NUMERICAL, INTERRUPTED = 1, 2, 3, 130
@@ -355,6 +356,48 @@ def audit(
     passed = commands.audit(real, fake, holdout=holdout, rules=fail_if or [], seed=seed, json=json)
     if not passed:
         raise typer.Exit(RULE_FAILED)
+
+
+@app.command()
+@exit_codes
+def compare(
+    source: Source,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the results.", show_default=False)
+    ],
+    processes: options.Processes = None,
+    solvers: options.Solvers = None,
+    steps: options.Steps = None,
+    seeds: options.Seeds = None,
+    model: options.WhoseScore = None,
+    grid: options.Grid = None,
+    n: options.Points = None,
+    holdout: options.Holdout = None,
+    seed: MaybeSeed = None,
+    config: Config = None,
+    settings: options.Settings = None,
+    force: Force = False,
+) -> None:
+    """Which process, solver and number of steps gets one score closest to held-out rows in W2.
+
+    Every cell shares the score, the noise of its seed and the held-out rows; noise floor and
+    bootstrap stand beside. Writes compare.csv, .tex, .png, .svg and .json into --out. Every cell
+    is kept there: Ctrl-C loses nothing, and asking for more solvers, steps or seeds computes only
+    the new cells. SOURCE may also be a run folder: then its own models and halves are used.
+
+    **Examples**
+
+        wasserscore compare digits --out runs/compare
+
+        wasserscore compare runs/digits --model network --steps 5,10,20,40,80 --out runs/network
+    """  # fmt: skip
+    from wasserscore.cli import commands
+
+    commands.compare(
+        source, out, holdout=holdout, config=config, overrides=settings, force=force,
+        processes=processes, solvers=solvers, steps=steps, seeds=seeds, model=model, grid=grid,
+        n=n, seed=seed,
+    )  # fmt: skip
 
 
 @app.command()

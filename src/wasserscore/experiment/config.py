@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,6 +16,9 @@ class Part(BaseModel):
     """Base of all parts: frozen, and an unknown key is an error instead of a silent default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+C = TypeVar("C", bound=Part)
 
 
 class NetworkConfig(Part):
@@ -85,28 +88,36 @@ class RunConfig(Part):
         return self
 
 
-def validate(values: dict[str, Any]) -> RunConfig:
+def validate(values: dict[str, Any], kind: type[C] = RunConfig) -> C:  # type: ignore[assignment]
     """A configuration from plain values.
+
+    Args:
+        values: By key.
+        kind: Which configuration.
 
     Raises:
         InputError: One line that names every bad key, what is wrong with it and what came.
     """
     try:
-        return RunConfig.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         problems = "; ".join(_problem(e) for e in error.errors())
         raise InputError(f"the configuration cannot be used: {problems}") from None
 
 
 def read_config(
-    path: Path | None = None, overrides: tuple[str, ...] = (), **values: Any
-) -> RunConfig:
+    path: Path | None = None,
+    overrides: tuple[str, ...] = (),
+    kind: type[C] = RunConfig,  # type: ignore[assignment]
+    **values: Any,
+) -> C:
     """A configuration from a TOML file, ``key=value`` overrides and values, in rising order.
 
     Args:
-        path: A TOML file with the keys of :class:`RunConfig`, or None.
+        path: A TOML file with the keys of the configuration, or None.
         overrides: Such as ``"network.steps=500"``; values are TOML, bare words are strings.
-        **values: Keys of :class:`RunConfig`; None means "not given".
+        kind: Which configuration; a run's unless told.
+        **values: Keys of the configuration; None means "not given".
 
     Raises:
         InputError: If the file or an override cannot be read or a value does not fit.
@@ -121,7 +132,7 @@ def read_config(
     for override in overrides:
         _override(merged, override)
     merged |= {key: value for key, value in values.items() if value is not None}
-    return validate(merged)
+    return validate(merged, kind)
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

@@ -1,7 +1,7 @@
 """Audits as a run and the command line make them: columns alike, copies up to rounding."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wasserscore.audit import AuditReport, audit
@@ -33,18 +33,34 @@ def audit_rows(
         holdout: Rows the model has not seen, data units.
         seed: Of bootstrap and permutations.
     """
-    scaling = Scaling.per_column(train.points) if train.kind == "table" else None
-    known = train.points if scaling is None else scaling.apply(train.points)
-    span = known.amax(0) - known.amin(0)
+    scaling, known = _yardstick(train)
 
     def view(x: Cloud) -> Cloud:
         x = x.to(known) if scaling is None else scaling.apply(x.to(known))
-        _, index = nearest(x, known, 1)
-        closest = known[index[:, 0]]
-        same = ((x - closest).abs() <= RESOLUTION * span).all(1)
+        same, closest = _same(x, known)
         return torch.where(same[:, None], closest, x)
 
     return audit(
         train=known, generated=view(generated), holdout=None if holdout is None else view(holdout),
         seed=seed,
     )  # fmt: skip
+
+
+def copy_rate(train: Dataset, generated: Cloud) -> float:
+    """Share of generated rows that are training rows, as :func:`audit_rows` counts them."""
+    scaling, known = _yardstick(train)
+    x = generated.to(known) if scaling is None else scaling.apply(generated.to(known))
+    return float(_same(x, known)[0].double().mean())
+
+
+def _yardstick(train: Dataset) -> tuple[Scaling | None, Cloud]:
+    scaling = Scaling.per_column(train.points) if train.kind == "table" else None
+    return scaling, train.points if scaling is None else scaling.apply(train.points)
+
+
+def _same(x: Cloud, known: Float[Tensor, "m d"]) -> tuple[Bool[Tensor, " n"], Cloud]:
+    """Which rows equal their nearest known row up to :data:`RESOLUTION`, and that row."""
+    span = known.amax(0) - known.amin(0)
+    _, index = nearest(x, known, 1)
+    closest = known[index[:, 0]]
+    return ((x - closest).abs() <= RESOLUTION * span).all(1), closest

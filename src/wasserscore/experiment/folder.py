@@ -19,6 +19,9 @@ from wasserscore.experiment.config import differences
 SCHEMA_VERSION = 1
 CONFIG, RESULTS, LAYOUT, SPLIT = "config.json", "results.json", "data.json", "split.json"
 STAGES, CHECKPOINTS, SAMPLES, MODELS = "stages", "checkpoints", "samples", "models"
+RUN, COMPARISON = "run", "comparison"
+"""What a folder may be; a run's description does not say so."""
+TABLES = tuple(f"compare.{end}" for end in ("json", "csv", "tex", "png", "svg"))
 
 
 class RunFolder:
@@ -49,10 +52,16 @@ class RunFolder:
 
         Raises:
             InputError: The folder holds a finished run, a different one (the differences are
-                listed), or something that is no run. Nothing is changed then.
+                listed), a comparison where a run should go (or the reverse, whatever ``force``
+                says), or something else. Nothing is changed then.
         """
         folder = cls(Path(path))
         there = folder._description()
+        kind = description.get("kind", RUN)
+        if there is not None and there.get("kind", RUN) != kind:
+            raise InputError(explain(f"{path} must hold a {kind} or nothing",
+                                     got=f"a {there.get('kind', RUN)}",
+                                     do="choose another --out"))  # fmt: skip
         if there is None or force:
             # What lies beside a run in its folder is the user's and stays.
             folder._require_free() if there is None else folder._clear()
@@ -151,7 +160,7 @@ class RunFolder:
         """Remove what a run writes, and nothing else; the marker goes last."""
         for name in (STAGES, CHECKPOINTS, SAMPLES, MODELS, "figures"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in (RESULTS, LAYOUT, SPLIT, "report.html", CONFIG):
+        for name in (RESULTS, LAYOUT, SPLIT, "report.html", *TABLES, CONFIG):
             (self.path / name).unlink(missing_ok=True)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from wasserscore.audit import AuditReport
 from wasserscore.certificate import certify
@@ -91,6 +92,13 @@ def run(
     return start(config, out, force=force, progress=progress).travel()
 
 
+def halves(data: Dataset, seed: int) -> tuple[Tensor, Tensor]:
+    """Row numbers of a training half and a held-out half, equally many."""
+    train, holdout = split(data, fraction=0.5, seed=seed)
+    few = min(len(train), len(holdout))
+    return train[:few], holdout[:few]
+
+
 @dataclass(frozen=True, eq=False)
 class Journey:
     """One run on its way; every method is a stage or a few, and may be asked again.
@@ -136,9 +144,7 @@ class Journey:
     @cached_property
     def parts(self) -> tuple[Dataset, Dataset]:
         """Training and held-out rows, equally many."""
-        train, holdout = split(self.data, fraction=0.5, seed=self.config.seed)
-        few = min(len(train), len(holdout))
-        train, holdout = train[:few], holdout[:few]
+        train, holdout = halves(self.data, self.config.seed)
         if not (self.folder.path / SPLIT).is_file():
             write_json(self.folder.path / LAYOUT, self.data.layout.to_dict())
             write_json(self.folder.path / SPLIT, {"train": train, "holdout": holdout})

@@ -94,11 +94,13 @@ def provenance_section(config: RunConfig, data: Dataset) -> dict[str, Any]:
         "command": command(config),
         "config": config.model_dump(mode="json"),
         "data_sha256": data.sha256,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in PACKAGES},
-        },
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that decide numbers."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def command(config: RunConfig) -> str:

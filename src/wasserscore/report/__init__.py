@@ -1,5 +1,6 @@
 """Results in, one self-contained HTML page and PNG figures out. Knows records, not models."""
 
+from wasserscore.report.compare_figure import compare_figure as compare_figure
 from wasserscore.report.figures import figure_bytes as figure_bytes
 from wasserscore.report.page import write_report as write_report
 from wasserscore.report.plan_figure import plan_figure as plan_figure

@@ -1,0 +1,136 @@
+"""The cells of a comparison: each is computed once, kept by what decides its number."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+from wasserscore import __version__
+from wasserscore.core.errors import InputError
+from wasserscore.core.random import Streams
+from wasserscore.core.results import Estimate, plain
+from wasserscore.distance import NoiseFloor, noise_floor, w2
+from wasserscore.dynamics import TimeGrid
+from wasserscore.experiment.compare_config import Forward, Method
+from wasserscore.experiment.compare_records import Cell, mean_over_seeds
+from wasserscore.experiment.compare_subject import Subject, fingerprint
+from wasserscore.experiment.copies import copy_rate
+from wasserscore.experiment.folder import RunFolder
+from wasserscore.planner import Surrogate
+from wasserscore.planner.split import split
+from wasserscore.process import Process
+from wasserscore.sampling import sample, time_grid
+from wasserscore.score.base import ClosedFormScore
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """One score, one hold-out, one place to keep results.
+
+    Args:
+        subject: The fitted law and its rows.
+        grid: Where the steps go.
+        folder: Where results are kept; None keeps nothing.
+    """
+
+    subject: Subject
+    grid: str
+    folder: RunFolder | None
+    _added: dict[tuple[str, str, int], float | None] = field(default_factory=dict, repr=False)
+
+    def cell(self, forward: Forward, method: Method, steps: int, seed: int) -> Cell:
+        """One cell, from the folder if it is there."""
+        found = self._kept(
+            f"cell-{method.solver.name}-{steps}-{seed}",
+            lambda: self._measure(forward, method, steps, seed),
+            process=forward.process, grid=self.grid, solver=method.solver.name, eta=method.eta,
+            steps=steps, seed=seed,
+        )  # fmt: skip
+        return Cell(process=forward.label, solver=method.label, eta=method.eta, steps=steps,
+                    seed=seed, **found)  # fmt: skip
+
+    def floor(self, resplits: int, seed: int) -> NoiseFloor:
+        """Floor and bootstrap of the training rows, at the size of the hold-out."""
+        found = self._kept("floor", lambda: noise_floor(
+            w2, train=self.subject.train.points, holdout=self.subject.holdout.points,
+            n=self.subject.holdout.n, resplits=resplits, seed=seed,
+        ), resplits=resplits, seed=seed)  # fmt: skip
+        return NoiseFloor(Estimate(**found["floor"]), Estimate(**found["bootstrap"]), found["n"])
+
+    def exact_draws(self, seeds: range) -> Estimate | None:
+        """W2 of exact draws of the model, one cloud per seed; None for a network."""
+        if not isinstance(self.subject.score, ClosedFormScore):
+            return None
+        return mean_over_seeds([
+            self._kept(f"exact-{seed}", partial(self._exact, seed), seed=seed)["w2"]
+            for seed in seeds
+        ])  # fmt: skip
+
+    # Inside -------------------------------------------------------------------------------------
+
+    def _measure(self, forward: Forward, method: Method, steps: int, seed: int) -> dict[str, Any]:
+        score, holdout = self.subject.under(forward.process), self.subject.holdout
+        grid = time_grid(forward.process, steps, self.grid)
+        out: dict[str, Any] = {
+            "evaluations": method.solver.evaluations(grid), "w2": None, "copy_rate": None,
+            "gaussian_added_w2": self._predict(forward, method, grid),
+        }  # fmt: skip
+        began = time.perf_counter()
+        try:
+            points = sample(score, holdout.n, solver=method.solver, grid=grid, eta=method.eta,
+                            seed=seed)  # fmt: skip
+        except InputError as error:  # everything else was checked before: not finite
+            return {**out, "seconds": time.perf_counter() - began, "status": str(error)}
+        seconds, rows = time.perf_counter() - began, self.subject.rows(points)
+        found = w2(rows, holdout.points)
+        return {**out, "w2": found.value, "status": found.status, "seconds": seconds,
+                "copy_rate": copy_rate(self.subject.train, rows)}  # fmt: skip
+
+    def _predict(self, forward: Forward, method: Method, grid: TimeGrid) -> float | None:
+        key = (forward.label, method.label, grid.steps)
+        if key not in self._added:
+            try:
+                found = split(self._surrogate, forward.process, method.solver, grid,
+                              eta=method.eta).w2  # fmt: skip
+            except InputError:  # a solver that is not affine on Gaussian data
+                found = None
+            self._added[key] = found
+        return self._added[key]
+
+    def _exact(self, seed: int) -> dict[str, float]:
+        score, holdout = self.subject.score, self.subject.holdout
+        generator = Streams(seed).generator("compare/exact")
+        points = score.sample_marginal(holdout.n, generator=generator)
+        if score.scaling is not None:
+            points = score.scaling.undo(points)
+        return {"w2": w2(self.subject.rows(points), holdout.points).value}
+
+    def _kept(self, name: str, compute: Callable[[], Any], **decides: Any) -> Any:
+        """The result of ``compute`` as JSON types; from the folder where all is as it was."""
+        if self.folder is None:
+            return plain(compute())
+        calls = {k: v.to_dict() if isinstance(v, Process) else v for k, v in decides.items()}
+        key = {
+            "version": __version__, "model": self._fingerprint,
+            "train": self.subject.train.sha256, "holdout": self.subject.holdout.sha256, **calls,
+        }  # fmt: skip
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+        kept = self.folder.stage(f"{name}-{digest}", lambda: {"key": key, "found": compute()})
+        return kept["found"]
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint(self.subject.score)
+
+    @cached_property
+    def _surrogate(self) -> Surrogate:
+        """The moments of the model, or of its training rows where it has none."""
+        score, train = self.subject.score, self.subject.train
+        if isinstance(score, ClosedFormScore):
+            return Surrogate.of(score)
+        points = train.points if score.dim == train.d else train.varying
+        scaling = score.scaling
+        return Surrogate.of(points if scaling is None else scaling.apply(points), scaling)

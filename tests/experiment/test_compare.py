@@ -1,0 +1,436 @@
+"""A comparison: every number is what the public functions give, and none is computed twice."""
+
+import csv
+import json
+import re
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tests.experiment import tiny
+
+import wasserscore as ws
+from wasserscore.core.errors import InputError
+from wasserscore.core.random import Streams
+from wasserscore.data import load
+from wasserscore.experiment import compare, run
+from wasserscore.experiment.baselines import fit_baseline
+from wasserscore.experiment.compare_bench import Bench
+from wasserscore.experiment.compare_config import CompareConfig
+from wasserscore.experiment.compare_records import Cell, means_of
+from wasserscore.experiment.compare_result import Comparison
+from wasserscore.experiment.compare_subject import fingerprint
+from wasserscore.experiment.compare_tables import escape, to_csv
+from wasserscore.experiment.config import read_config
+from wasserscore.experiment.journey import halves
+from wasserscore.experiment.models import Model
+from wasserscore.planner import Surrogate, gaussian_recursion
+from wasserscore.sampling import time_grid
+from wasserscore.score.gaussian import GaussianScore
+
+ROWS = np.random.default_rng(0).standard_normal((60, 3)) * [1.0, 3.0, 0.5] + [0.0, 5.0, 1.0]
+SMALL = {"model": "gaussian", "processes": ("edm", "vp-linear"), "solvers": ("heun", "ddim:0.5"),
+         "steps": (2, 4), "seeds": 2, "resplits": 2}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    out = tmp_path_factory.mktemp("compare") / "out"
+    return compare(ROWS, out=out, **SMALL), out
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """The cells that are computed, as (process, solver, steps, seed)."""
+    calls, measure = [], Bench._measure
+
+    def counted(self, forward, method, steps, seed):
+        calls.append((forward.label, method.label, steps, seed))
+        return measure(self, forward, method, steps, seed)
+
+    monkeypatch.setattr(Bench, "_measure", counted)
+    return calls
+
+
+@pytest.fixture
+def no_tables(monkeypatch):
+    module = sys.modules["wasserscore.experiment.compare"]  # its name is also the function's
+    monkeypatch.setattr(module, "write_comparison", lambda *_: None)
+
+
+def numbers(comparison):
+    """The cells without their seconds, which are the only thing that may differ."""
+    return [{k: v for k, v in cell.to_dict().items() if k != "seconds"}
+            for cell in comparison.cells]  # fmt: skip
+
+
+def contents(path):
+    return {p.relative_to(path): p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
+# Truth ------------------------------------------------------------------------------------------
+
+
+def test_a_cell_is_w2_of_sample_to_the_same_holdout(made):
+    data = load(ROWS)
+    train, holdout = (data.take(rows) for rows in halves(data, 0))
+    score = fit_baseline("gaussian", train, seed=0).score
+    for process, name in ((ws.EDM(sigma_max=80.0), "edm"),
+                          (ws.VP.linear(a=19.9, b=0.1, horizon=1.0), "vp-linear")):  # fmt: skip
+        for solver, eta, label in (("heun", 0.0, "heun"), ("ddim", 0.5, "ddim:0.5")):
+            rows = ws.sample(score.under(process), 30, solver=solver, steps=4, eta=eta, seed=1)
+            cell = next(c for c in made[0].cells if (c.process, c.solver, c.steps, c.seed)
+                        == (name, label, 4, 1))  # fmt: skip
+            assert cell.w2 == ws.distance.w2(rows, holdout.points).value
+            assert cell.eta == eta
+            assert cell.copy_rate == 0
+
+
+def test_floor_and_exact_draws_are_measured_on_the_same_rows(made):
+    data = load(ROWS)
+    train, holdout = (data.take(rows).points for rows in halves(data, 0))
+    floor = ws.distance.noise_floor(ws.distance.w2, train=train, holdout=holdout, resplits=2)
+    assert made[0].floor == floor.floor
+    assert made[0].bootstrap == floor.bootstrap
+    assert made[0].n == 30
+    # Exact draws and a converged sampler are draws of one law.
+    fine = compare(ROWS, **{**SMALL, "processes": "edm", "solvers": "dpmpp_2m", "steps": 40,
+                            "seeds": 8})  # fmt: skip
+    gap = fine.exact_draws.value - fine.means[0].w2.value
+    error = (fine.exact_draws.stderr**2 + fine.means[0].w2.stderr ** 2) ** 0.5
+    assert abs(gap) < 4 * error
+
+
+def test_what_sampling_adds_on_a_gaussian_is_the_exact_recursion(made):
+    data = load(ROWS)
+    score = fit_baseline("gaussian", data.take(halves(data, 0)[0]), seed=0).score
+    surrogate, process = Surrogate.of(score), ws.EDM(sigma_max=80.0)
+    mean, variance = gaussian_recursion(
+        process, "heun", time_grid(process, 4), surrogate.mean, surrogate.eigenvalues
+    )
+    here = ws.distance.w2_gaussian(mean, torch.diag(variance),
+                                   surrogate.mean, torch.diag(surrogate.eigenvalues))  # fmt: skip
+    found = made[0].mean("edm", "heun", 4).gaussian_added_w2
+    assert found == pytest.approx(float(here) * float(score.scaling.scale), rel=1e-6)
+
+
+def test_evaluations_are_those_that_are_made(monkeypatch):
+    calls, inner = [], GaussianScore._score
+    monkeypatch.setattr(
+        GaussianScore, "_score", lambda self, y, tau: calls.append(1) or inner(self, y, tau)
+    )
+    for solver in ("heun", "dpmpp_2s", "dpmpp_2m", "euler_maruyama"):
+        calls.clear()
+        found = compare(ROWS, **{**SMALL, "processes": "vp-cosine", "solvers": solver, "steps": 5,
+                                 "seeds": 1})  # fmt: skip
+        assert found.cells[0].evaluations == len(calls)  # 30 rows are a single tile
+
+
+def test_the_empirical_score_copies():
+    found = compare(ROWS, **{**SMALL, "model": "empirical", "processes": "edm", "seeds": 1,
+                             "solvers": "dpmpp_2m", "steps": 20})  # fmt: skip
+    assert found.cells[0].copy_rate == 1
+    assert "100 % copies" in repr(found)
+
+
+def test_fewer_points_are_the_same_ones_everywhere(made):
+    found = compare(ROWS, **{**SMALL, "n": 12, "processes": "edm", "solvers": "heun", "steps": 2})
+    assert (found.n, found.floor.n, found.data["n_train"]) == (12, 2, 30)
+    data = load(ROWS)
+    rest = data.take(halves(data, 0)[1]).points
+    generator = Streams(0).generator("compare/holdout")
+    chosen = rest[torch.randperm(30, generator=generator)[:12].sort().values]
+    score = fit_baseline("gaussian", data.take(halves(data, 0)[0]), seed=0).score
+    rows = ws.sample(score, 12, solver="heun", steps=2, seed=0)
+    assert found.cells[0].w2 == ws.distance.w2(rows, chosen).value
+
+
+# Kept cells -------------------------------------------------------------------------------------
+
+
+def test_interrupted_and_continued_equals_uninterrupted(made, tmp_path, monkeypatch, no_tables):
+    done, measure = [], Bench._measure
+
+    def killed(self, *place):
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        done.append(place)
+        return measure(self, *place)
+
+    monkeypatch.setattr(Bench, "_measure", killed)
+    with pytest.raises(KeyboardInterrupt):
+        compare(ROWS, out=tmp_path / "out", **SMALL)
+    monkeypatch.setattr(Bench, "_measure", lambda *a: done.append(a) or measure(*a))
+    found = compare(ROWS, out=tmp_path / "out", **SMALL)
+    assert len(done) == len(found.cells) == 16
+    assert numbers(found) == numbers(made[0])
+    assert (found.floor, found.exact_draws) == (made[0].floor, made[0].exact_draws)
+
+
+def test_only_new_cells_are_computed(tmp_path, measured, no_tables):
+    out, first = tmp_path / "out", {**SMALL, "processes": "edm", "solvers": "heun", "steps": 2}
+    before = compare(ROWS, out=out, **first)
+    assert len(measured) == 2
+    for change, new in (
+        ({"solvers": "ddim,heun"}, {("edm", "ddim", 2, 0), ("edm", "ddim", 2, 1)}),
+        ({"steps": "3,2"}, {("edm", "heun", 3, 0), ("edm", "heun", 3, 1)}),
+        ({"seeds": 3}, {("edm", "heun", 2, 2)}),
+        ({"grid": "logsnr"}, {("edm", "heun", 2, 0), ("edm", "heun", 2, 1)}),
+        ({"n": 20}, {("edm", "heun", 2, 0), ("edm", "heun", 2, 1)}),
+        ({"processes": {"mine": ws.EDM(sigma_max=80.0)}}, set()),  # the name decides no number
+        ({"processes": ws.EDM(sigma_max=40.0)},
+         {("EDM(sigma_max=40.0)", "heun", 2, 0), ("EDM(sigma_max=40.0)", "heun", 2, 1)}),
+        ({}, set()),
+    ):  # fmt: skip
+        measured.clear()
+        found = compare(ROWS, out=out, **{**first, **change})
+        assert set(measured) == new, change
+        assert len(measured) == len(new)
+    assert numbers(found) == numbers(before)
+
+
+def test_other_data_or_another_model_need_another_folder(made, tmp_path):
+    _, out = made
+    before = contents(out)
+    for rows, change, message in (
+        (ROWS + 1, {}, "train_sha256"),
+        (ROWS, {"model": "empirical"}, "model.name: 'gaussian' there, 'empirical' here"),
+        (ROWS, {"seed": 1}, "seed: 0 there, 1 here"),
+    ):
+        with pytest.raises(InputError, match=message):
+            compare(rows, out=out, **{**SMALL, **change})
+    assert contents(out) == before
+
+
+def test_a_run_and_a_comparison_never_overwrite_each_other(finished, made):
+    before = contents(finished[0]), contents(made[1])
+    with pytest.raises(InputError, match="must hold a comparison or nothing, got a run"):
+        compare(ROWS, out=finished[0], force=True, **SMALL)
+    with pytest.raises(InputError, match="must hold a run or nothing, got a comparison"):
+        run(tiny.config("wine"), made[1], force=True)
+    assert (contents(finished[0]), contents(made[1])) == before
+
+
+def test_force_starts_afresh_and_keeps_what_is_not_ours(tmp_path, measured, no_tables):
+    given = {**SMALL, "processes": "edm", "solvers": "heun", "steps": 2, "seeds": 1}
+    compare(ROWS, out=tmp_path / "out", **given)
+    (tmp_path / "out" / "mine.txt").write_text("keep")
+    compare(ROWS + 1, out=tmp_path / "out", force=True, **given)
+    assert len(measured) == 2
+    assert len(list((tmp_path / "out" / "stages").glob("cell-*"))) == 1
+    assert (tmp_path / "out" / "mine.txt").read_text() == "keep"
+
+
+def test_a_fingerprint_sees_every_number_and_no_process():
+    score = GaussianScore(torch.zeros(2), torch.eye(2), ws.EDM(sigma_max=80.0))
+    other = GaussianScore(torch.zeros(2), torch.tensor([[1.0, 0.0], [0.0, 1.0 + 1e-6]]),
+                          ws.EDM(sigma_max=80.0))  # fmt: skip
+    assert fingerprint(score) == fingerprint(score.under(ws.VP.cosine()))
+    assert fingerprint(score) != fingerprint(other)
+
+
+# Files ------------------------------------------------------------------------------------------
+
+
+def test_csv_latex_and_json_hold_the_same_numbers(made):
+    found, out = made
+    rows = list(csv.DictReader((out / "compare.csv").read_text().splitlines()))
+    assert len(rows) == 16
+    for row, cell in zip(rows, found.cells, strict=True):
+        assert (row["process"], row["solver"]) == (cell.process, cell.solver)
+        assert float(row["w2"]) == cell.w2
+        assert float(row["floor"]) == found.floor.value
+        assert float(row["bootstrap"]) == found.bootstrap.value
+        assert int(row["evaluations"]) == cell.evaluations
+    stored = json.loads((out / "compare.json").read_text())
+    assert stored == json.loads(json.dumps(found.to_dict()))
+    assert {"python", "torch", "POT"} <= stored["provenance"]["versions"].keys()
+    table = [line.split("&") for line in (out / "compare.tex").read_text().splitlines()
+             if line.count("&") == 4]  # fmt: skip
+    assert [cell.strip(" \\") for cell in table[0]][3:] == ["2 steps", "4 steps"]
+    means = [found.mean(p, s, k) for p in found.processes for s in found.solvers for k in (2, 4)]
+    cells = [cell for row in table[1:] for cell in row[3:]]
+    for cell, mean in zip(cells, means, strict=True):
+        value, error = re.findall(r"[\d.]+", cell)[:2]
+        assert float(value) == pytest.approx(mean.w2.value, abs=0.006)
+        assert float(error) == pytest.approx(mean.w2.stderr, abs=0.006)
+    assert sum("mathbf" in cell for cell in cells) == 2
+    for k, column in ((2, cells[::2]), (4, cells[1::2])):
+        assert "mathbf" in column[[m for m in means if m.steps == k].index(found.best(steps=k))]
+    assert (out / "compare.png").read_bytes()[:4] == b"\x89PNG"
+    assert "vp-linear" in (out / "compare.svg").read_text()
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_quoted(made):
+    cells = tuple(replace(c, process="=HYPERLINK(1)", solver="@x") for c in made[0].cells)
+    rows = list(csv.DictReader(to_csv(replace(made[0], cells=cells)).splitlines()))
+    assert {row["process"] for row in rows} == {"'=HYPERLINK(1)"}
+    assert {row["solver"] for row in rows} == {"'@x"}
+
+
+def test_latex_is_escaped():
+    assert escape("a_b & 50% {x} \\ ^~#$\n c") == (
+        r"a\_b \& 50\% \{x\} \textbackslash{} \textasciicircum{}\textasciitilde{}\#\$ c"
+    )
+
+
+# Reading the result -----------------------------------------------------------------------------
+
+
+def cell(solver, seed, w2, steps=5, evaluations=5, status="ok"):
+    return Cell(process="p", solver=solver, eta=0.0, steps=steps, seed=seed, w2=w2,
+                evaluations=evaluations, copy_rate=0.0, seconds=0.1, gaussian_added_w2=None,
+                status=status)  # fmt: skip
+
+
+def comparison(*cells):
+    floor = ws.Estimate(1.0, stderr=0.1, n=2)
+    return Comparison(data={"name": "x"}, model="m", n=9, grid="karras", floor=floor,
+                      bootstrap=floor, exact_draws=None, cells=cells,
+                      means=means_of(cells))  # fmt: skip
+
+
+def test_the_cheapest_cell_that_is_not_shown_worse():
+    """Paired over seeds: the seeds differ by 1, yet .1 is seen where .0001 is not."""
+    noise = (0.0, 1.0, -1.0)
+    best = [cell("best", s, 3 + e, evaluations=40) for s, e in enumerate(noise)]
+    worse = [cell("worse", s, 3.1 + e, evaluations=5) for s, e in enumerate(noise)]
+    alike = [cell("alike", s, 3.0001 + e + d, evaluations=10)
+             for s, (e, d) in enumerate(zip(noise, (0.01, -0.01, 0.0), strict=True))]  # fmt: skip
+    found = comparison(*best, *worse, *alike)
+    assert found.best("p").solver == "best"
+    assert found.best("p").w2.value == pytest.approx(3)
+    assert found.best("p").w2.stderr == pytest.approx(1 / 3**0.5)
+    assert found.cheapest("p").solver == "alike"
+    assert "best best, 5 steps (40 evaluations)" in repr(found)
+    assert "not shown worse: alike" in repr(found)
+
+
+@pytest.mark.parametrize(("gaps", "worse"), [((1, 2, 3), True), ((0.5, 2, 3.5), False)])
+def test_worse_means_beyond_student_s_limit(gaps, worse):
+    """Mean 2 either way; the limit is 2.92 / sqrt(3) = 1.69 standard deviations, of 1 and 1.5."""
+    best = [cell("best", s, 3.0, evaluations=40) for s in range(3)]
+    other = [cell("other", s, 3.0 + gap) for s, gap in enumerate(gaps)]
+    assert comparison(*best, *other).cheapest("p").solver == ("best" if worse else "other")
+
+
+def test_one_seed_has_no_error_and_no_cheapest():
+    found = comparison(cell("a", 0, 2.0))
+    assert found.means[0].w2.stderr is None
+    assert found.cheapest("p") is None
+
+
+def test_cells_that_fail_are_shown_and_never_best():
+    found = comparison(cell("a", 0, None, status="not finite"), cell("a", 1, 2.0),
+                       cell("b", 0, 3.0), cell("b", 1, 3.2),
+                       cell("c", 0, 1.0, status="not optimal"), cell("c", 1, 1.0))  # fmt: skip
+    assert found.mean("p", "a", 5).status == "seed 0: not finite"
+    assert found.best("p").solver == "b"
+    assert "failed" in repr(found)
+    assert "1.00 ± 0.00*" in repr(found) or "1*" in repr(found)
+    with pytest.raises(KeyError):
+        found.mean("p", "a", 6)
+
+
+def test_samples_that_are_not_finite_fail_their_cell_only(monkeypatch):
+    from wasserscore.experiment import compare_bench
+
+    inner = compare_bench.sample
+
+    def broken(score, n, **options):
+        if options["seed"] == 1:
+            raise InputError("samples must be finite, got NaN")
+        return inner(score, n, **options)
+
+    monkeypatch.setattr(compare_bench, "sample", broken)
+    found = compare(ROWS, **{**SMALL, "processes": "edm", "solvers": "heun", "steps": 2})
+    assert [c.w2 is None for c in found.cells] == [False, True]
+    assert found.means[0].status.startswith("seed 1: samples must be finite")
+    assert "edm: no cell succeeded" in repr(found)
+
+
+# What may be compared ---------------------------------------------------------------------------
+
+
+def test_a_score_of_one_s_own_with_its_rows():
+    score = GaussianScore(torch.zeros(3).double(), torch.eye(3).double(), ws.EDM(sigma_max=80.0))
+    given = {"processes": ("edm", ws.VP.cosine()), "solvers": "dpmpp_2m", "steps": 3, "seeds": 1,
+             "resplits": 2}  # fmt: skip
+    found = compare(ROWS[:30], holdout=ROWS[30:], model=score, **given)
+    rows = ws.sample(score.under(ws.VP.cosine()), 30, solver="dpmpp_2m", steps=3)
+    assert found.cells[1].w2 == ws.distance.w2(rows, ROWS[30:]).value
+    assert (found.model, found.cells[1].process) == ("GaussianScore", "vp-cosine")
+    assert found.provenance["command"] is None
+    with pytest.raises(InputError, match="needs rows it has not seen"):
+        compare(ROWS, model=score, **given)
+    with pytest.raises(InputError, match="points of 2 columns"):
+        compare(ROWS[:30, :2], holdout=ROWS[30:, :2], model=score, **given)
+    with pytest.raises(InputError, match="a name or a score of ours, got function"):
+        compare(ROWS[:30], holdout=ROWS[30:], model=lambda x, t: -x, **given)
+
+
+def test_a_run_folder_brings_its_own_halves_and_models(finished):
+    folder, _ = finished
+    given = {"processes": ("edm", "vp-linear"), "solvers": "heun", "steps": 4, "seeds": 1,
+             "resplits": 2}  # fmt: skip
+    found = compare(folder, **given)
+    assert found.model == "network"  # the run's last
+    assert found.exact_draws is None
+    assert any("vp-linear starts at 152 times the signal" in note for note in found.notes)
+    split = json.loads((folder / "split.json").read_text())
+    holdout = load(json.loads((folder / "config.json").read_text())["config"]["source"])
+    model = Model.load(folder / "models" / "network")
+    rows = model.layout.restore(ws.sample(model.score, 30, solver="heun", steps=4).double())
+    assert found.cells[0].w2 == ws.distance.w2(rows, holdout.points[split["holdout"]]).value
+    assert compare(folder, model="empirical", **given).model == "empirical"
+    with pytest.raises(InputError, match="has the fitted models"):
+        compare(folder, model="gaussian", **given)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"processes": "vp-liner"}, "did you mean 'vp-linear'"),
+        ({"processes": ()}, "name at least one of processes"),
+        ({"processes": "edm,edm"}, "each only once"),
+        ({"processes": 3}, "a spelling or a process of ours"),
+        ({"processes": ws.LinearSDE(f=lambda t: 0 * t, g2=lambda t: 1 + 0 * t, horizon=100.0)},
+         "LinearSDE cannot be saved"),
+        ({"solvers": "hean"}, "unknown solver"),
+        ({"solvers": "heun:0.5"}, "deterministic"),
+        ({"solvers": "ddim:much"}, "solver 'ddim:much'"),
+        ({"solvers": "adaptive"}, "solvers of fixed cost"),
+        ({"steps": (0, 5)}, "greater than or equal to 1"),
+        ({"steps": "5,x"}, "valid integer"),
+        ({"seeds": 0}, "greater than or equal to 1"),
+        ({"grid": "optimal"}, "input should be 'karras'"),
+        ({"model": "gan"}, "input should be 'proximal'"),
+        ({"model": "network"}, "a network must be trained before"),
+        ({"n": 31}, "n must be at most 30"),
+        ({"holdout": ROWS[:, :2]}, "the same columns"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused_and_nothing_written(tmp_path, change, message):
+    with pytest.raises(InputError, match=message) as refusal:
+        compare(ROWS, out=tmp_path / "out", **{**SMALL, **change})
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_rows_are_refused():
+    with pytest.raises(InputError, match="at least 12 rows on either side, got 10"):
+        compare(ROWS[:20], **SMALL)
+
+
+def test_settings_from_a_file_and_the_command_that_repeats_them(tmp_path):
+    text = 'processes = ["edm", "VP.linear(a=1.0, b=0.5)"]\nsteps = [3]\nseeds = 1\n'
+    (tmp_path / "c.toml").write_text(text)
+    config = read_config(tmp_path / "c.toml", ("resplits=3",), CompareConfig, solvers="ddim:0.5")
+    assert [f.process for f in config.processes] == [
+        ws.EDM(sigma_max=80.0), ws.VP.linear(a=1.0, b=0.5)]  # fmt: skip
+    assert (config.solvers[0].eta, config.steps, config.resplits) == (0.5, (3,), 3)
+    words = config.command("my data.csv")
+    assert words.startswith("wasserscore compare 'my data.csv' --processes 'edm,VP.linear(a=1.0,")
+    assert "--solvers ddim:0.5 --steps 3 --seeds 1" in words
