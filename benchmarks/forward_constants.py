@@ -19,7 +19,9 @@ CONSTANTS: dict[str, tuple[Process, float, float]] = {
     "vp_linear(1, .1)": (VP.linear(a=1.0, b=0.1), 0.2667, 1.001),
     "vp_poly rho=5 (1, .3)": (VP.polynomial(a=1.0, b=0.3, rho=5.0), 0.5423, 1.001),
     "vp_exp(.3, 1)": (VP.exponential(a=0.3, b=1.0), 0.2460, 1.000),
+    "ve_const(1)": (VE.constant(a=1.0), 0.5, 0.62),
 }
+"""Process, c0, order. The last is not asymptotic: its step of 2.5 is ten times the variance."""
 
 
 def constants() -> list[Row]:
@@ -33,13 +35,15 @@ def constants() -> list[Row]:
         coarse, fine = (w2(here, steps, 0.0) for steps in (1000, 8000))
         slope = math.log(coarse / fine) / math.log(8)
         ratio = fine / (value * here.horizon / 8000)
-        close = abs(value - c0) < 1e-3 and abs(slope - order) < 5e-3 and abs(ratio - 1) < 0.01
+        settled = name != "ve_const(1)"
+        close = abs(value - c0) < 1e-3 and abs(slope - order) < 5e-3
+        close = close and (not settled or abs(ratio - 1) < 0.01)
         rows.append(
             {
                 "process": name,
                 "c0": f"{value:.4f} ({c0:.4f})",
                 "order, K 1000..8000": beside(slope, order),
-                "W2 / (c0 eta) at K=8000": f"{ratio:.3f} (within 1 %)",
+                "W2 / (c0 eta) at K=8000": f"{ratio:.3f} " + "(within 1 %)" * settled,
                 "agrees": word(close),
             }
         )  # fmt: skip

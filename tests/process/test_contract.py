@@ -183,9 +183,10 @@ def test_positional_coefficients_are_refused_and_the_keywords_named(process):
     assert all(f"{name}=" in str(caught.value) for name in keywords)
 
 
-def test_a_coefficient_that_is_not_the_derivative_is_rejected():
-    """C19: the exponential type's g under polynomial marginals must fail the closed-form check."""
-    right = MEMBERS["ve_sigmas_polynomial"]
+@pytest.mark.parametrize("shape", ["constant", "sqrt", "polynomial"])
+def test_a_coefficient_that_is_not_the_derivative_is_rejected(shape):
+    """C19: the exponential type's g under other marginals must fail the closed-form check."""
+    right = MEMBERS[f"ve_sigmas_{shape}"]
     log_ratio = math.log(50.0 / 0.01)
 
     class Wrong(type(right)):

@@ -173,6 +173,30 @@ def test_degenerate_coefficients_are_refused(make, words):
     assert ", got " in message
 
 
+@pytest.mark.parametrize("horizon", [0.0, -1.0, math.inf, math.nan])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda h: VE.constant(a=1.0, horizon=h),
+        lambda h: VE.sqrt(a=1.0, horizon=h),
+        lambda h: VE.polynomial(a=1.0, b=1.0, c=1.0, horizon=h),
+        lambda h: VE.exponential(a=1.0, b=1.0, horizon=h),
+        lambda h: VP.constant(beta=1.0, horizon=h),
+        lambda h: VP.linear(a=1.0, b=1.0, horizon=h),
+        lambda h: VP.polynomial(a=1.0, b=1.0, rho=2.0, horizon=h),
+        lambda h: VP.exponential(a=1.0, b=1.0, horizon=h),
+        lambda h: SubVP.linear(a=1.0, b=1.0, horizon=h),
+        lambda h: OU(alpha=1.0, sigma=1.0, horizon=h),
+    ],
+    ids=["ve_constant", "ve_sqrt", "ve_polynomial", "ve_exponential", "vp_constant", "vp_linear",
+         "vp_polynomial", "vp_exponential", "sub_vp", "ou"],
+)  # fmt: skip
+def test_a_horizon_that_is_no_time_is_refused(make, horizon):
+    """C20: T = 0 and what is worse."""
+    with pytest.raises(InputError, match="horizon must be positive"):
+        make(horizon)
+
+
 def test_prior_density_and_samples(generator):
     prior = Prior(std=2.5, shape=(3,))
     x = prior.sample(4000, generator=generator)

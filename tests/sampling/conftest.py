@@ -4,15 +4,13 @@ Every method of ours is affine in its points when the score is; so the law of it
 from a few runs: one from 0, one from 1, and one per noise entry with that entry set to 1.
 """
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 
 import pytest
 import torch
+from tests.problems.orders import MEAN, PROCESSES, SPECTRUM, STEPS, fitted, smooth_grid
 
-from wasserscore.dynamics import TimeGrid
-from wasserscore.process import OU, VE, VP
 from wasserscore.sampling import Sampler, solver, time_grid
 
 
@@ -77,17 +75,14 @@ class Gaussian:
             mean, variance = a * mean + b, a**2 * variance + noise
         return mean, variance
 
-    def order(self, process, name, grid, eta=None, steps=(128, 256, 512, 1024)):
+    def order(self, process, name, grid, eta=None, steps=STEPS):
         """Minus the fitted slope of log W2 against log K; ``grid(K)`` makes the grids."""
         law = self.run if solver(name).coefficients is None else self.recursion
         errors = []
         for k in steps:
             times = grid(k)
             errors.append(self.w2(*law(process, name, times, eta), process, times.stop))
-        x = torch.tensor(steps, dtype=torch.float64).log()
-        y = torch.tensor(errors, dtype=torch.float64).log()
-        x = x - x.mean()
-        return -float((x * y).sum() / (x * x).sum())
+        return fitted(steps, errors)
 
 
 class Counting:
@@ -104,22 +99,6 @@ class Counting:
     @property
     def evaluations(self):
         return sum(self.times.values())
-
-
-def to(make, noise_to_signal):
-    """A process whose horizon has this noise-to-signal ratio."""
-    return make(float(make(1.0).time_at(noise_to_signal)))
-
-
-PROCESSES = {
-    "ve_exp": to(lambda h: VE.exponential(a=1.0, b=1.0, horizon=h), 1e4),
-    "ve_poly": to(lambda h: VE.polynomial(a=1.0, b=1.0, c=2.0, horizon=h), 1e4),
-    "vp_const": to(lambda h: VP.constant(beta=1.0, horizon=h), 1e6),
-    "vp_linear": to(lambda h: VP.linear(a=1.0, b=0.1, horizon=h), 1e6),
-    "vp_poly5": to(lambda h: VP.polynomial(a=1.0, b=0.3, rho=5.0, horizon=h), 1e6),
-    "vp_exp": to(lambda h: VP.exponential(a=0.3, b=1.0, horizon=h), 1e6),
-    "ou": to(lambda h: OU(alpha=1.0, sigma=2.0, horizon=h), 1e6),
-}
 
 
 @pytest.fixture(params=list(PROCESSES))
@@ -145,7 +124,7 @@ def column(*values):
 @pytest.fixture(scope="session")
 def gaussian():
     """The data of the order checks: mean 0.3, variances 0.05, 0.25 and 1.5."""
-    return Gaussian(column(0.3, 0.3, 0.3), column(0.05, 0.25, 1.5))
+    return Gaussian(MEAN, SPECTRUM)
 
 
 @pytest.fixture(scope="session")
@@ -162,21 +141,5 @@ def uniform():
 
 @pytest.fixture(scope="session")
 def smooth():
-    """``smooth(process)(K)``: noise-to-signal ratios 0.05 sinh(u), u in K equal steps to zero.
-
-    Geometric where the noise is large and equally spaced near zero, so that a method keeps its
-    order down to t = 0.
-    """
-
-    def grid(process, width=0.05):
-        top = float(process.noise_to_signal(process.horizon)) ** 0.5
-
-        def make(k):
-            u = torch.linspace(math.asinh(top / width), 0, k + 1, dtype=torch.float64)
-            times = process.time_at((width * u.sinh()) ** 2)
-            times[0], times[-1] = process.horizon, 0.0
-            return TimeGrid(times)
-
-        return make
-
-    return grid
+    """``smooth(process)(K)``: the grid on which a method keeps its order down to t = 0."""
+    return lambda process: lambda k: smooth_grid(process, k)

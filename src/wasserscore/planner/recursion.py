@@ -151,7 +151,8 @@ def _probe(
     Raises:
         InputError: If the solver is not affine on Gaussian data.
     """
-    count = grid.steps * method.noises if eta > 0 else 0
+    noisy = eta > 0 or method.noises > 1  # a corrector draws at any stochasticity
+    count = grid.steps * method.noises if noisy else 0
     x = torch.zeros(count + 3, *mean.shape, dtype=torch.float64)
     x[1], x[2] = 1.0, 2.0
     step = method.start(Law(_score(process, grid, mean, values, bias), process, eta, grid))
