@@ -90,7 +90,10 @@ def sample(
 
 
 class RowNoise:
-    """The noise of rows ``part`` of an endless run: by purpose, or by step number."""
+    """The noise of rows ``part`` of an endless run: by purpose, or by step number.
+
+    The noise of steps is drawn in the dtype of the run, all else in float64.
+    """
 
     def __init__(
         self, streams: Streams, part: slice, shape: tuple[int, ...], like: Tensor, noises: int = 1
@@ -101,13 +104,15 @@ class RowNoise:
     def __call__(self, k: int | str) -> Tensor:
         """Standard normal rows for step ``k`` (stacked, for a method that takes several)."""
         if isinstance(k, str):
-            return self._rows(k)
+            return self._rows(k, torch.float64)
         if self.noises == 1:
-            return self._rows(f"step/{k}")
-        return torch.stack([self._rows(f"step/{k}/{j}") for j in range(self.noises)])
+            return self._rows(f"step/{k}", self.like.dtype)
+        purposes = [f"step/{k}/{j}" for j in range(self.noises)]
+        return torch.stack([self._rows(purpose, self.like.dtype) for purpose in purposes])
 
-    def _rows(self, purpose: str) -> Tensor:
-        return self.streams.normal(purpose, self.part.start, self.part.stop, self.shape, self.like)
+    def _rows(self, purpose: str, drawn: torch.dtype) -> Tensor:
+        return self.streams.normal(purpose, self.part.start, self.part.stop, self.shape,
+                                   self.like, drawn=drawn)  # fmt: skip
 
 
 def _start(start: Tensor | str | None, n: int) -> Tensor | None:
