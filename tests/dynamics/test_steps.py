@@ -1,5 +1,6 @@
 """One step of each method in closed form, and orders on equations with known solutions."""
 
+import itertools
 import math
 
 import pytest
@@ -17,6 +18,7 @@ from wasserscore.dynamics import (
     RelaxationMultistep,
     TimeGrid,
     simulate,
+    weighted_sum,
 )
 from wasserscore.dynamics.adams import adams_weights
 
@@ -47,6 +49,28 @@ def exact(field, start=2.0, stop=0.0):
 def order(make, truth, grids=uniform, steps=(64, 128, 256)):
     errors = [float((simulate(make(), X, grids(k), None) - truth).norm()) for k in steps]
     return math.log2(errors[0] / errors[-1]) / (len(steps) - 1)
+
+
+WEIGHTS = list(itertools.product((0.0, 1.0, -0.7), (0.0, 1.0, 0.3), (0.0, 1.0, 2.5)))
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_weighted_sum_is_the_sum_to_the_last_bit(weights):
+    a, b, c = weights
+    points = [X.clone(), X.sin(), Z.clone()]
+    expected = a * points[0] + b * points[1] + c * points[2]
+    total = weighted_sum(*zip(weights, points, strict=True))
+    assert torch.equal(total, expected)
+    assert torch.equal(weighted_sum((b, points[1])), b * points[1])
+    total.fill_(7.0)
+    assert torch.equal(torch.stack(points), torch.stack([X, X.sin(), Z]))
+
+
+def test_weighted_sum_leaves_out_what_has_no_weight_and_keeps_gradients():
+    assert torch.equal(weighted_sum((0.0, X / 0), (2.0, Z)), 2 * Z)
+    x = X.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(weighted_sum((1.0, x), (3.0, x.sin()), (2.0, x)).sum(), x)
+    assert torch.allclose(gradient, 3 + 3 * X.cos())
 
 
 def test_affine():

@@ -14,3 +14,4 @@ from wasserscore.dynamics.sde import SDE as SDE
 from wasserscore.dynamics.sde import Step as Step
 from wasserscore.dynamics.simulate import Info as Info
 from wasserscore.dynamics.simulate import simulate as simulate
+from wasserscore.dynamics.weighted import weighted_sum as weighted_sum

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+from wasserscore.dynamics.weighted import weighted_sum
+
 
 @dataclass
 class AdamsBashforth:
@@ -32,9 +34,8 @@ class AdamsBashforth:
         """The points at ``s``; ``noise`` is not used."""
         self._past = [*self._past, (t, self.velocity(y, t))][-self.order :]
         weights = adams_weights([at for at, _ in self._past], s)
-        for weight, (_, value) in zip(weights, self._past, strict=True):
-            y = y + weight * value
-        return y
+        values = (value for _, value in self._past)
+        return weighted_sum((1.0, y), *zip(weights, values, strict=True))
 
 
 def adams_weights(times: list[float], s: float) -> list[float]:
