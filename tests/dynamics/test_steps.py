@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from scipy.integrate import solve_ivp
+from scipy.integrate import quad, solve_ivp
 
 from wasserscore.dynamics import (
     SDE,
@@ -17,6 +17,7 @@ from wasserscore.dynamics import (
     RelaxationMidpoint,
     RelaxationMultistep,
     TimeGrid,
+    log_adams_weights,
     simulate,
     weighted_sum,
 )
@@ -119,6 +120,20 @@ def test_adams_weights_are_the_classical_ones():
     assert adams_weights([2.0, 1.0, 0.0], -1.0) == pytest.approx(three)
     four = [9 / 24, -37 / 24, 59 / 24, -55 / 24]
     assert adams_weights([3.0, 2.0, 1.0, 0.0], -1.0) == pytest.approx(four)
+
+
+@pytest.mark.parametrize(
+    ("times", "s"),
+    [([3.0], 1e-4), ([80.0, 30.0], 29.9), ([9.0, 4.0, 1.0], 0.5), ([3.0, 2.0], 0.0)],
+)
+def test_log_adams_weights_integrate_polynomials_in_the_logarithm(times, s):
+    weights = log_adams_weights(times, s)
+    clock = math.log if s > 0 else float
+    for power in range(len(times)):
+        integral = quad(lambda u, m=power: clock(u) ** m, times[-1], s, epsabs=1e-13)[0]
+        values = [clock(at) ** power for at in times]
+        got = sum(w * value for w, value in zip(weights, values, strict=True))
+        assert got == pytest.approx(integral, rel=1e-9)
 
 
 def test_adams_integrates_polynomials_on_any_grid():

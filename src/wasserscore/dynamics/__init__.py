@@ -1,6 +1,7 @@
 """Movers of points: laws come in, steps carry them along a time grid; knows no process."""
 
 from wasserscore.dynamics.adams import AdamsBashforth as AdamsBashforth
+from wasserscore.dynamics.adams import log_adams_weights as log_adams_weights
 from wasserscore.dynamics.affine import Affine as Affine
 from wasserscore.dynamics.affine import Coefficients as Coefficients
 from wasserscore.dynamics.embedded import BogackiShampine as BogackiShampine
