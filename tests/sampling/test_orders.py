@@ -62,6 +62,21 @@ def test_deis_is_of_third_order_down_to_zero(gaussian, processes, which):
     assert 2.85 <= slope <= 3.15
 
 
+@pytest.mark.parametrize("which", ["ve_exp", "vp_linear"])
+def test_dpm_1s_is_of_first_order_and_cancels_on_a_geometric_grid(
+    gaussian, processes, smooth, which
+):
+    r"""In r its variance errs by 2 h^2 (r^2 - l)/(r^2 + l) a step, which reaches zero noise times
+    l^2/(r^2 + l)^2. With h = c r the integral over all r is zero; otherwise it is not.
+    """
+    process = processes[which]
+    stop = float(process.time_at(1e-4))
+    geometric = lambda k: time_grid(process, k, "logsnr", stop=stop)
+    assert 1.85 <= gaussian.order(process, "dpm_1s", geometric, 1.0) <= 2.15
+    assert 0.8 <= gaussian.order(process, "dpm_1s", smooth(process), 1.0) <= 1.25
+    assert 0.9 <= gaussian.order(process, "dpm_1s", smooth(process), 0.0) <= 1.25
+
+
 @pytest.mark.parametrize(
     ("name", "eta"), [("dpmpp_2m", 0.5), ("dpmpp_2m_sde", 1.0), ("heun_churn", 1.0)]
 )

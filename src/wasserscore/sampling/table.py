@@ -54,6 +54,8 @@ _ALL = (
            build=_dpmpp_2s),
     Method("dpmpp_1s", 1, 1, 0.0, "Lu et al. 2022, eqs. (9), (18)",
            coefficients=coefficients.dpmpp_1s),
+    Method("dpm_1s", 1, 1, 1.0, "Lu et al. 2022, SDE-DPM-Solver-1",
+           coefficients=coefficients.dpm_1s),
     Method("deis", 3, 1, 0.0, "Zhang, Chen 2023, log-rho DEIS of order 3", stochastic=False,
            build=_deis, memory=True),
     Method("ddim", 1, 1, 0.0, "Song, Meng, Ermon 2021, eq. (12)",
