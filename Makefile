@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 JOBS ?= 2
-.PHONY: demo test slow check format docs accept bench clean
+.PHONY: demo test slow check format docs accept bench bench-peers clean
 
 demo: $(VENV)/.runtime  ## fit three models on real digits, measure, bound, audit; writes runs/digits/report.html
 	test -f runs/digits/results.json || $(BIN)/wasserscore run digits --out runs/digits
@@ -34,8 +34,14 @@ accept: $(VENV)/.dev  ## every acceptance number at full size, resumable (hours)
 bench: $(VENV)/.dev  ## the benchmark book: benchmarks/README.md
 	$(BIN)/python -m benchmarks.run
 
+bench-peers: $(VENV)/.dev  ## our samplers against other libraries, installed beside the project in .venv-peers
+	test -d .venv-peers || $(BIN)/python -m venv .venv-peers
+	$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > $$(.venv-peers/bin/python -c 'import site; print(site.getsitepackages()[0])')/project.pth
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers.txt
+	OMP_NUM_THREADS=1 PYTHONPATH=src .venv-peers/bin/python -m benchmarks.sampler_peers
+
 clean:
-	rm -rf $(VENV) docs/_build docs/api build dist
+	rm -rf .venv-peers $(VENV) docs/_build docs/api build dist
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "wasserscore needs Python >= 3.11; got $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }

@@ -27,7 +27,7 @@ PROCESSES = {
 }
 """Worst first; shapes from the ranking of benchmarks/forward_processes.py."""
 SOLVERS = (
-    "euler_maruyama", "ancestral", "integrated_euler", "ddim", "exponential",
+    "euler_maruyama", "ancestral", "integrated_euler", "ddim", "exponential", "dpm_1s",
     "dpmpp_2m_sde", "dpmpp_2s", "heun", "dpmpp_2m", "deis",
 )  # fmt: skip
 STEPS = (16, 32, 64, 128, 256, 512, 1024)
@@ -57,9 +57,9 @@ def main() -> list[Row]:
         rows.append({"solver": name, **dict(zip(map(str, EVALUATIONS), shown, strict=True))})
     left.set(title="processes, scheme (2.7)", xlabel="steps K", ylabel="exact W2, data units")
     right.set(title="solvers, EDM and Karras grid", xlabel="score evaluations")
-    for axis in (left, right):
+    for axis, columns, place in ((left, 1, "lower left"), (right, 3, "upper right")):
         axis.title.set_fontsize(9)
-        axis.legend(fontsize=6.5, frameon=False)
+        axis.legend(fontsize=6.5, frameon=False, ncols=columns, loc=place)
     target = ROOT / "docs" / "figures" / "choose.png"
     figure.savefig(target, dpi=90)
     save("choose_figure", rows)

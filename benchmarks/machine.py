@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,8 +34,8 @@ def commit() -> str:
     return run.stdout.strip() or "not a git checkout"
 
 
-def provenance() -> dict[str, object]:
-    packages = ("torch", "numpy", "scipy", "POT", "scikit-learn")
+def provenance(*others: str) -> dict[str, object]:
+    packages = ("torch", "numpy", "scipy", "POT", "scikit-learn", *others)
     return {
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
@@ -44,11 +45,11 @@ def provenance() -> dict[str, object]:
     }
 
 
-def save(name: str, rows: list[dict[str, object]]) -> Path:
-    """Write ``benchmarks/results/NAME.json``."""
+def save(name: str, rows: list[dict[str, object]], others: Iterable[str] = ()) -> Path:
+    """Write ``benchmarks/results/NAME.json``; ``others`` are further packages to name."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({**provenance(), "rows": rows}, indent=1) + "\n")
+    path.write_text(json.dumps({**provenance(*others), "rows": rows}, indent=1) + "\n")
     return path
 
 

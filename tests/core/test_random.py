@@ -17,6 +17,18 @@ def test_rows_do_not_depend_on_how_they_are_cut(start, length):
     assert torch.equal(part, whole[start : start + length])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (64,), (3, 5, 7)])
+def test_the_front_of_a_block_does_not_depend_on_what_follows(dtype, shape):
+    like = torch.empty(0, dtype=dtype)
+    block = torch.randn((BLOCK, *shape), generator=Streams(3).generator("noise"), dtype=dtype)
+    for rows in (1, 15, 16, 17, 64, 100, 250, BLOCK):
+        part = Streams(3).normal("noise", 0, rows, shape, like, drawn=dtype)
+        assert torch.equal(part, block[:rows])
+    uniform = torch.rand(BLOCK, generator=Streams(3).generator("noise"), dtype=torch.float64)
+    assert torch.equal(Streams(3).uniform("noise", 5, 23, like), uniform[5:23])
+
+
 def test_seed_purpose_and_block_each_change_the_stream():
     base = Streams(0).normal("a", 0, 2 * BLOCK, (), LIKE)
     assert not torch.equal(base, Streams(1).normal("a", 0, 2 * BLOCK, (), LIKE))
@@ -25,8 +37,9 @@ def test_seed_purpose_and_block_each_change_the_stream():
     assert not torch.equal(base[:BLOCK], base[BLOCK:])
 
 
-def test_noise_is_standard_normal_and_uniform():
-    z = Streams(0).normal("z", 0, 400 * BLOCK, (), LIKE)
+@pytest.mark.parametrize("drawn", [torch.float32, torch.float64])
+def test_noise_is_standard_normal_and_uniform(drawn):
+    z = Streams(0).normal("z", 0, 400 * BLOCK, (), LIKE, drawn=drawn)
     u = Streams(0).uniform("u", 0, 400 * BLOCK, LIKE)
     n = z.numel()
     assert abs(z.mean()) < 4 / n**0.5

@@ -1,10 +1,11 @@
 """One step of each method in closed form, and orders on equations with known solutions."""
 
+import itertools
 import math
 
 import pytest
 import torch
-from scipy.integrate import solve_ivp
+from scipy.integrate import quad, solve_ivp
 
 from wasserscore.dynamics import (
     SDE,
@@ -16,7 +17,9 @@ from wasserscore.dynamics import (
     RelaxationMidpoint,
     RelaxationMultistep,
     TimeGrid,
+    log_adams_weights,
     simulate,
+    weighted_sum,
 )
 from wasserscore.dynamics.adams import adams_weights
 
@@ -47,6 +50,29 @@ def exact(field, start=2.0, stop=0.0):
 def order(make, truth, grids=uniform, steps=(64, 128, 256)):
     errors = [float((simulate(make(), X, grids(k), None) - truth).norm()) for k in steps]
     return math.log2(errors[0] / errors[-1]) / (len(steps) - 1)
+
+
+WEIGHTS = list(itertools.product((0.0, 1.0, -0.7), (0.0, 1.0, 0.3), (0.0, 1.0, 2.5)))
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_weighted_sum_is_the_sum_to_the_last_bit(weights):
+    a, b, c = weights
+    points = list(torch.randn(3, 101, generator=torch.Generator().manual_seed(0)))
+    before = torch.stack(points)
+    expected = a * points[0] + b * points[1] + c * points[2]
+    total = weighted_sum(*zip(weights, points, strict=True))
+    assert torch.equal(total, expected)
+    assert torch.equal(weighted_sum((b, points[1])), b * points[1])
+    total.fill_(7.0)
+    assert torch.equal(torch.stack(points), before)
+
+
+def test_weighted_sum_leaves_out_what_has_no_weight_and_keeps_gradients():
+    assert torch.equal(weighted_sum((0.0, X / 0), (2.0, Z)), 2 * Z)
+    x = X.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(weighted_sum((1.0, x), (3.0, x.sin()), (2.0, x)).sum(), x)
+    assert torch.allclose(gradient, 3 + 3 * X.cos())
 
 
 def test_affine():
@@ -95,6 +121,20 @@ def test_adams_weights_are_the_classical_ones():
     assert adams_weights([2.0, 1.0, 0.0], -1.0) == pytest.approx(three)
     four = [9 / 24, -37 / 24, 59 / 24, -55 / 24]
     assert adams_weights([3.0, 2.0, 1.0, 0.0], -1.0) == pytest.approx(four)
+
+
+@pytest.mark.parametrize(
+    ("times", "s"),
+    [([3.0], 1e-4), ([80.0, 30.0], 29.9), ([9.0, 4.0, 1.0], 0.5), ([3.0, 2.0], 0.0)],
+)
+def test_log_adams_weights_integrate_polynomials_in_the_logarithm(times, s):
+    weights = log_adams_weights(times, s)
+    clock = math.log if s > 0 else float
+    for power in range(len(times)):
+        integral = quad(lambda u, m=power: clock(u) ** m, times[-1], s, epsabs=1e-13)[0]
+        values = [clock(at) ** power for at in times]
+        got = sum(w * value for w, value in zip(weights, values, strict=True))
+        assert got == pytest.approx(integral, rel=1e-9)
 
 
 def test_adams_integrates_polynomials_on_any_grid():

@@ -110,6 +110,20 @@ def test_dpmpp_1s_is_the_published_form(process, eta):
     assert n == pytest.approx(variance, rel=1e-9, abs=1e-14)
 
 
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda p: p.name)
+@pytest.mark.parametrize("eta", [*ETAS, 0.3])
+def test_dpm_1s_is_the_published_form(process, eta):
+    """Noise prediction in half-log-SNR; Lu et al. 2022 have eta = 0 and 1."""
+    t, s, x, noise = 0.8, 0.6, 0.7, -0.2
+    alpha = [float(process.alpha(u)) for u in (t, s)]
+    sigma = [float(process.sigma(u)) for u in (t, s)]
+    h = math.log(alpha[1] / sigma[1]) - math.log(alpha[0] / sigma[0])
+    e, q, n = (float(c) for c in solver("dpm_1s").coefficients(process, t, s, eta))
+    mean = alpha[1] / alpha[0] * x - (1 + eta**2) * sigma[1] * math.expm1(h) * noise
+    assert e * x - q * noise / sigma[0] == pytest.approx(mean, rel=1e-10)
+    assert n == pytest.approx(eta**2 * sigma[1] ** 2 * math.expm1(2 * h), rel=1e-10, abs=1e-300)
+
+
 @pytest.mark.parametrize("name", ONE_EVALUATION)
 @pytest.mark.parametrize("process", PROCESSES, ids=lambda p: p.name)
 def test_tensors_of_times_give_every_step_at_once(name, process):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from scipy.integrate import quad
 
 from wasserscore.core.errors import InputError
 from wasserscore.process import EDM, VP
@@ -90,7 +91,7 @@ def test_2s(setting):
 
 
 def test_deis(setting):
-    """rhoAB-DEIS: the quadratic through the last three noises, integrated in sigma/alpha."""
+    """Log-rho: the quadratic in log(sigma/alpha) through the last three noises, integrated."""
     process, grid, x, _ = setting
     got = Sampler(bent_score(process), process, "deis", grid).run(x)
     data, past, alpha_0 = denoiser(process), [], float(process.alpha(grid.start))
@@ -100,14 +101,14 @@ def test_deis(setting):
         alpha_s, sigma_s = clocks(process, s)
         r, end = sigma_t / alpha_t, sigma_s / alpha_s
         past = [*past, (r, (y - data(alpha_t * y, t)) / r)][-3:]
+        clock = math.log if end > 0 else float  # the last step has no logarithm
         for node, value in past:
-            others = [other for other, _ in past if other != node]
-            basis = torch.tensor([1.0], dtype=torch.float64)  # Lagrange polynomial, rising powers
-            for other in others:
-                shifted = torch.cat([basis.new_zeros(1), basis])
-                basis = (shifted - other * torch.cat([basis, basis.new_zeros(1)])) / (node - other)
-            powers = torch.arange(1, basis.numel() + 1, dtype=torch.float64)
-            y = y + float((basis * (end**powers - r**powers) / powers).sum()) * value
+            others = [clock(other) for other, _ in past if other != node]
+            at = clock(node)
+            basis = lambda u, at=at, others=others, clock=clock: math.prod(
+                (clock(u) - other) / (at - other) for other in others
+            )
+            y = y + quad(basis, r, end, epsabs=1e-13, epsrel=1e-12)[0] * value
     assert torch.allclose(got, float(process.alpha(grid.stop)) * y, rtol=1e-9)
 
 

@@ -6,7 +6,7 @@ These run the samplers; tests/planner/test_orders.py has every solver on every p
 import pytest
 from tests.problems.orders import WINDOWS
 
-from wasserscore.sampling import solver
+from wasserscore.sampling import solver, time_grid
 
 EULERS = ["integrated_euler", "euler_maruyama", "exponential", "euler"]
 DENOISERS = ["ddim", "ancestral", "dpmpp_1s"]
@@ -49,13 +49,36 @@ def test_heun_is_of_second_order(gaussian, process, uniform):
 @pytest.mark.parametrize("which", ["ve_exp", pytest.param("vp_linear", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("name", "eta"),
-    [("heun", 0.0), ("dpmpp_2m", 0.0), ("dpmpp_2s", 0.0), ("heun_churn", 0.0), ("deis", 0.0)],
+    [("heun", 0.0), ("dpmpp_2m", 0.0), ("dpmpp_2s", 0.0), ("heun_churn", 0.0)],
 )
 def test_high_order_methods_down_to_zero(gaussian, processes, smooth, which, name, eta):
     process = processes[which]
     slope = gaussian.order(process, name, smooth(process), eta)
     low, high = WINDOWS[solver(name).order]
     assert low <= slope <= high
+
+
+@pytest.mark.parametrize("which", ["ve_exp", pytest.param("vp_linear", marks=pytest.mark.slow)])
+def test_deis_is_of_third_order_down_to_zero(gaussian, processes, which):
+    """Polynomials in the logarithm of the noise, so on a grid that goes down by ratios."""
+    process = processes[which]
+    slope = gaussian.order(process, "deis", lambda k: time_grid(process, k, "karras"))
+    assert 2.85 <= slope <= 3.15
+
+
+@pytest.mark.parametrize("which", ["ve_exp", "vp_linear"])
+def test_dpm_1s_is_of_first_order_and_cancels_on_a_geometric_grid(
+    gaussian, processes, smooth, which
+):
+    r"""In r its variance errs by 2 h^2 (r^2 - l)/(r^2 + l) a step, which reaches zero noise times
+    l^2/(r^2 + l)^2. With h = c r the integral over all r is zero; otherwise it is not.
+    """
+    process = processes[which]
+    stop = float(process.time_at(1e-4))
+    geometric = lambda k: time_grid(process, k, "logsnr", stop=stop)
+    assert 1.85 <= gaussian.order(process, "dpm_1s", geometric, 1.0) <= 2.15
+    assert 0.8 <= gaussian.order(process, "dpm_1s", smooth(process), 1.0) <= 1.25
+    assert 0.9 <= gaussian.order(process, "dpm_1s", smooth(process), 0.0) <= 1.25
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from wasserscore.core.errors import InputError
+from wasserscore.core.random import Streams
 from wasserscore.dynamics import TimeGrid
 from wasserscore.network import MLP
 from wasserscore.process import EDM, VP
-from wasserscore.sampling import sample, solver, solvers, time_grid
+from wasserscore.sampling import RowNoise, sample, solver, solvers, time_grid
 from wasserscore.score import GaussianScore, NetworkScore
 
 PROCESS = EDM(sigma_max=80.0)
@@ -39,6 +40,28 @@ def test_samples_do_not_depend_on_the_batch(name, dtype):
         assert torch.equal(draw(n, batch_size=batch_size, **options), whole)
     few = draw(9, batch_size=1, **options)
     assert torch.equal(few, whole[:9])
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 100, 256])
+def test_a_sample_keeps_its_place_in_a_tile(batch_size):
+    """Some processors' matrix products round every second row another way."""
+
+    def lopsided(x, t):
+        return matrix_score(x, t) * (1 + 1e-3 * (torch.arange(len(x)) % 2))[:, None]
+
+    options = {"process": PROCESS, "shape": (6,), "steps": 4, "solver": "ancestral"}
+    whole = sample(lopsided, 600, **options)
+    assert torch.equal(sample(lopsided, 600, batch_size=batch_size, **options), whole)
+    assert torch.equal(sample(lopsided, 299, batch_size=batch_size, **options), whole[:299])
+
+
+def test_the_noise_of_steps_is_drawn_in_the_dtype_of_the_run():
+    for dtype in (torch.float32, torch.float64):
+        noise = RowNoise(Streams(5), slice(3, 9), (6,), torch.empty(0, dtype=dtype))
+        drawn = torch.randn(256, 6, generator=Streams(5).generator("step/2"), dtype=dtype)
+        assert torch.equal(noise(2), drawn[3:9])
+        start = torch.randn(256, 6, generator=Streams(5).generator("start"), dtype=torch.float64)
+        assert torch.equal(noise("start"), start[3:9].to(dtype))
 
 
 @pytest.mark.slow
@@ -211,7 +234,7 @@ def test_a_score_that_fails_is_not_sampled_silently():
 
 def test_progress_counts_over_batches():
     seen = []
-    draw(10, batch_size=4, callback=lambda done, total: seen.append((done, total)))
+    draw(600, batch_size=256, callback=lambda done, total: seen.append((done, total)))
     assert seen == [(i, 18) for i in range(1, 19)]
 
 

@@ -1,11 +1,12 @@
 """Random streams keyed by (seed, purpose, block of samples).
 
-Row ``i`` of a stream belongs to block ``i // BLOCK``; a block is always drawn whole, in float64,
+Row ``i`` of a stream belongs to block ``i // BLOCK``; a block is always drawn from its first row,
 on the CPU. So the noise of sample ``i`` is the same whatever the batch size, the chunking, the
 number of ranks or the device, and no global seed is read or set.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -55,7 +56,14 @@ class Streams:
         return Streams(self.key(f"child/{purpose}"))
 
     def normal(
-        self, purpose: str, start: int, stop: int, shape: tuple[int, ...], like: Tensor
+        self,
+        purpose: str,
+        start: int,
+        stop: int,
+        shape: tuple[int, ...],
+        like: Tensor,
+        *,
+        drawn: torch.dtype = torch.float64,
     ) -> Tensor:
         """Rows ``start:stop`` of an endless standard normal matrix of points of ``shape``.
 
@@ -65,19 +73,34 @@ class Streams:
             stop: One past the last row.
             shape: The shape of one sample.
             like: Gives dtype and device.
+            drawn: The dtype it is drawn in; float32 is five times as fast and other numbers.
         """
-        return self._rows(torch.randn, purpose, start, stop, shape).to(like.device, like.dtype)
+        rows = self._rows(torch.randn, purpose, start, stop, shape, drawn)
+        return rows.to(like.device, like.dtype)
 
     def uniform(self, purpose: str, start: int, stop: int, like: Tensor) -> Tensor:
         """Rows ``start:stop`` of an endless column of uniforms in [0, 1), float64 by design."""
-        return self._rows(torch.rand, purpose, start, stop, ()).to(like.device)
+        return self._rows(torch.rand, purpose, start, stop, (), torch.float64).to(like.device)
 
-    def _rows(self, draw, purpose: str, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        first, last = start // BLOCK, -(-stop // BLOCK)
-        blocks = [
-            draw((BLOCK, *shape), generator=self.generator(purpose, block), dtype=torch.float64)
-            for block in range(first, max(last, first + 1))
-        ]
-        offset = first * BLOCK
-        rows: Tensor = torch.cat(blocks)[start - offset : stop - offset]
-        return rows
+    def _rows(
+        self,
+        draw: Callable[..., Tensor],
+        purpose: str,
+        start: int,
+        stop: int,
+        shape: tuple[int, ...],
+        dtype: torch.dtype,
+    ) -> Tensor:
+        """Every block the rows lie in, drawn up to the last of them.
+
+        A generator fills a tensor from the front, sixteen numbers at a time: so the first rows of
+        a block are the same however many follow, when their number is a multiple of sixteen.
+        """
+        first, last = start // BLOCK, max(-(-stop // BLOCK), start // BLOCK + 1)
+        blocks = []
+        for block in range(first, last):
+            needed = max(1, min(BLOCK, stop - block * BLOCK))
+            size = (-(-needed // 16) * 16, *shape)
+            blocks.append(draw(size, generator=self.generator(purpose, block), dtype=dtype))
+        rows = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+        return rows[start - first * BLOCK : stop - first * BLOCK]

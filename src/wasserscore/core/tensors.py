@@ -1,6 +1,8 @@
 """Broadcasting, checks and fixed tiles: the only places where shapes are handled by hand."""
 
+import math
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -47,13 +49,16 @@ def as_points(x: Any, name: str = "points", *, minimum: int = 1) -> Tensor:
     return torch.as_tensor(x)
 
 
+@cache
 def tile_rows(shape: tuple[int, ...]) -> int:
     """How many rows one evaluation takes: fixed by the shape of a point, never by a batch.
 
-    A multiple of 16, so that no row falls into the odd tail of a vector register.
+    64, which a matrix product needs to be fast and which a small batch still fills; up to 256
+    where points are so small that the cost of a call shows; fewer where they are huge. A multiple
+    of 16, so that no row falls into the odd tail of a vector register.
     """
-    numel = int(np.prod(shape)) if shape else 1
-    return max(16, min(256, 2**20 // max(numel, 1) // 16 * 16))
+    numel = max(1, math.prod(shape))
+    return max(16, min(256, max(64, 2**12 // numel), 2**20 // numel) // 16 * 16)
 
 
 def tiles(n: int, rows: int) -> Iterator[slice]:
@@ -68,11 +73,14 @@ def in_tiles(function: Callable[..., Tensor], x: Tensor, *others: Tensor) -> Ten
     The number of rows in a matrix product changes float rounding; a fixed number makes each row's
     result independent of how many rows came with it.
     """
-    rows, results = tile_rows(tuple(x.shape[1:])), []
+    rows, results = tile_rows(x.shape[1:]), []
+    if x.shape[0] == rows:
+        return function(x, *others)
     for part in tiles(x.shape[0], rows):
         short = rows - (part.stop - part.start)
         pieces = [a[part] for a in (x, *others)]
         if short:
             pieces = [torch.cat([a, a[:1].expand(short, *a.shape[1:])]) for a in pieces]
-        results.append(function(*pieces)[: rows - short])
+        result = function(*pieces)
+        results.append(result[:-short] if short else result)
     return torch.cat(results) if results else function(x, *others)

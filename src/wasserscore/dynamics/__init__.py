@@ -1,6 +1,7 @@
 """Movers of points: laws come in, steps carry them along a time grid; knows no process."""
 
 from wasserscore.dynamics.adams import AdamsBashforth as AdamsBashforth
+from wasserscore.dynamics.adams import log_adams_weights as log_adams_weights
 from wasserscore.dynamics.affine import Affine as Affine
 from wasserscore.dynamics.affine import Coefficients as Coefficients
 from wasserscore.dynamics.embedded import BogackiShampine as BogackiShampine
@@ -14,3 +15,4 @@ from wasserscore.dynamics.sde import SDE as SDE
 from wasserscore.dynamics.sde import Step as Step
 from wasserscore.dynamics.simulate import Info as Info
 from wasserscore.dynamics.simulate import simulate as simulate
+from wasserscore.dynamics.weighted import weighted_sum as weighted_sum

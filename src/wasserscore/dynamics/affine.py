@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from wasserscore.dynamics.weighted import weighted_sum
+
 
 class Coefficients(NamedTuple):
     r"""What one step does: :math:`x_s = e\,x_t + q\,v(x_t, t) + \sqrt n\,z`.
@@ -22,9 +24,6 @@ class Coefficients(NamedTuple):
 class Affine:
     r"""The step :math:`x_s = e\,x_t + q\,v(x_t, t) + \sqrt n\,z`.
 
-    Products and sums are separate operations on purpose: a fused one rounds differently at the
-    end of a vector register, and a row's bits would depend on where it lies in the batch.
-
     Args:
         field: ``v(x, t)``, evaluated once per step.
         coefficients: ``(e, q, sqrt n)`` of the step from ``t`` to ``s``.
@@ -36,5 +35,5 @@ class Affine:
     def __call__(self, x: Tensor, t: float, s: float, noise: Tensor | None, /) -> Tensor:
         """The points at ``s``."""
         e, q, root_n = self.coefficients(t, s)
-        moved = e * x + q * self.field(x, t)
-        return moved if noise is None or root_n == 0 else moved + root_n * noise
+        moved = [(e, x), (q, self.field(x, t))]
+        return weighted_sum(*moved) if noise is None else weighted_sum(*moved, (root_n, noise))

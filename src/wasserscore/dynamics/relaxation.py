@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from wasserscore.dynamics.weighted import weighted_sum
+
 Target = Callable[[Tensor, float], Tensor]
 """``D(y, r)``: where points with noise ``r`` relax to."""
 
@@ -27,11 +29,15 @@ def relax(
     .. math:: y_s = \rho^{1+\eta^2} y + (1 - \rho^{1+\eta^2}) D
               + s\,\sqrt{1 - \rho^{2\eta^2}}\,z, \qquad \rho = s / r
     """
-    kept: float = (s / r) ** (1 + eta**2)
-    moved = kept * y + (1 - kept) * target
-    if noise is None or eta == 0 or s == 0:
-        return moved
-    return moved + s * math.sqrt(1 - (s / r) ** (2 * eta**2)) * noise
+    kept = (s / r) ** (1 + eta**2)
+    return weighted_sum((kept, y), (1 - kept, target), *fresh(r, s, noise, eta))
+
+
+def fresh(r: float, s: float, noise: Tensor | None, eta: float) -> list[tuple[float, Tensor]]:
+    """The term that a step from ``r`` to ``s`` adds to its sum where it has noise."""
+    if noise is None or eta == 0:
+        return []
+    return [(s * math.sqrt(1 - (s / r) ** (2 * eta**2)), noise)]
 
 
 @dataclass
@@ -55,12 +61,15 @@ class RelaxationMultistep:
 
     def __call__(self, y: Tensor, r: float, s: float, noise: Tensor | None = None, /) -> Tensor:
         """The points at noise level ``s``."""
-        aim = here = self.target(y, r)
-        if self._past is not None and s > 0:
-            before, old = self._past
-            aim = here + math.log(r / s) / (2 * math.log(before / r)) * (here - old)
+        here, past = self.target(y, r), self._past
         self._past = (r, here)
-        return relax(y, aim, r, s, noise, self.eta)
+        if past is None or s == 0:
+            return relax(y, here, r, s, noise, self.eta)
+        before, old = past
+        kept = (s / r) ** (1 + self.eta**2)
+        ahead = math.log(r / s) / (2 * math.log(before / r))
+        return weighted_sum((kept, y), ((1 - kept) * (1 + ahead), here),
+                            ((kept - 1) * ahead, old), *fresh(r, s, noise, self.eta))  # fmt: skip
 
 
 @dataclass(frozen=True)

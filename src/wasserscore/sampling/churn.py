@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from wasserscore.dynamics import Heun, Step
+from wasserscore.dynamics import Heun, Step, weighted_sum
 from wasserscore.sampling.law import Law
 from wasserscore.sampling.natural import NaturalLaw
 from wasserscore.sampling.solver import Solver
@@ -42,7 +42,8 @@ class Churn:
         """The points at noise level ``s``."""
         raised = min(r * (1 + self.gamma), self.ceiling) if self.least <= r <= self.most else r
         if noise is not None and raised > r:
-            y = y + self.noise_scale * math.sqrt(raised**2 - r**2) * noise
+            added = self.noise_scale * math.sqrt(raised**2 - r**2)
+            y = weighted_sum((1.0, y), (added, noise))
             r = raised
         return self.heun(y, r, s)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from wasserscore.core.errors import require
-from wasserscore.dynamics import Step
+from wasserscore.dynamics import Step, weighted_sum
 from wasserscore.sampling.law import Law
 from wasserscore.sampling.solver import Solver
 
@@ -45,7 +45,7 @@ class PredictorCorrector:
         if size == 0:
             return x
         for z in noise[1:]:
-            x = x + size * self.law.score(x, s) + (2 * size) ** 0.5 * z
+            x = weighted_sum((1.0, x), (size, self.law.score(x, s)), ((2 * size) ** 0.5, z))
         return x
 
 

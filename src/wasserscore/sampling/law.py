@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wasserscore.core.errors import require
+from wasserscore.core.errors import InputError, explain
 from wasserscore.core.tensors import in_tiles
 from wasserscore.core.typing import ScoreFn
-from wasserscore.dynamics import SDE, TimeGrid
+from wasserscore.dynamics import SDE, TimeGrid, weighted_sum
 from wasserscore.process import Process
 
 
@@ -45,8 +45,9 @@ class TiledScore:
         else:
             time = self._time(t, x.device)
             value = in_tiles(lambda rows: self.score(rows, time), x)
-        require(value.shape == x.shape, "a score must be shaped like its points",
-                got=f"{tuple(value.shape)} for points {tuple(x.shape)}")  # fmt: skip
+        if value.shape != x.shape:
+            came = f"{tuple(value.shape)} for points {tuple(x.shape)}"
+            raise InputError(explain("a score must be shaped like its points", got=came))
         return value
 
     def _time(self, t: float, device: torch.device) -> Tensor:
@@ -79,6 +80,6 @@ class Law:
         g2 = dict(zip(times.tolist(), self.process.g2(times).tolist(), strict=True))
         weight = (1 + self.eta**2) / 2
         return SDE(
-            drift=lambda x, t: f[t] * x + (weight * g2[t]) * self.score(x, t),
+            drift=lambda x, t: weighted_sum((f[t], x), (weight * g2[t], self.score(x, t))),
             diffusion=lambda t: self.eta * g2[t] ** 0.5,
         )

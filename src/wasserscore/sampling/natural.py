@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from wasserscore.dynamics import SDE, Step
+from wasserscore.dynamics import SDE, Step, weighted_sum
 from wasserscore.sampling.law import Law
 
 
@@ -44,19 +44,21 @@ class NaturalLaw:
             self._time[r], self._alpha[t] = t, float(self.law.process.alpha(t))
         return self._time[r]
 
-    def _slope(self, y: Tensor, r: float) -> Tensor:
-        """The score in the natural clock, the gradient with respect to ``y``."""
+    def _score(self, y: Tensor, r: float) -> tuple[float, Tensor]:
+        """``alpha`` and the score: their product is the gradient with respect to ``y``."""
         t = self.time(r)
         alpha = self._alpha[t]
-        return alpha * self.law.score(alpha * y, t)
+        return alpha, self.law.score(scaled(alpha, y), t)
 
     def noise(self, y: Tensor, r: float) -> Tensor:
         r"""Predicted noise :math:`\hat z(y, r)`, the velocity of the probability flow."""
-        return -r * self._slope(y, r)
+        alpha, score = self._score(y, r)
+        return -r * alpha * score
 
     def data(self, y: Tensor, r: float) -> Tensor:
         """Predicted data ``D(y, r) = E[x_0 | y]``."""
-        return y + r**2 * self._slope(y, r)
+        alpha, score = self._score(y, r)
+        return weighted_sum((1.0, y), (r**2 * alpha, score))
 
     def flow(self) -> SDE:
         """The probability flow, towards smaller ``r``."""
@@ -66,7 +68,12 @@ class NaturalLaw:
         """A step in the natural clock, as a step in the process's own time."""
 
         def lifted(x: Tensor, t: float, s: float, noise: Tensor | None, /) -> Tensor:
-            y = step(x / self._alpha[t], self._ratio[t], self._ratio[s], noise)
-            return self._alpha[s] * y
+            y = step(scaled(1 / self._alpha[t], x), self._ratio[t], self._ratio[s], noise)
+            return scaled(self._alpha[s], y)
 
         return lifted
+
+
+def scaled(factor: float, x: Tensor) -> Tensor:
+    """``factor * x``; variance exploding has factors of one, where it is ``x`` itself."""
+    return x if factor == 1 else factor * x

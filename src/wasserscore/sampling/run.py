@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
-from wasserscore.core.tensors import tiles
+from wasserscore.core.tensors import tile_rows, tiles
 from wasserscore.core.typing import Points
 from wasserscore.dynamics import Info, TimeGrid
 from wasserscore.process import Process
@@ -58,7 +58,8 @@ def sample(
             process's coordinates (those the score was fitted in).
         process: The forward process of a plain callable.
         shape: The shape of one point of a plain callable.
-        batch_size: Samples at a time; changes memory and speed, never the samples.
+        batch_size: Samples at a time, made a multiple of the rows of one evaluation, so that a
+            sample keeps its place in it; changes memory and speed, never the samples.
         device: Where to compute; the score's own device by default.
         dtype: float32 or float64; that of ``start``, else the score's own, else float32.
         seed: Any integer in [0, 2**63).
@@ -78,7 +79,8 @@ def sample(
     like = like_of(score, points, device, dtype)
     times = time_grid(process, steps, "karras" if grid is None else grid, stop=stop)
     sampler = Sampler(score, process, solver, times, eta)
-    batch = batch_size or max(1, BATCH_NUMBERS // prod(shape))
+    tile = tile_rows(shape)
+    batch = max(1, (batch_size or BATCH_NUMBERS // prod(shape)) // tile) * tile
     rows = list(tiles(n, batch))
     done = _counter(callback, len(rows) * times.steps)
     results = []
@@ -90,7 +92,10 @@ def sample(
 
 
 class RowNoise:
-    """The noise of rows ``part`` of an endless run: by purpose, or by step number."""
+    """The noise of rows ``part`` of an endless run: by purpose, or by step number.
+
+    The noise of steps is drawn in the dtype of the run, all else in float64.
+    """
 
     def __init__(
         self, streams: Streams, part: slice, shape: tuple[int, ...], like: Tensor, noises: int = 1
@@ -101,13 +106,15 @@ class RowNoise:
     def __call__(self, k: int | str) -> Tensor:
         """Standard normal rows for step ``k`` (stacked, for a method that takes several)."""
         if isinstance(k, str):
-            return self._rows(k)
+            return self._rows(k, torch.float64)
         if self.noises == 1:
-            return self._rows(f"step/{k}")
-        return torch.stack([self._rows(f"step/{k}/{j}") for j in range(self.noises)])
+            return self._rows(f"step/{k}", self.like.dtype)
+        purposes = [f"step/{k}/{j}" for j in range(self.noises)]
+        return torch.stack([self._rows(purpose, self.like.dtype) for purpose in purposes])
 
-    def _rows(self, purpose: str) -> Tensor:
-        return self.streams.normal(purpose, self.part.start, self.part.stop, self.shape, self.like)
+    def _rows(self, purpose: str, drawn: torch.dtype) -> Tensor:
+        return self.streams.normal(purpose, self.part.start, self.part.stop, self.shape,
+                                   self.like, drawn=drawn)  # fmt: skip
 
 
 def _start(start: Tensor | str | None, n: int) -> Tensor | None:

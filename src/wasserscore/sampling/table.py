@@ -12,6 +12,7 @@ from wasserscore.dynamics import (
     RelaxationMidpoint,
     RelaxationMultistep,
     Step,
+    log_adams_weights,
 )
 from wasserscore.sampling import coefficients
 from wasserscore.sampling.adaptive import adaptive
@@ -29,7 +30,7 @@ _ANCESTRAL = Method("ancestral", 1, 1, 1.0, "Ho, Jain, Abbeel 2020, eq. (7)",
 
 def _deis(law: Law) -> Step:
     natural = NaturalLaw(law)
-    return natural.lift(AdamsBashforth(natural.noise, 3))
+    return natural.lift(AdamsBashforth(natural.noise, 3, log_adams_weights))
 
 
 def _dpmpp_2s(law: Law) -> Step:
@@ -53,7 +54,9 @@ _ALL = (
            build=_dpmpp_2s),
     Method("dpmpp_1s", 1, 1, 0.0, "Lu et al. 2022, eqs. (9), (18)",
            coefficients=coefficients.dpmpp_1s),
-    Method("deis", 3, 1, 0.0, "Zhang, Chen 2023, rhoAB-DEIS of order 3", stochastic=False,
+    Method("dpm_1s", 1, 1, 1.0, "Lu et al. 2022, SDE-DPM-Solver-1",
+           coefficients=coefficients.dpm_1s),
+    Method("deis", 3, 1, 0.0, "Zhang, Chen 2023, log-rho DEIS of order 3", stochastic=False,
            build=_deis, memory=True),
     Method("ddim", 1, 1, 0.0, "Song, Meng, Ermon 2021, eq. (12)",
            coefficients=coefficients.ddim),
