@@ -9,16 +9,6 @@ from wasserscore.certificate import certify
 from wasserscore.planner import gaussian_recursion
 
 LEVEL = 0.999
-OPEN = {
-    "B1": "the offset is contracted over times the grid never passes",
-    "B2": "two scores are compared in different units",
-    "B3": "the solver's limit is not the law of its eta",
-    "B4": "a wrong constant is believed",
-    "B5": "fixed nodes do not see the error",
-}
-"""Defects not mended yet."""
-SEEN_BY_LUCK = ("B5 thin law, eta 0",)
-"""Problems of an open defect on which the bound holds all the same."""
 
 
 def ratio(problem: Problem) -> float:
@@ -71,11 +61,8 @@ def test_a_hundred_random_problems(family, first, n, near):
 def adversaries():
     found = []
     for problem in adversarial.problems():
-        defect = problem.name[:2]
         cheap = problem.name in ("B1 late start, VP", "B2 different scalings")
         marks = [] if cheap else [pytest.mark.slow]
-        if defect in OPEN and problem.name not in SEEN_BY_LUCK:
-            marks.append(pytest.mark.xfail(strict=True, reason=f"{defect}: {OPEN[defect]}"))
         found.append(pytest.param(problem, marks=marks, id=problem.name))
     return found
 
