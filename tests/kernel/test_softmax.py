@@ -140,7 +140,7 @@ def test_tiles_do_not_change_the_result(dtype, monkeypatch):
     monkeypatch.setattr(stream, "TILE_BYTES", 1)  # 256 keys per tile, 1 pair per refinement
     monkeypatch.setattr(stream, "ROWS", 7)
     parts = softmax_mean(x, y, sigma)
-    tolerance = 2e-6 if dtype == torch.float32 else 1e-12
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-12  # the contract; sums run in other orders
     for a, b in zip(whole, parts, strict=True):
         assert torch.allclose(a, b, rtol=tolerance, atol=tolerance)
 
