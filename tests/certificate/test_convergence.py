@@ -396,6 +396,7 @@ def test_the_sum_where_a4_is_broken():
     assert total == pytest.approx(1.007e18, rel=2e-3)
 
 
+@pytest.mark.slow
 def test_the_flow_s_limit_is_its_integral():
     process = VP.linear(a=0.6, b=0.5, horizon=1.2)
     f, g2, _big_h, _, a, big_l = ingredients(process)

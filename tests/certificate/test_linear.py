@@ -98,7 +98,13 @@ STANDARD = {
 ROWS = CLOSED | STANDARD
 
 
-@pytest.mark.parametrize("name", ROWS)
+FAST = [*CLOSED, "G1 VP sde", "G2 VE rot ode"]
+"""The other rows are run with the slow tests."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in FAST)) for name in ROWS]
+)
 def test_every_row_of_the_table(name):
     problem, *expected = ROWS[name]
     found = problem.ladder()
@@ -108,6 +114,7 @@ def test_every_row_of_the_table(name):
         assert lower <= upper * (1 + 1e-8)
 
 
+@pytest.mark.slow
 def test_gradient_projection():  # A11
     expected = {"VP rot sde": 0.09352275, "VP rot ode": 0.07028089, "VE rot sde": 0.18478485, "VE rot ode": 0.36740928}  # fmt: skip
     for name, value in expected.items():
@@ -116,6 +123,7 @@ def test_gradient_projection():  # A11
         assert found.w2 <= found.projected <= found.integral
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("weight", "expected"),
     [
@@ -135,6 +143,7 @@ def test_weights(weight, expected):  # A12
     assert found.offset == pytest.approx(1.575e-5, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_a_noise_level_between_the_flow_and_the_reverse_process():
     low, middle, high = (g1(VP_LINEAR, eta).ladder() for eta in (0.0, 0.5, 1.0))
     for found in (low, middle, high):
@@ -152,6 +161,7 @@ def test_early_stopping():
         assert found.cauchy_schwarz == pytest.approx(cauchy_schwarz, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_moving_data_score_and_start_moves_nothing():  # K9
     c = np.array([3.0, -2.0])
     problem = g2(VP_LINEAR, "rot", 1.0)
@@ -167,6 +177,7 @@ def test_moving_data_score_and_start_moves_nothing():  # K9
         assert getattr(after, name) == pytest.approx(getattr(before, name), rel=1e-7)
 
 
+@pytest.mark.slow
 def test_scaling_space_scales_every_rung():
     k = 3.0
     problem = g1(VE_UNIT, 1.0)

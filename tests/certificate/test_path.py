@@ -158,6 +158,7 @@ def test_the_flow_is_of_fourth_order_down_to_no_noise():
     assert 12 < gaps[0] / gaps[1] < 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bandwidth", [0.15, 0.02, pytest.param(0.005, marks=pytest.mark.slow)])
 def test_the_error_of_a_flow_is_below_what_it_reports_at_every_bandwidth(bandwidth):
     points = torch.randn(20, 2, generator=torch.Generator().manual_seed(0), dtype=F64)

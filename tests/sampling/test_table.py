@@ -23,7 +23,8 @@ def test_the_table_names_every_solver_with_its_facts():
 
 def test_defaults_of_eta():
     """1 for what its authors run as a stochastic sampler, 0 for the flow."""
-    noisy = {"heun_churn", "dpmpp_2m_sde", "ancestral", "integrated_euler", "euler_maruyama", "pc"}
+    noisy = {"heun_churn", "dpmpp_2m_sde", "dpm_1s", "ancestral", "integrated_euler", "pc"}
+    noisy |= {"euler_maruyama"}
     assert {entry.name for entry in solvers() if entry.eta(None) == 1} == noisy
     assert {entry.eta(None) for entry in solvers() if entry.name not in noisy} == {0.0}
 

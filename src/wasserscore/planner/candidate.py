@@ -14,7 +14,7 @@ from wasserscore.sampling import Solver, time_grid
 GRIDS = ("uniform", "logsnr", "karras", "optimal")
 FEW = 16
 """So many steps are tried at once; more are reached by doubling."""
-AROUND = (0.25, 0.5, 2.0, 4.0, 8.0)
+AROUND = (0.25, 0.5, 2.0, 4.0)
 """Where a curve is evaluated, in units of the steps that reach the target."""
 LATTICE = 0.5
 """Spacing of log S between horizons: halfway is within 3 % of the best cost."""
@@ -80,9 +80,11 @@ class Candidate:
         return best
 
     def curve(self, trial: Trial) -> tuple[tuple[int, int, float], ...]:
-        """(steps, evaluations, W2) from a quarter of a trial's steps to eight times as many."""
+        """(steps, evaluations, W2) from a quarter of a trial's steps to four times as many."""
         points = {trial.steps: trial.split.w2}
-        for steps in {max(1, round(trial.steps * factor)) for factor in AROUND} - {trial.steps}:
+        for steps in {max(1, round(trial.steps * factor)) for factor in self._around} - {
+            trial.steps
+        }:
             other, _ = self._trial(steps, None)
             if other is not None:
                 points[steps] = other.split.w2
@@ -104,6 +106,10 @@ class Candidate:
         after, _ = self._trial(steps + max(1, steps // 4), near)
         lasting = after is not None and after.split.w2 <= self._target
         return trial if lasting else None, near, w2
+
+    @property
+    def _around(self) -> tuple[float, ...]:
+        return AROUND
 
     @property
     def _target(self) -> float:

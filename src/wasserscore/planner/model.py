@@ -23,7 +23,7 @@ from wasserscore.certificate.base import Assumption
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Noise, Points, ScoreFn
 from wasserscore.dynamics import TimeGrid
-from wasserscore.planner.candidate import LATTICE, Candidate, Measured
+from wasserscore.planner.candidate import AROUND, LATTICE, Candidate, Measured
 from wasserscore.planner.problem import Problem
 from wasserscore.planner.result import Option
 from wasserscore.planner.search import options_of, search
@@ -130,6 +130,10 @@ class Modelled(Measured):
     """
 
     runs: Runs
+
+    @property
+    def _around(self) -> tuple[float, ...]:
+        return (*AROUND, 2 * AROUND[-1])  # runs are what model mode is about: look further
 
     @cached_property
     def _range(self) -> tuple[int, int]:
