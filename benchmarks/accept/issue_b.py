@@ -100,7 +100,8 @@ def theorem(scratch: Path) -> Outcome:
 def digits_model(scratch: Path) -> Outcome:
     """W2 that steps cost the network: planned from 256 starts, measured on 898 others."""
     score, reference = digits_network(scratch)
-    made = plan(reference, 0.3, score=score, mode="model", solver="heun", grids=["karras"])
+    made = plan(reference, 0.3, score=score, mode="model", solver="heun", grids=["karras"],
+                curves=True)  # fmt: skip
     curve = made.options[0].curve
     least = float(score.process.noise_to_signal(made.grid.times[-2])) ** 0.5
     fine = sample(score, 898, steps=512, solver="heun", seed=1)

@@ -38,7 +38,8 @@ def plan_steps(
     rows = revisit.journey(source).train if is_run else load(source)
     score = revisit.fitted(source, model)[1].score if asked else None
     chosen = mode or ("model" if asked else "calibrated")
-    return plan(fit_empirical(rows).score, target_w2, score=score, mode=chosen, **options)
+    return plan(fit_empirical(rows).score, target_w2, score=score, mode=chosen, curves=True,
+                **options)  # fmt: skip
 
 
 def write_plan(found: Plan, out: Path) -> list[Path]:

@@ -35,6 +35,8 @@ def calibrated_options(
     solvers: Sequence[Solver],
     kinds: Sequence[str],
     most: int,
+    *,
+    curves: bool = False,
 ) -> tuple[list[Option], list[TimeGrid | None]]:
     """Every candidate with its fewest steps, and the grid of those that reach the target.
 
@@ -44,6 +46,7 @@ def calibrated_options(
         solvers: The solvers to compare.
         kinds: The grids to compare.
         most: Give up on a candidate beyond so many steps.
+        curves: Whether to work out W2 around the steps found.
     """
     candidates: list[Candidate] = [
         Candidate(problem, process, method, method.default_eta, kind,
@@ -57,7 +60,7 @@ def calibrated_options(
     if problem.flow is not None:
         candidates, trials, notes = rehearse(candidates, trials, problem.flow, most)
     grids = [None if trial is None else trial.grid for trial in trials]
-    return options_of(candidates, trials, notes), grids
+    return options_of(candidates, trials, notes, curves=curves), grids
 
 
 def grounds(problem: Problem, option: Option) -> tuple[Assumption, ...]:

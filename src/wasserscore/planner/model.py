@@ -157,6 +157,8 @@ def model_options(
     kinds: Sequence[str] | None,
     most: int,
     seed: int,
+    *,
+    curves: bool = False,
 ) -> tuple[list[Option], list[TimeGrid | None], list[tuple[Assumption, ...]]]:
     """Every solver and grid with the fewest steps for the user's own score.
 
@@ -168,6 +170,7 @@ def model_options(
         kinds: The grids to compare; :data:`GRIDS` if None.
         most: Give up on a candidate beyond so many steps.
         seed: Of the runs.
+        curves: Whether to work out W2 around the steps found.
     """
     flat = None if hasattr(score, "shape") else (problem.surrogate.dim,)
     shape = shape_of(score, flat, None)
@@ -178,6 +181,6 @@ def model_options(
         for kind in kinds or GRIDS
     ]
     trials = search(candidates, most)
-    options = options_of(candidates, trials, ["not reached"] * len(trials))
+    options = options_of(candidates, trials, ["not reached"] * len(trials), curves=curves)
     grids = [None if trial is None else trial.grid for trial in trials]
     return options, grids, [ASSUMPTIONS] * len(options)

@@ -41,6 +41,7 @@ def plan(
     score_error: float = 0.0,
     most_steps: int | None = None,
     seed: int = 0,
+    curves: bool = False,
 ) -> Plan:
     """How to sample so that the W2 distance stays below a target, at the fewest evaluations.
 
@@ -80,6 +81,7 @@ def plan(
         most_steps: Give up on a candidate that needs more; 2000 by default, 512 in model mode, a
             million for the theorem.
         seed: Of the runs of the mixture or the model.
+        curves: Also work out W2 around the steps found, for ``report.plan_figure``: slower.
 
     Raises:
         InputError: If the input cannot be used, or no candidate reaches the target.
@@ -101,7 +103,9 @@ def plan(
     # an estimated variance is off by sampling_error; three of them keep the plan on the safe side
     aim = target_w2 * max(0.7, 1 - 3 * stand_in.sampling_error)
     problem = Problem(stand_in, aim, score_error, flow)
-    options, times, rests = _compare(problem, mode, score, processes, solver, grids, most, seed)
+    options, times, rests = _compare(
+        problem, mode, score, processes, solver, grids, most, seed, curves
+    )
     best = min(range(len(options)), key=lambda i: options[i].cost)
     chosen, grid = options[best], times[best]
     if chosen.predicted is None or grid is None:
@@ -142,7 +146,7 @@ def _stand_in(
 def _compare(
     problem: Problem, mode: str, score: ScoreFn | None, processes: Sequence[Process] | None,
     solver: str | Solver | Sequence[str | Solver] | None, grids: Sequence[str] | None,
-    most: int, seed: int,
+    most: int, seed: int, curves: bool,
 ) -> Outcome:  # fmt: skip
     if mode == "theorem":
         _only_the_theorems(solver, grids)
@@ -154,11 +158,15 @@ def _compare(
                 "model mode needs a score and its process", got=f"score={score!r}",
                 do="pass score=, and for a plain callable processes=[its process]"))  # fmt: skip
         chosen = None if solver is None else _solvers(solver)
-        return model_options(problem, score, processes[0], chosen, grids, most, seed)
+        return model_options(
+            problem, score, processes[0], chosen, grids, most, seed, curves=curves
+        )
     methods = _solvers(solver)
     if solver is None and problem.flow is not None:
         methods = [method for method in methods if method.default_eta == 0]
-    options, times = calibrated_options(problem, processes, methods, grids or GRIDS, most)
+    options, times = calibrated_options(
+        problem, processes, methods, grids or GRIDS, most, curves=curves
+    )
     return options, times, [grounds(problem, option) for option in options]
 
 

@@ -30,23 +30,27 @@ def search(candidates: Sequence[Candidate], most: int) -> list[Trial | None]:
 
 
 def options_of(
-    candidates: Sequence[Candidate], trials: Sequence[Trial | None], notes: Sequence[str]
+    candidates: Sequence[Candidate],
+    trials: Sequence[Trial | None],
+    notes: Sequence[str],
+    *,
+    curves: bool,
 ) -> list[Option]:
     """The candidates as rows of a plan.
-
-    W2 against the number of steps is worked out for the best grid of every process and solver.
 
     Args:
         candidates: The candidates.
         trials: What each needs; None where it does not reach the target.
         notes: Why there are no steps, for those.
+        curves: Whether to work out W2 against the number of steps, for the best grid of every
+            process and solver.
     """
     best: dict[tuple[str, str], int] = {}
     for i, (candidate, trial) in enumerate(zip(candidates, trials, strict=True)):
         key = (repr(candidate.process), candidate.solver.name)
         if trial is not None and (key not in best or rank(trial) < rank(trials[best[key]])):
             best[key] = i
-    drawn = set(best.values())
+    drawn = set(best.values()) if curves else set()
     return [
         _option(candidate, trial, note, drawn=i in drawn)
         for i, (candidate, trial, note) in enumerate(zip(candidates, trials, notes, strict=True))
