@@ -274,7 +274,7 @@ def test_compare_writes_every_table_and_names_the_best(table, tmp_path, monkeypa
     result = call("compare", table, "--out", out, *CELLS)
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
-    assert "floor (two real halves): " in result.stdout
+    assert "floor (two real halves): W2 " in result.stdout
     assert "edm: best " in result.stdout
     assert "VP.linear(a=19.9, b=0.1): best " in result.stdout
     assert {p.name for p in out.glob("compare.*")} == {

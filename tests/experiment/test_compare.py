@@ -19,10 +19,10 @@ from wasserscore.experiment import compare, run
 from wasserscore.experiment.baselines import fit_baseline
 from wasserscore.experiment.compare_bench import Bench
 from wasserscore.experiment.compare_config import CompareConfig
-from wasserscore.experiment.compare_records import Cell, means_of
+from wasserscore.experiment.compare_records import Cell, Yardstick, means_of
 from wasserscore.experiment.compare_result import Comparison
-from wasserscore.experiment.compare_subject import fingerprint
-from wasserscore.experiment.compare_tables import escape, to_csv
+from wasserscore.experiment.compare_subject import Subject, fingerprint
+from wasserscore.experiment.compare_tables import escape, to_csv, to_latex
 from wasserscore.experiment.config import read_config
 from wasserscore.experiment.journey import halves
 from wasserscore.experiment.models import Model
@@ -88,19 +88,53 @@ def test_a_cell_is_w2_of_sample_to_the_same_holdout(made):
             assert cell.copy_rate == 0
 
 
-def test_floor_and_exact_draws_are_measured_on_the_same_rows(made):
+def test_floors_and_exact_draws_are_measured_on_the_same_rows(made):
     data = load(ROWS)
     train, holdout = (data.take(rows).points for rows in halves(data, 0))
-    floor = ws.distance.noise_floor(ws.distance.w2, train=train, holdout=holdout, resplits=2)
-    assert made[0].floor == floor.floor
-    assert made[0].bootstrap == floor.bootstrap
+    for found, distance in ((made[0].w2, ws.distance.w2), (made[0].energy, ws.distance.energy)):
+        floor = ws.distance.noise_floor(distance, train=train, holdout=holdout, resplits=2)
+        assert found.floor == floor.floor
+        assert found.bootstrap == floor.bootstrap
     assert made[0].n == 30
     # Exact draws and a converged sampler are draws of one law.
     fine = compare(ROWS, **{**SMALL, "processes": "edm", "solvers": "dpmpp_2m", "steps": 40,
                             "seeds": 8})  # fmt: skip
-    gap = fine.exact_draws.value - fine.means[0].w2.value
-    error = (fine.exact_draws.stderr**2 + fine.means[0].w2.stderr ** 2) ** 0.5
-    assert abs(gap) < 4 * error
+    for exact, sampled in ((fine.w2.exact_draws, fine.means[0].w2),
+                           (fine.energy.exact_draws, fine.means[0].energy)):  # fmt: skip
+        error = (exact.stderr**2 + sampled.stderr**2) ** 0.5
+        assert abs(exact.value - sampled.value) < 4 * error
+
+
+def test_blur_has_the_smaller_w2_and_is_not_the_best():
+    """In 30 dimensions the mean is nearer to all rows than another draw of their law is."""
+    rows = np.random.default_rng(3).standard_normal((120, 30))
+    found = compare(rows, model="gaussian", processes="edm", solvers=("ddim", "dpmpp_2m"),
+                    steps=(5, 40), seeds=2, resplits=2)  # fmt: skip
+    blurred, fine = found.mean("edm", "ddim", 5), found.mean("edm", "dpmpp_2m", 40)
+    assert blurred.w2.value < found.w2.floor.value < fine.w2.value
+    assert blurred.energy.value > 1.5 * fine.energy.value
+    assert blurred.narrow
+    assert not fine.narrow
+    assert blurred.spread < 0.8
+    assert found.best().solver == "dpmpp_2m"
+    assert "†" in repr(found)
+    assert r"^{\dagger}" in to_latex(found)
+
+
+def test_spread_and_its_error(made):
+    data = load(ROWS)
+    train, holdout = (data.take(rows) for rows in halves(data, 0))
+    score = fit_baseline("gaussian", train, seed=0).score
+    rows, rest = ws.sample(score, 30, solver="heun", steps=4, seed=1), holdout.points
+    cell = next(c for c in made[0].cells if (c.process, c.solver, c.steps, c.seed)
+                == ("edm", "heun", 4, 1))  # fmt: skip
+    ratio = rows.var(0).sum() / rest.var(0).sum()
+    assert cell.spread == pytest.approx(float(ratio.sqrt()))
+    assert cell.energy == ws.distance.energy(rows, rest).value
+    # The spread of a standard normal cloud: its total variance is d chi2_{nd} / (nd).
+    cloud = torch.randn(4000, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    bench = Bench(Subject("x", train, load(cloud)), "karras", None)
+    assert bench.spread_error == pytest.approx((2 / (8 * 4000)) ** 0.5 / 2, rel=0.05)
 
 
 def test_what_sampling_adds_on_a_gaussian_is_the_exact_recursion(made):
@@ -137,7 +171,7 @@ def test_the_empirical_score_copies():
 
 def test_fewer_points_are_the_same_ones_everywhere(made):
     found = compare(ROWS, **{**SMALL, "n": 12, "processes": "edm", "solvers": "heun", "steps": 2})
-    assert (found.n, found.floor.n, found.data["n_train"]) == (12, 2, 30)
+    assert (found.n, found.w2.floor.n, found.data["n_train"]) == (12, 2, 30)
     data = load(ROWS)
     rest = data.take(halves(data, 0)[1]).points
     generator = Streams(0).generator("compare/holdout")
@@ -166,7 +200,7 @@ def test_interrupted_and_continued_equals_uninterrupted(made, tmp_path, monkeypa
     found = compare(ROWS, out=tmp_path / "out", **SMALL)
     assert len(done) == len(found.cells) == 16
     assert numbers(found) == numbers(made[0])
-    assert (found.floor, found.exact_draws) == (made[0].floor, made[0].exact_draws)
+    assert (found.w2, found.energy) == (made[0].w2, made[0].energy)
 
 
 def test_only_new_cells_are_computed(tmp_path, measured, no_tables):
@@ -240,27 +274,27 @@ def test_csv_latex_and_json_hold_the_same_numbers(made):
     assert len(rows) == 16
     for row, cell in zip(rows, found.cells, strict=True):
         assert (row["process"], row["solver"]) == (cell.process, cell.solver)
-        assert float(row["w2"]) == cell.w2
-        assert float(row["floor"]) == found.floor.value
-        assert float(row["bootstrap"]) == found.bootstrap.value
+        assert (float(row["w2"]), float(row["energy"])) == (cell.w2, cell.energy)
+        assert float(row["w2_floor"]) == found.w2.floor.value
+        assert float(row["energy_bootstrap"]) == found.energy.bootstrap.value
+        assert float(row["w2_exact_draws"]) == found.w2.exact_draws.value
         assert int(row["evaluations"]) == cell.evaluations
     stored = json.loads((out / "compare.json").read_text())
     assert stored == json.loads(json.dumps(found.to_dict()))
     assert {"python", "torch", "POT"} <= stored["provenance"]["versions"].keys()
+    assert (out / "compare.png").read_bytes()[:4] == b"\x89PNG"
+    assert "vp-linear" in (out / "compare.svg").read_text()
     table = [line.split("&") for line in (out / "compare.tex").read_text().splitlines()
              if line.count("&") == 4]  # fmt: skip
     assert [cell.strip(" \\") for cell in table[0]][3:] == ["2 steps", "4 steps"]
     means = [found.mean(p, s, k) for p in found.processes for s in found.solvers for k in (2, 4)]
     cells = [cell for row in table[1:] for cell in row[3:]]
-    for cell, mean in zip(cells, means, strict=True):
-        value, error = re.findall(r"[\d.]+", cell)[:2]
-        assert float(value) == pytest.approx(mean.w2.value, abs=0.006)
-        assert float(error) == pytest.approx(mean.w2.stderr, abs=0.006)
-    assert sum("mathbf" in cell for cell in cells) == 2
-    for k, column in ((2, cells[::2]), (4, cells[1::2])):
-        assert "mathbf" in column[[m for m in means if m.steps == k].index(found.best(steps=k))]
-    assert (out / "compare.png").read_bytes()[:4] == b"\x89PNG"
-    assert "vp-linear" in (out / "compare.svg").read_text()
+    for name, block in (("w2", cells[:8]), ("energy", cells[8:])):
+        for cell, mean in zip(block, means, strict=True):
+            value, error = map(float, re.findall(r"[\d.]+", cell)[:2])
+            assert value == pytest.approx(getattr(mean, name).value, abs=0.006)
+            assert error == pytest.approx(getattr(mean, name).stderr, abs=0.006)
+            assert ("mathbf" in cell) == (mean == found.best(steps=mean.steps))
 
 
 def test_a_cell_that_a_spreadsheet_would_run_is_quoted(made):
@@ -279,17 +313,16 @@ def test_latex_is_escaped():
 # Reading the result -----------------------------------------------------------------------------
 
 
-def cell(solver, seed, w2, steps=5, evaluations=5, status="ok"):
-    return Cell(process="p", solver=solver, eta=0.0, steps=steps, seed=seed, w2=w2,
-                evaluations=evaluations, copy_rate=0.0, seconds=0.1, gaussian_added_w2=None,
-                status=status)  # fmt: skip
+def cell(solver, seed, energy, steps=5, evaluations=5, status="ok", w2=2.0, spread=1.0):
+    return Cell(process="p", solver=solver, eta=0.0, steps=steps, seed=seed, w2=energy and w2,
+                energy=energy, spread=spread, evaluations=evaluations, copy_rate=0.0, seconds=0.1,
+                gaussian_added_w2=None, status=status)  # fmt: skip
 
 
 def comparison(*cells):
-    floor = ws.Estimate(1.0, stderr=0.1, n=2)
-    return Comparison(data={"name": "x"}, model="m", n=9, grid="karras", floor=floor,
-                      bootstrap=floor, exact_draws=None, cells=cells,
-                      means=means_of(cells))  # fmt: skip
+    beside = Yardstick(*[ws.Estimate(1.0, stderr=0.1, n=2)] * 2, exact_draws=None)
+    return Comparison(data={"name": "x"}, model="m", n=9, grid="karras", w2=beside,
+                      energy=beside, cells=cells, means=means_of(cells, 0.01))  # fmt: skip
 
 
 def test_the_cheapest_cell_that_is_not_shown_worse():
@@ -301,8 +334,8 @@ def test_the_cheapest_cell_that_is_not_shown_worse():
              for s, (e, d) in enumerate(zip(noise, (0.01, -0.01, 0.0), strict=True))]  # fmt: skip
     found = comparison(*best, *worse, *alike)
     assert found.best("p").solver == "best"
-    assert found.best("p").w2.value == pytest.approx(3)
-    assert found.best("p").w2.stderr == pytest.approx(1 / 3**0.5)
+    assert found.best("p").energy.value == pytest.approx(3)
+    assert found.best("p").energy.stderr == pytest.approx(1 / 3**0.5)
     assert found.cheapest("p").solver == "alike"
     assert "best best, 5 steps (40 evaluations)" in repr(found)
     assert "not shown worse: alike" in repr(found)
@@ -316,10 +349,11 @@ def test_worse_means_beyond_student_s_limit(gaps, worse):
     assert comparison(*best, *other).cheapest("p").solver == ("best" if worse else "other")
 
 
-def test_one_seed_has_no_error_and_no_cheapest():
+def test_one_seed_has_no_error_and_two_have_no_cheapest():
     found = comparison(cell("a", 0, 2.0))
-    assert found.means[0].w2.stderr is None
+    assert found.means[0].energy.stderr is None
     assert found.cheapest("p") is None
+    assert comparison(cell("a", 0, 2.0), cell("a", 1, 2.1)).cheapest("p") is None
 
 
 def test_cells_that_fail_are_shown_and_never_best():
@@ -329,9 +363,16 @@ def test_cells_that_fail_are_shown_and_never_best():
     assert found.mean("p", "a", 5).status == "seed 0: not finite"
     assert found.best("p").solver == "b"
     assert "failed" in repr(found)
-    assert "1.00 ± 0.00*" in repr(found) or "1*" in repr(found)
+    assert "2.00 ± 0.00*" in repr(found) or "2.00*" in repr(found)
     with pytest.raises(KeyError):
         found.mean("p", "a", 6)
+
+
+@pytest.mark.parametrize(("spread", "narrow"), [(0.95, True), (0.96, False), (1.5, False)])
+def test_narrow_is_three_standard_errors_of_two_clouds(spread, narrow):
+    """The hold-out's relative error is .01 here: 1 - 3 sqrt(2) .01 = .9576."""
+    mean = comparison(cell("a", 0, 2.0, spread=spread), cell("a", 1, 2.0, spread=spread)).means[0]
+    assert mean.narrow is narrow
 
 
 def test_samples_that_are_not_finite_fail_their_cell_only(monkeypatch):
@@ -377,7 +418,7 @@ def test_a_run_folder_brings_its_own_halves_and_models(finished):
              "resplits": 2}  # fmt: skip
     found = compare(folder, **given)
     assert found.model == "network"  # the run's last
-    assert found.exact_draws is None
+    assert found.w2.exact_draws is None
     assert any("vp-linear starts at 152 times the signal" in note for note in found.notes)
     split = json.loads((folder / "split.json").read_text())
     holdout = load(json.loads((folder / "config.json").read_text())["config"]["source"])

@@ -124,8 +124,9 @@ def compare(
         found = run_comparison(source, wanted, out=out, holdout=holdout, force=force,
                                progress=bars)  # fmt: skip
     console = Console()
-    console.width = max(console.width, 88)
-    console.print(_comparison_table(found))
+    console.width = max(console.width, 34 + 17 * len(found.steps))
+    console.print(_comparison_table(found, "w2", f"W2 to {found.n} held-out rows"))
+    console.print(_comparison_table(found, "energy", "energy distance to the same rows"))
     print_lines(*found.beside(), *found.verdicts(), *found.notes,
                 f"Tables: {out / 'compare.csv'}, compare.tex, compare.json",
                 f"Figure: {out / 'compare.png'}, compare.svg")  # fmt: skip
@@ -163,17 +164,17 @@ def _table(results: dict[str, Any]) -> Table:
     return table
 
 
-def _comparison_table(found: Comparison) -> Table:
-    table = Table(title=f"{found.data['name']}, {found.model}: W2 to {found.n} held-out rows")
-    table.add_column("process")
-    table.add_column("solver")
+def _comparison_table(found: Comparison, name: str, title: str) -> Table:
+    table = Table(title=f"{found.data['name']}, {found.model}: {title}")
+    table.add_column("process", no_wrap=True)
+    table.add_column("solver", no_wrap=True)
     for steps in found.steps:
-        table.add_column(f"{steps} steps", justify="right")
+        table.add_column(f"{steps} steps", justify="right", no_wrap=True)
     for process in found.processes:
         best = found.best(process)
         for place, solver in enumerate(found.solvers):
             means = [found.mean(process, solver, steps) for steps in found.steps]
-            cells = [Text(short(m), style="bold" if m == best else "") for m in means]
+            cells = [Text(short(m, name), style="bold" if m == best else "") for m in means]
             last = place == len(found.solvers) - 1
             table.add_row(Text("" if place else process), Text(solver), *cells, end_section=last)
     return table

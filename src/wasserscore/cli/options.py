@@ -22,7 +22,7 @@ Solvers = Annotated[
 ]
 Steps = Annotated[str | None, typer.Option(show_default=False, help="Numbers of steps [5,10,20].")]
 Seeds = Annotated[
-    int | None, typer.Option(show_default=False, help="Seeds behind each error bar [2].")
+    int | None, typer.Option(show_default=False, help="Seeds behind each error bar [3].")
 ]
 WhoseScore = Annotated[
     str | None,
@@ -37,7 +37,9 @@ Grid = Annotated[
 ]
 Points = Annotated[
     int | None,
-    typer.Option("--n", "-n", show_default=False, help="Points in every cloud [all, <= 2000]."),
+    typer.Option(
+        "--n", "-n", show_default=False, help="Points in every cloud [all, at most 512]."
+    ),
 ]
 Holdout = Annotated[
     str | None,

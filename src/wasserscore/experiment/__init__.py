@@ -4,6 +4,7 @@ from wasserscore.experiment.compare import compare as compare
 from wasserscore.experiment.compare_config import CompareConfig as CompareConfig
 from wasserscore.experiment.compare_records import Cell as Cell
 from wasserscore.experiment.compare_records import Mean as Mean
+from wasserscore.experiment.compare_records import Yardstick as Yardstick
 from wasserscore.experiment.compare_result import Comparison as Comparison
 from wasserscore.experiment.config import RunConfig as RunConfig
 from wasserscore.experiment.config import read_config as read_config

@@ -104,7 +104,7 @@ class CompareConfig(Part):
         default=SOLVERS, validate_default=True
     )
     steps: Annotated[tuple[Steps, ...], Several] = STEPS
-    seeds: int = Field(default=2, ge=1, le=1000)
+    seeds: int = Field(default=3, ge=1, le=1000)
     grid: Literal["karras", "logsnr", "uniform"] = "karras"
     n: int | None = Field(default=None, ge=2)
     resplits: int = Field(default=10, ge=2, le=1000)

@@ -7,22 +7,35 @@ from typing import Any
 
 from scipy.stats import t as student
 
-from wasserscore.core.results import Estimate, Record
-from wasserscore.experiment.compare_records import Cell, Mean, plus_minus, short
+from wasserscore.core.results import Record
+from wasserscore.experiment.compare_records import (
+    NARROW,
+    Cell,
+    Mean,
+    Yardstick,
+    plus_minus,
+    short,
+)
+
+ENOUGH_SEEDS = 3
 
 
 @dataclass(frozen=True)
 class Comparison(Record):
     """A finished comparison; prints as a table of W2 by steps.
 
+    The best cell is the one with the smallest *energy distance*. W2 between two finite clouds
+    cannot choose: in many dimensions even two clouds of one law are far apart, and a blurred
+    cloud, nearer to the mean, is closer to all of them. The energy distance is smallest at the
+    law itself. Cells with W2 that is small for this reason are marked as narrow.
+
     Args:
         data: Name, rows and hash of what was fed in.
         model: Name of the score that all cells share.
         n: Points in every cloud.
         grid: Where the steps go.
-        floor: W2 between two halves of the real data.
-        bootstrap: W2 of resampled training rows.
-        exact_draws: W2 of exact draws of the model, over the same seeds; None without them.
+        w2: What every W2 must be read beside.
+        energy: What every energy distance must be read beside.
         cells: One per process, solver, number of steps and seed.
         means: Over the seeds.
         notes: What a reader should know.
@@ -33,9 +46,8 @@ class Comparison(Record):
     model: str
     n: int
     grid: str
-    floor: Estimate
-    bootstrap: Estimate
-    exact_draws: Estimate | None
+    w2: Yardstick
+    energy: Yardstick
     cells: tuple[Cell, ...]
     means: tuple[Mean, ...]
     notes: tuple[str, ...] = ()
@@ -68,44 +80,47 @@ class Comparison(Record):
         raise KeyError((process, solver, steps))
 
     def best(self, process: str | None = None, steps: int | None = None) -> Mean | None:
-        """The smallest mean W2, of one process or of one number of steps if told; None if none."""
+        """The smallest mean energy distance, of one process or number of steps if told."""
         there = [
             m for m in self.means
-            if m.w2 is not None and m.status == "ok"
+            if m.energy is not None and m.status == "ok"
             and process in (None, m.process) and steps in (None, m.steps)
         ]  # fmt: skip
         return min(there, key=_value, default=None)
 
     def cheapest(self, process: str) -> Mean | None:
-        """The fewest evaluations whose W2 is not shown to be worse than the process's best.
+        """The fewest evaluations that are not shown to be worse than the process's best.
 
-        One-sided paired t-test over the seeds at 5 %: cells of one seed share their noise. None
-        with a single seed.
+        One-sided paired t-test of the energy distances over the seeds at 5 %: cells of one seed
+        share their noise. None with fewer than ``ENOUGH_SEEDS``: such a test sees nothing.
         """
         best = self.best(process)
-        if best is None or best.w2 is None or best.w2.stderr is None:
+        leading = [] if best is None else self._by_seed(best)
+        if len(leading) < ENOUGH_SEEDS:
             return None
-        leading = self._by_seed(best)
         alike = [
             m for m in self.means
-            if m.process == process and m.status == "ok" and m.w2 is not None
+            if m.process == process and m.status == "ok" and m.energy is not None
             and _not_worse([a - b for a, b in zip(self._by_seed(m), leading, strict=True)])
         ]  # fmt: skip
         return min(alike, key=lambda m: (m.evaluations, _value(m)))
 
     def _by_seed(self, mean: Mean) -> list[float]:
         place = (mean.process, mean.solver, mean.steps)
-        return [c.w2 for c in self.cells
-                if (c.process, c.solver, c.steps) == place and c.w2 is not None]  # fmt: skip
+        return [c.energy for c in self.cells
+                if (c.process, c.solver, c.steps) == place and c.energy is not None]  # fmt: skip
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The cells in long form, floor and baselines in every row (for ``pandas.DataFrame``)."""
-        exact = self.exact_draws
-        beside = {
-            "floor": self.floor.value, "floor_stderr": self.floor.stderr,
-            "bootstrap": self.bootstrap.value, "bootstrap_stderr": self.bootstrap.stderr,
-            "exact_draws": exact and exact.value,
-        }  # fmt: skip
+        """The cells in long form, floors and baselines in every row (for a DataFrame)."""
+        beside: dict[str, Any] = {}
+        for name, scale in (("w2", self.w2), ("energy", self.energy)):
+            beside |= {
+                f"{name}_floor": scale.floor.value,
+                f"{name}_floor_stderr": scale.floor.stderr,
+                f"{name}_bootstrap": scale.bootstrap.value,
+                f"{name}_bootstrap_stderr": scale.bootstrap.stderr,
+                f"{name}_exact_draws": scale.exact_draws and scale.exact_draws.value,
+            }
         for cell in self.cells:
             yield {"model": self.model, "grid": self.grid, "n": self.n,
                    **cell.to_dict(), **beside}  # fmt: skip
@@ -127,18 +142,18 @@ class Comparison(Record):
         for process in self.processes:
             for solver in self.solvers:
                 found = (self.mean(process, solver, k) for k in self.steps)
-                rows.append((process, solver, *(short(m) for m in found)))
+                rows.append((process, solver, *(short(m, "w2") for m in found)))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         title = f"{self.data['name']}, {self.model}: W2 to {self.n} held-out rows, mean over seeds"
         return "\n".join([title, *table, *self.beside(), *self.verdicts(), *self.notes])
 
     def beside(self) -> Iterator[str]:
-        """What every W2 must be read beside, one line each."""
-        yield f"floor (two real halves): {plus_minus(self.floor)}"
-        yield f"bootstrap of the training rows: {plus_minus(self.bootstrap)}"
-        if self.exact_draws is not None:
-            yield f"exact draws of the model: {plus_minus(self.exact_draws)}"
+        """What the distances must be read beside, one line each."""
+        for (words, w2), (_, energy) in zip(self.w2.lines(), self.energy.lines(), strict=True):
+            yield f"{words}: W2 {plus_minus(w2)}, energy distance {plus_minus(energy)}"
+        if any(mean.narrow for mean in self.means):
+            yield f"{NARROW} narrower than the data: W2 rewards blur, the energy distance does not"
 
 
 def _not_worse(differences: list[float]) -> bool:
@@ -150,10 +165,11 @@ def _not_worse(differences: list[float]) -> bool:
 
 
 def _words(mean: Mean) -> str:
-    text = f"{mean.solver}, {mean.steps} steps ({mean.evaluations} evaluations): W2 {short(mean)}"
+    text = (f"{mean.solver}, {mean.steps} steps ({mean.evaluations} evaluations): energy distance "
+            f"{short(mean, 'energy')}, W2 {short(mean, 'w2')}")  # fmt: skip
     return text + (f", {100 * mean.copy_rate:.0f} % copies" if mean.copy_rate else "")
 
 
 def _value(mean: Mean) -> float:
-    assert mean.w2 is not None
-    return mean.w2.value
+    assert mean.energy is not None
+    return mean.energy.value

@@ -3,11 +3,18 @@
 import csv
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from wasserscore.core.files import write_atomically, write_json
 from wasserscore.core.results import plain
-from wasserscore.experiment.compare_records import Mean, plus_minus, short
+from wasserscore.experiment.compare_records import (
+    INEXACT,
+    NARROW,
+    Mean,
+    plus_minus,
+    short,
+)
 from wasserscore.experiment.compare_result import Comparison
 from wasserscore.experiment.write import FORMULA
 from wasserscore.report import compare_figure, figure_bytes
@@ -42,18 +49,12 @@ def to_csv(found: Comparison) -> str:
 
 
 def to_latex(found: Comparison) -> str:
-    """A booktabs table: W2 by process, solver and steps, the best of every column bold."""
-    best = {steps: found.best(steps=steps) for steps in found.steps}
-    lines = []
-    for process in found.processes:
-        lines.append(r"\midrule")
-        for place, solver in enumerate(found.solvers):
-            means = [found.mean(process, solver, steps) for steps in found.steps]
-            cells = [_cell(mean, bold=mean == best[mean.steps]) for mean in means]
-            spent = "/".join(str(mean.evaluations) for mean in means)
-            name = escape(process) if place == 0 else ""
-            lines.append(" & ".join([name, escape(solver), spent, *cells]) + r" \\")
+    """A booktabs table: W2 and energy distance, the best cell of every column bold in both."""
     heads = ["process", "solver", "evaluations", *(f"{steps} steps" for steps in found.steps)]
+    lines = []
+    for name, title in (("w2", "$W_2$"), ("energy", "energy distance")):
+        lines += [r"\midrule", rf"\multicolumn{{{len(heads)}}}{{l}}{{\emph{{{title}}}}} \\"]
+        lines += _block(found, name)
     return "\n".join([
         r"% needs \usepackage{booktabs}",
         r"\begin{table}",
@@ -70,32 +71,53 @@ def to_latex(found: Comparison) -> str:
     ])  # fmt: skip
 
 
+def _block(found: Comparison, name: str) -> Iterator[str]:
+    best = {steps: found.best(steps=steps) for steps in found.steps}
+    for process in found.processes:
+        yield r"\midrule"
+        for place, solver in enumerate(found.solvers):
+            means = [found.mean(process, solver, steps) for steps in found.steps]
+            cells = [_cell(mean, name, bold=mean == best[mean.steps]) for mean in means]
+            spent = "/".join(str(mean.evaluations) for mean in means)
+            label = escape(process) if place == 0 else ""
+            yield " & ".join([label, escape(solver), spent, *cells]) + r" \\"
+
+
 def escape(text: str) -> str:
     """Text as LaTeX prints it, on one line."""
     plain_text = " ".join(text.split())
     return re.sub(r"[\\~^&%$#_{}]", lambda match: SPECIAL[match.group()], plain_text)
 
 
-def _cell(mean: Mean, *, bold: bool) -> str:
-    text = short(mean).replace("±", r"\pm").replace("*", "^{*}")
-    if mean.w2 is None:
-        return "failed"
-    return rf"$\mathbf{{{text}}}$" if bold else f"${text}$"
+def _cell(mean: Mean, name: str, *, bold: bool) -> str:
+    text = short(mean, name)
+    if text == "failed":
+        return text
+    number = text.rstrip(NARROW + INEXACT)
+    marks = text[len(number) :].replace(NARROW, r"\dagger").replace(INEXACT, "*")
+    raised = f"^{{{marks}}}" if marks else ""
+    return rf"$\mathbf{{{_math(number)}}}{raised}$" if bold else f"${_math(number)}{raised}$"
 
 
 def _caption(found: Comparison) -> str:
     seeds = len({cell.seed for cell in found.cells})
     several = f"mean and standard error over {seeds} seeds" if seeds > 1 else "one seed"
-    beside = [f"two real halves are ${_math(plus_minus(found.floor))}$ apart (noise floor)",
-              f"resampled training rows ${_math(plus_minus(found.bootstrap))}$"]  # fmt: skip
-    if found.exact_draws is not None:
-        beside.append(f"exact draws of the model ${_math(plus_minus(found.exact_draws))}$")
-    marks = " $^{*}$: the distance is not known to be optimal." if any(
-        mean.w2 is not None and mean.status != "ok" for mean in found.means) else ""  # fmt: skip
+    beside = "; ".join(
+        f"{words}: $W_2$ ${_math(plus_minus(w2))}$, energy distance ${_math(plus_minus(energy))}$"
+        for (words, w2), (_, energy) in zip(found.w2.lines(), found.energy.lines(), strict=True)
+    )
+    marks = ""
+    if any(mean.narrow for mean in found.means):
+        marks += (
+            r" $\dagger$: samples narrower than the data, which lowers $W_2$ of finite clouds."
+        )
+    if any(mean.w2 is not None and mean.status != "ok" for mean in found.means):
+        marks += " $*$: the distance is not known to be optimal."
     return (
-        f"$W_2$ between {found.n} samples and {found.n} held-out rows of "
+        f"Distance between {found.n} samples and {found.n} held-out rows of "
         f"{escape(found.data['name'])}, {several}; score: {escape(found.model)}, grid: "
-        f"{escape(found.grid)}. Best of each column in bold; {', '.join(beside)}.{marks}"
+        f"{escape(found.grid)}. Bold: smallest energy distance of each column. "
+        f"{beside[0].upper()}{beside[1:]}.{marks}"
     )
 
 
