@@ -97,8 +97,7 @@ class Components:
         parts = []
         for r in self._tiles(y):
             log_terms, slopes = self.log_terms(y[r], _rows(tau, r))
-            weighed = log_terms.softmax(1)[:, :, None] * slopes
-            parts.append(self._rotate_back(weighed).sum(1))
+            parts.append(self._rotate_back(log_terms.softmax(1)[:, :, None] * slopes))
         return torch.cat(parts)
 
     def posterior_mean(self, y: Cloud, tau: Tensor) -> Cloud:
@@ -108,7 +107,7 @@ class Components:
             log_terms, slopes = self.log_terms(y[r], _rows(tau, r))
             weights = log_terms.softmax(1)
             moved = self._rotate_back(weights[:, :, None] * -slopes * self.variances.to(y))
-            parts.append(weights @ self.means.to(y) + moved.sum(1))
+            parts.append(weights @ self.means.to(y) + moved)
         return torch.cat(parts)
 
     def pick(self, y: Cloud, tau: Tensor, uniform: PerPoint) -> Int[Tensor, " b"]:
@@ -208,10 +207,16 @@ class Components:
         return (self.variances + tau.reshape(-1, 1, 1)).to(y)
 
     def _rotate(self, u: Tensor) -> Tensor:
-        return u if self.bases is None else torch.einsum("bkd,kde->bke", u, self.bases.to(u))
+        """Into the eigenbasis of every component, ``(b, k, d)``."""
+        if self.bases is None:
+            return u
+        return torch.bmm(u.transpose(0, 1), self.bases.to(u)).transpose(0, 1)
 
-    def _rotate_back(self, u: Tensor) -> Tensor:
-        return u if self.bases is None else torch.einsum("bke,kde->bkd", u, self.bases.to(u))
+    def _rotate_back(self, u: Tensor) -> Cloud:
+        """The sum of all components' vectors, ``(b, d)``: one matrix product for all of them."""
+        if self.bases is None:
+            return u.sum(1)
+        return u.flatten(1) @ self.bases.to(u).mT.flatten(0, 1)
 
     def _tiles(self, y: Tensor) -> list[slice]:
         return list(tiles(len(y), max(1, TILE_BYTES // (8 * self.means.numel())))) or [slice(0, 0)]
