@@ -64,7 +64,7 @@ def mixture_oracle(law, target: float, made) -> int:
 
     Half of the plan's steps where fewer than that do not do: it is only asked whether they do.
     """
-    flow = ExactFlow(law, n=2048, seed=777)
+    flow = ExactFlow(law, n=2048, seed=777).resolving(target)
     low, high = 0, math.ceil(made.steps / 2)
     problem = Problem(stacked(law), target, flow=flow)
     rival = Candidate(problem, made.process, solver(made.solver), 0.0, made.grid_kind)

@@ -167,14 +167,17 @@ class Candidate:
 
     def _evaluate(self, steps: int, mark: int) -> Trial | None:
         """The exact split at one horizon; None where there is no such grid."""
-        end = self.process.horizon
-        ratio = min(math.exp(mark * LATTICE), float(self.process.noise_to_signal(end)))
         try:
-            grid = self._grid(steps, min(float(self.process.time_at(ratio)), end))
+            grid = self._grid_from(steps, mark)
         except InputError:  # two of so many times coincide in float64
             return None
         parts = self._judge(grid)
         return Trial(steps, grid, parts) if math.isfinite(parts.apart) else None
+
+    def _grid_from(self, steps: int, mark: int) -> TimeGrid:
+        end = self.process.horizon
+        ratio = min(math.exp(mark * LATTICE), float(self.process.noise_to_signal(end)))
+        return self._grid(steps, min(float(self.process.time_at(ratio)), end))
 
     def _judge(self, grid: TimeGrid) -> Split:
         """What the grid gives: exact for the Gaussian surrogate."""

@@ -21,9 +21,9 @@ from wasserscore.certificate.flow import FlowPath
 from wasserscore.core.linalg import symmetric
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud
-from wasserscore.dynamics import TimeGrid
+from wasserscore.dynamics import TimeGrid, simulate
 from wasserscore.process import VE, Process
-from wasserscore.sampling import Sampler, Solver
+from wasserscore.sampling import Law, Solver
 from wasserscore.sampling.subject import in_data_units
 from wasserscore.score import MixtureScore
 
@@ -33,12 +33,13 @@ TOLERANCE = 1e-3
 """Root-mean-square error of the exact flow, in units of the spread."""
 PAIRS = 512
 MOST_PAIRS = 65536
-PER_JUMP = 5
+PER_JUMP = 10
 """Expected number of jumping pairs at the share that would cost the whole target."""
 STARTS = 256
 """Pairs by which the horizon is chosen."""
 COUNTED = 10
 """Fewer pairs than this behind a mean of squares do not measure it."""
+ALL = slice(None)
 LONGEST = 1e6
 """Longest horizon that is tried, in units of the spread."""
 
@@ -82,7 +83,7 @@ class ExactFlow:
         few = replace(self, n=STARTS)
         ratio = 0.5 * few._spread
         while ratio < LONGEST * few._spread:
-            squares = few._squares(few.ends, few.ends_from(ratio))
+            squares = few.squares(few.ends, few.ends_from(ratio))
             cost = few.distance(few.ends, few.ends_from(ratio), 2.0)
             if cost <= budget:
                 return ratio
@@ -108,19 +109,23 @@ class ExactFlow:
             self._ends[ratio] = self._solve(ratio * self.z, ratio)
         return self._ends[ratio]
 
-    def runs_to(self, process: Process, solver: Solver, grid: TimeGrid) -> Cloud:
-        """``Y(z)``: where a sampler ends."""
-        sampler = Sampler(self.law.under(process), process, solver, grid, 0.0)
-        return sampler.run(float(process.sigma(grid.start)) * self.z)
+    def runs_to(
+        self, process: Process, solver: Solver, grid: TimeGrid, rows: Tensor | slice = ALL
+    ) -> Cloud:
+        """``Y(z)``: where a sampler ends. The rows go together, not in a sampler's small tiles."""
+        step = solver.start(Law(self.law.under(process), process, 0.0, grid))
+        return simulate(step, float(process.sigma(grid.start)) * self.z[rows], grid, None)
 
-    def distance(self, x: Cloud, y: Cloud, safety: float = 0.0) -> float:
-        """Root of the mean of squares in data units, ``safety`` standard errors above it."""
-        squares = self._squares(x, y)
-        if not bool(torch.isfinite(squares).all()):
-            return math.inf
-        return math.sqrt(float(squares.mean() + safety * squares.std() / self.n**0.5))
+    def distance(
+        self, x: Cloud, y: Cloud, safety: float = 0.0, *, most: float = math.inf
+    ) -> float:
+        """Root of the mean of squares in data units, ``safety`` standard errors above it.
 
-    def _squares(self, x: Cloud, y: Cloud) -> Tensor:
+        A pair counts for at most ``most``, squared, in the mean.
+        """
+        return upper_root(self.squares(x, y).clamp_max(self.n * most**2), safety)
+
+    def squares(self, x: Cloud, y: Cloud) -> Tensor:
         """Squared distances, one per pair, in data units."""
         gap: Tensor = in_data_units(self.law, x) - in_data_units(self.law, y)
         return gap.square().sum(1)
@@ -134,3 +139,10 @@ class ExactFlow:
         flow = FlowPath(lifted, TOLERANCE * self._spread)
         grid = TimeGrid(torch.tensor([ratio**2, 0.0], dtype=torch.float64))
         return flow.solve(y, grid, flow.steps(grid))  # a pilot says how finely
+
+
+def upper_root(squares: Tensor, safety: float) -> float:
+    """Root of a mean of squares, ``safety`` standard errors above it; infinite if any is."""
+    if not bool(torch.isfinite(squares).all()):
+        return math.inf
+    return math.sqrt(float(squares.mean() + safety * squares.std() / len(squares) ** 0.5))

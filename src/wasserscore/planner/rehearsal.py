@@ -4,14 +4,22 @@ import math
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
+import torch
+
 from wasserscore.dynamics import TimeGrid
 from wasserscore.planner.candidate import LATTICE, Candidate, Measured, Trial
-from wasserscore.planner.exact_flow import ExactFlow
+from wasserscore.planner.exact_flow import ExactFlow, upper_root
 from wasserscore.planner.search import rank
 from wasserscore.planner.split import Split, score_cost
 
 SAFETY = 2.0
 """Standard errors added to a mean of squares before it is held against the target."""
+MOST_OF_ONE = 0.5
+"""A pair in a wrong mode counts for at most this share of the target, until many more are run."""
+CLOSE = 0.1
+"""A sample that ends within this share of the target is not run again at every number of steps."""
+LEAST_GROWTH = 1.05
+"""A confirmation that fails takes at least so many times the steps."""
 START_SHARE = 0.3
 """Share of the target that the start may use: errors add in squares, so it costs 5 %."""
 
@@ -39,7 +47,8 @@ class Rehearsed(Measured):
     def _judge(self, grid: TimeGrid) -> Split:
         """W2 of the run with an allowance for its finite number of pairs, all of it as steps."""
         ends = self.flow.runs_to(self.process, self.solver, grid)
-        w2 = self.flow.distance(self.flow.ends, ends, SAFETY)
+        most = MOST_OF_ONE * self._target
+        w2 = self.flow.distance(self.flow.ends, ends, SAFETY, most=most)
         return Split(0.0, w2, self._score_cost(grid), w2 + self._score_cost(grid))
 
     def _score_cost(self, grid: TimeGrid) -> float:
@@ -58,21 +67,26 @@ class Rehearsed(Measured):
         """
         mark, steps, end = self._range[0], trial.steps, self.process.horizon
         last = math.ceil(math.log(float(self.process.noise_to_signal(end))) / LATTICE)
+        squares, whole = torch.full((flow.n,), math.inf, dtype=torch.float64), True
         while steps <= most:
-            found = self._evaluate(steps, mark)
-            assert found is not None
-            grid, score = found.grid, found.split.score
+            grid = self._grid_from(steps, mark)
             middle = flow.ends_from(float(self.process.noise_to_signal(grid.start)) ** 0.5)
-            ends = flow.runs_to(self.process, self.solver, grid)
-            start, moved = flow.distance(flow.ends, middle), flow.distance(middle, ends)
-            w2 = flow.distance(flow.ends, ends, 1.0) + score
-            if w2 <= self._target:
-                return Trial(steps, grid, Split(start, moved, score, w2))
+            start = flow.distance(flow.ends, middle)
             if start > self._target / 2 and mark < last:
                 mark += 2
-            else:
+                continue
+            # what ended close by with fewer steps is run again only to confirm the last number
+            rows = squares >= 0 if whole else squares > (CLOSE * self._target) ** 2
+            ends = flow.runs_to(self.process, self.solver, grid, rows)
+            squares[rows] = flow.squares(flow.ends[rows], ends)
+            score = self._score_cost(grid)
+            w2 = upper_root(squares, SAFETY) + score
+            if w2 <= self._target and whole:
+                return Trial(steps, grid, Split(start, flow.distance(middle, ends), score, w2))
+            whole = w2 <= self._target
+            if not whole:
                 growth = (w2 / self._target) ** (1 / self.solver.order)
-                steps = max(steps + 1, round(steps * growth))
+                steps = math.ceil(steps * max(growth, LEAST_GROWTH))
         return None
 
 
@@ -94,7 +108,6 @@ def rehearse(
     staged, found = list(candidates), list(trials)
     notes, target = ["not reached"] * len(trials), candidates[0].problem.target
     ratio, pending, fewest = flow.enough(START_SHARE * target), set[int](), math.inf
-    fine = flow.resolving(target)
     noiseless = [i for i, candidate in enumerate(candidates) if candidate.eta == 0]
     for i in sorted(noiseless, key=lambda i: rank(trials[i])):
         if any(candidates[j].solver.name == candidates[i].solver.name for j in pending):
@@ -103,15 +116,11 @@ def rehearse(
         plain = {f.name: getattr(candidates[i], f.name) for f in fields(candidates[i])}
         stage = staged[i] = Rehearsed(**plain, flow=flow, ratio=ratio)
         limit = min(most, int(min(2 * fewest, 1e9)) // stage.solver.evaluations_per_step + 1)
-        trial = stage.fewest_steps(limit)
-        if trial is None and limit == most:  # a single pair in a wrong mode may cost the target
-            stage = staged[i] = replace(stage, flow=fine)
-            trial = stage.fewest_steps(limit)
-        found[i] = trial
+        found[i] = trial = stage.fewest_steps(limit)
         pending.add(i)
         if trial is not None:
             fewest = min(fewest, stage.evaluations(trial.steps))
-    _confirm(staged, found, pending, replace(fine, seed=flow.seed + 1), most)
+    _confirm(staged, found, pending, replace(flow.resolving(target), seed=flow.seed + 1), most)
     return staged, found, notes
 
 

@@ -84,8 +84,9 @@ class Components:
         """
         u = self._rotate(y[:, None] - self.means.to(y))
         v = self._noised(tau, y)
-        square = (u.square() / v).sum(2) + v.log().sum(2) + y.shape[1] * log(2 * pi)
-        return self.log_weights.to(y) - square / 2, -u / v
+        slopes = u * (-1 / v)
+        constant = v.log().sum(2) + y.shape[1] * log(2 * pi)
+        return self.log_weights.to(y) + ((u * slopes).sum(2) - constant) / 2, slopes
 
     def log_density(self, y: Cloud, tau: Tensor) -> PerPoint:
         """Log density of the mixture at noise ``tau``."""
