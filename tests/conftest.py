@@ -1,5 +1,7 @@
 """Shape and type checks (jaxtyping + beartype) are on in tests only."""
 
+import os
+
 from jaxtyping import install_import_hook
 
 install_import_hook("wasserscore", "beartype.beartype")
@@ -7,6 +9,9 @@ install_import_hook("wasserscore", "beartype.beartype")
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported; its kernels run on the CPU
 
 settings.register_profile("wasserscore", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("wasserscore")

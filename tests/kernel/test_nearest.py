@@ -1,7 +1,5 @@
 """Neighbours against scikit-learn and against brute force where ties abound."""
 
-import sys
-
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from wasserscore.core.errors import InputError
-from wasserscore.kernel import nearest
+from wasserscore.kernel import nearest, stream
 
 
 def draw(*shape: int, seed: int = 0, dtype=torch.float64) -> torch.Tensor:
@@ -61,11 +59,10 @@ def test_ties_on_a_lattice_go_to_the_lowest_index(n, d, levels, seed):
 
 
 def test_tiles_do_not_change_the_result(monkeypatch):
-    module = sys.modules[nearest.__module__]  # the function hides its module's name
     x, y = draw(50, 3), draw(400, 3, seed=1)
     whole = nearest(x, y, 6)
-    monkeypatch.setattr(module, "TILE_BYTES", 8)
-    monkeypatch.setattr(module, "ROWS", 11)
+    monkeypatch.setattr(stream, "TILE_BYTES", 8)
+    monkeypatch.setattr(stream, "ROWS", 11)
     parts = nearest(x, y, 6)
     assert torch.equal(whole[0], parts[0])
     assert torch.equal(whole[1], parts[1])

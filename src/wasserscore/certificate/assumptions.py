@@ -94,7 +94,7 @@ def mean_error(ends: Coupled, coupling: Coupling) -> float:
     do not look like a mistake.
     """
     reference, stop = coupling.reference, coupling.grid.stop
-    mean, covariance = (m.double() for m in reference.moments())
+    mean, covariance = (m.double().cpu() for m in reference.moments())
     alpha, sigma = (float(v(stop)) for v in (reference.process.alpha, reference.process.sigma))
     expected = in_data_units(reference.scaling, (alpha * mean).reshape(1, *reference.shape))
     variance = alpha**2 * torch.diagonal(covariance) + sigma**2

@@ -130,17 +130,19 @@ def _network(score: NetworkScore) -> OneSided:
 
 def _alike(score: object) -> _Alike | None:
     if isinstance(score, EmpiricalScore):
-        points = score.points.flatten(1).double()
+        points = score.points.flatten(1).double().cpu()
         return _Alike(points, points.new_full(points.shape[1:], score.bandwidth**2))
     if not isinstance(score, ComponentScore):
         return None
     law, means = score.law, score.law.means.double()
+    variances = law.variances[0].cpu()
     if len(means) == 1:
-        return _Alike(0 * means, law.variances[0])
+        return _Alike(0 * means.cpu(), variances)
     dense = law.dense()
     if not torch.equal(dense, dense[:1].expand_as(dense)):
         return None
-    return _Alike(means if law.bases is None else means @ law.bases[0], law.variances[0])
+    turned = means if law.bases is None else means @ law.bases[0]
+    return _Alike(turned.cpu(), variances)
 
 
 def _bound(law: _Alike, tau: Tensor) -> Tensor:

@@ -44,7 +44,10 @@ FLOW_TOLERANCE = 1e-3
 
 
 class Coupled(NamedTuple):
-    """The ends of the four coupled runs in data units, (n, *shape) each; rows belong together."""
+    """The ends of the four coupled runs in data units, (n, *shape) each, float64 on the CPU.
+
+    Rows belong together.
+    """
 
     reference: Tensor
     same_score: Tensor
@@ -94,6 +97,11 @@ class Coupling:
                 do="pass reference.under(score.process)")  # fmt: skip
 
     @property
+    def device(self) -> torch.device:
+        """Where the reference's tensors are: all four runs are computed there."""
+        return like_of(self.reference, None, None, None).device
+
+    @property
     def path(self) -> ReferencePath:
         """The reference's way down: exact where one is known."""
         if isinstance(self.reference, GaussianScore):
@@ -120,12 +128,12 @@ class Coupling:
         scaling = self.reference.scaling
         own = getattr(self.score, "scaling", scaling)
         unit = 1.0 if scaling is None else scaling.operator_norm
-        error = None if end.error is None else unit * end.error
+        error = None if end.error is None else unit * end.error.cpu()
         return Coupled(
-            in_data_units(scaling, end.x),
-            in_data_units(scaling, same_score).double(),
-            in_data_units(own, same_start).double(),
-            in_data_units(own, model).double(),
+            in_data_units(scaling, end.x).cpu(),
+            in_data_units(scaling, same_score).double().cpu(),
+            in_data_units(own, same_start).double().cpu(),
+            in_data_units(own, model).double().cpu(),
             error,
             unit * shift if error is None else 0.0,
         )
@@ -136,7 +144,7 @@ class Coupling:
 
     def noise(self, n: int) -> RowNoise:
         """The sampler's noise by step number, exactly as ``sample`` draws it."""
-        like, shape = torch.empty(0, dtype=self.dtype), self.reference.shape
+        like, shape = torch.empty(0, dtype=self.dtype, device=self.device), self.reference.shape
         return RowNoise(self.streams, slice(0, n), shape, like, self.solver.noises)
 
     def path_noise(self, n: int) -> Noise:

@@ -44,7 +44,7 @@ def output_moments(coupling: Coupling, score: GaussianScore) -> tuple[Tensor, Te
     grid, process = coupling.grid, coupling.reference.process
     alpha, sigma = (float(v(grid.start)) for v in (process.alpha, process.sigma))
     mean, covariance = (m.double() for m in coupling.reference.moments())
-    eye = torch.eye(len(mean), dtype=torch.float64)
+    eye = torch.eye(len(mean)).to(mean)
     started = float(coupling.start == "reference")
     mean, covariance = (
         started * alpha * mean,

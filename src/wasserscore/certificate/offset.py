@@ -53,7 +53,7 @@ def start_bounds(reference: ClosedFormScore, time: float, prior_std: float) -> d
     }  # fmt: skip
     if isinstance(reference, GaussianScore):
         mean, covariance = (m.double() for m in reference.moments())
-        eye = torch.eye(len(mean), dtype=torch.float64)
+        eye = torch.eye(len(mean)).to(mean)
         noised = alpha**2 * covariance + sigma**2 * eye
         bounds["Gaussian"] = w2_gaussian(alpha * mean, noised, 0 * mean, prior_std**2 * eye)
     return bounds

@@ -37,7 +37,7 @@ from wasserscore.certificate.coupling import Coupling, in_data_units
 from wasserscore.certificate.path import ReversePath, clock
 from wasserscore.certificate.start import coupled_starts
 from wasserscore.core.errors import require
-from wasserscore.core.random import Streams
+from wasserscore.core.random import Streams, normal_like
 from wasserscore.process import VE
 from wasserscore.score.base import ClosedFormScore
 
@@ -98,9 +98,10 @@ def stratified(reference: ClosedFormScore, n: int, t: float, streams: Streams) -
     far = lifted.sample_marginal(n, lifted.process.horizon, generator=generator).double()
     shift = torch.rand((), generator=generator, dtype=torch.float64)
     even = (torch.arange(n, dtype=torch.float64) + shift) / n
-    inner, outer = (torch.randn(far.shape, generator=generator, dtype=torch.float64)
-                    for _ in range(2))  # fmt: skip
-    x0 = lifted.reverse_transition(far, lifted.process.horizon, 0.0, noise=inner, uniform=even)
+    inner, outer = (normal_like(far, generator) for _ in range(2))  # fmt: skip
+    x0 = lifted.reverse_transition(
+        far, lifted.process.horizon, 0.0, noise=inner, uniform=even.to(far)
+    )
     process = reference.process
     return float(process.alpha(t)) * x0 + float(process.sigma(t)) * outer
 
@@ -108,10 +109,10 @@ def stratified(reference: ClosedFormScore, n: int, t: float, streams: Streams) -
 def assignment(x: Tensor, y: Tensor) -> tuple[Tensor, float]:
     """The order of ``x`` that is nearest to ``y`` in mean square, and that mean square."""
     if not (torch.isfinite(x).all() and torch.isfinite(y).all()):
-        return torch.arange(len(x)), math.inf
-    cost = cdist(y.flatten(1).numpy(), x.flatten(1).numpy(), "sqeuclidean")
+        return torch.arange(len(x), device=x.device), math.inf
+    cost = cdist(y.flatten(1).cpu().numpy(), x.flatten(1).cpu().numpy(), "sqeuclidean")
     rows, columns = linear_sum_assignment(cost)
-    return torch.from_numpy(columns), float(cost[rows, columns].mean())
+    return torch.from_numpy(columns).to(x.device), float(cost[rows, columns].mean())
 
 
 def _batch(coupling: Coupling, name: str) -> Coupling:

@@ -18,6 +18,7 @@ from torch import Tensor
 from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.expansion import Expansion
 from wasserscore.certificate.theorem import WARP
+from wasserscore.core.random import normal_like
 from wasserscore.core.typing import Vector
 
 PANELS = 64
@@ -65,7 +66,7 @@ def errors_at(
     for t in times.tolist():
         alpha, sigma = (float(v(t)) for v in (reference.process.alpha, reference.process.sigma))
         x0 = reference.sample_marginal(points, generator=generator).double()
-        z = torch.randn(x0.shape, generator=generator, dtype=torch.float64)
+        z = normal_like(x0, generator)
         x = alpha * x0 + sigma * z
         s = score(x, t).double()
         gap = (s - reference(x, t)).flatten(1).square().sum(1).nan_to_num(torch.inf)
@@ -76,7 +77,9 @@ def errors_at(
             at_middle = score(middle, t).double()
             quotient = torch.maximum(_quotient(x, s), _quotient(x - middle, s - at_middle, 0))
         rows.append(
-            torch.stack([gap.mean(), noisy.mean(), gap.max().sqrt(), noisy.max().sqrt(), quotient])
+            torch.stack(
+                [gap.mean(), noisy.mean(), gap.max().sqrt(), noisy.max().sqrt(), quotient]
+            ).cpu()
         )
     return Errors(*torch.stack(rows).unbind(1))
 

@@ -11,6 +11,7 @@ from wasserscore.core.linalg import sqrt_psd
 from wasserscore.core.random import Streams
 from wasserscore.dynamics import TimeGrid
 from wasserscore.process import VE
+from wasserscore.sampling.subject import like_of
 from wasserscore.score import GaussianScore
 from wasserscore.score.base import ClosedFormScore
 
@@ -50,11 +51,12 @@ def coupled_starts(
         n: Number of pairs.
     """
     alpha, sigma = float(reference.process.alpha(time)), float(reference.process.sigma(time))
-    like = torch.empty(0, dtype=torch.float64)
+    device = like_of(reference, None, None, None).device
+    like = torch.empty(0, dtype=torch.float64, device=device)
     z = streams.normal("start", 0, n, reference.shape, like)
     if isinstance(reference, GaussianScore):
         mean, covariance = (m.double() for m in reference.moments())
-        root = sqrt_psd(alpha**2 * covariance + sigma**2 * torch.eye(len(mean)))
+        root = sqrt_psd(alpha**2 * covariance + sigma**2 * torch.eye(len(mean)).to(z))
         x = (alpha * mean + z.flatten(1) @ root).reshape(z.shape)
         return Starts(x, sigma * z, None, 0.0)
     x0 = reference.sample_marginal(n, generator=streams.generator("reference")).to(z)

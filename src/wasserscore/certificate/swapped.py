@@ -156,7 +156,7 @@ class _Growth:
 def _errors(coupling: Coupling, n: int) -> Iterator[tuple[PerPoint, PerPoint]]:
     """Of every step, at a random place in it: |D_p(Y) - D|^2 (r_t / r)^2, and r."""
     reference, streams = coupling.reference, coupling.streams.child("within")
-    like = torch.empty(0, dtype=torch.float64)
+    like = torch.empty(0, dtype=torch.float64, device=coupling.device)
     for step in frozen_steps(coupling, n):
         top, bottom = math.sqrt(step.upper), math.sqrt(step.lower)
         uniform = streams.uniform(f"place/{step.k}", 0, n, like)
@@ -166,7 +166,7 @@ def _errors(coupling: Coupling, n: int) -> Iterator[tuple[PerPoint, PerPoint]]:
         times = reference.process.time_at(radius**2)
         x = (reference.process.alpha(times)[:, None] * y).reshape(n, *reference.shape)
         gap = reference.denoise(x, times).flatten(1) - step.data
-        yield gap.square().sum(1) * (top / radius) ** 2, radius
+        yield (gap.square().sum(1) * (top / radius) ** 2).cpu(), radius.cpu()
 
 
 def _check(coupling: Coupling, constant: OneSided) -> None:

@@ -50,7 +50,7 @@ def gaussian_end(coupling: Coupling, n: int) -> Float[Tensor, "n d"]:
     values, vectors = torch.linalg.eigh(alpha**2 * covariance)
     scale = (values.clamp_min(0) + variance).sqrt()
     white: Tensor = ((end - alpha * mean) @ vectors) / scale
-    return white[:, scale > 1e-9 * scale.max()]
+    return white[:, scale > 1e-9 * scale.max()].cpu()
 
 
 def controlled(values: Tensor, normal: Float[Tensor, "n d"]) -> Tensor:

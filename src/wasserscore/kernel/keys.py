@@ -18,6 +18,7 @@ EXACT     as DOUBLE, then every key that can matter again by differences, in flo
 The level of a query depends on that query alone, so rows never influence each other.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -93,6 +94,10 @@ class Keys:
     def _tables(self) -> dict[torch.dtype, Tensor]:
         return {}
 
+    @cached_property
+    def _kept(self) -> dict[tuple[str, torch.dtype], Tensor]:
+        return {}
+
     def table(self, dtype: torch.dtype) -> Cloud:
         r"""Rows :math:`(-|y|^2/2, b, y, 1)` of the centred keys, ``(n, d + 3)``.
 
@@ -110,6 +115,17 @@ class Keys:
             else:
                 self._tables[dtype] = self.table(torch.float64).to(dtype)
         return self._tables[dtype]
+
+    def prepared(self, name: tuple[str, torch.dtype], make: Callable[[Cloud], Tensor]) -> Tensor:
+        """What ``make`` makes of the table of some precision, made once and kept.
+
+        Args:
+            name: What it is called, and the precision.
+            make: The function of the table.
+        """
+        if name not in self._kept:
+            self._kept[name] = make(self.table(name[1]))
+        return self._kept[name]
 
     def level(self, x: Cloud, sigma: PerPoint, dtype: torch.dtype) -> Tensor:
         """The level of each query ``x`` (centred, float64), ``(b,)``.

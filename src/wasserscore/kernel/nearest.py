@@ -7,7 +7,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import tiles
 from wasserscore.kernel.keys import Queries, Rows
-from wasserscore.kernel.stream import ROWS, TILE_BYTES
+from wasserscore.kernel.stream import block_rows, tile_bytes
 
 SPARE = 8
 """Candidates beyond k: room for ties and for the rounding of the screen."""
@@ -43,7 +43,7 @@ def nearest(
         keys = y64 - centre
         half = keys.square().sum(1) / 2
         distances, indices = [], []
-        for rows in tiles(len(x), ROWS):
+        for rows in tiles(len(x), block_rows(x)):
             own = torch.arange(rows.start, rows.stop, device=x.device) if exclude_self else None
             query = x64[rows] - centre
             screen, candidate = _screen(query, keys, half, min(k + SPARE, len(y)), own)
@@ -67,7 +67,7 @@ def _screen(
     """The ``m`` smallest of |y|^2/2 - x.y over all keys, ascending, with their indices."""
     best = query.new_full((len(query), 0), 0.0)
     index = torch.zeros(len(query), 0, dtype=torch.int64, device=query.device)
-    for run in tiles(len(keys), max(m, TILE_BYTES // (8 * len(query)))):
+    for run in tiles(len(keys), max(m, tile_bytes(query) // (8 * len(query)))):
         value = torch.addmm(half[run], query, keys[run].T, alpha=-1)
         if own is not None:
             inside = ((own >= run.start) & (own < run.stop)).nonzero()[:, 0]
@@ -85,7 +85,7 @@ def _decide(
     """The ``k`` nearest of the candidates by differences."""
     candidate = candidate.sort(1).values
     squared = torch.empty(candidate.shape, dtype=torch.float64, device=x.device)
-    for part in tiles(len(x), max(1, TILE_BYTES // (8 * candidate.shape[1] * x.shape[1]))):
+    for part in tiles(len(x), max(1, tile_bytes(x) // (8 * candidate.shape[1] * x.shape[1]))):
         squared[part] = (x[part, None] - y[candidate[part]]).square_().sum(2)
     if own is not None:
         squared[candidate == own[:, None]] = torch.inf
@@ -96,7 +96,7 @@ def _decide(
 def _search(x: Tensor, y: Tensor, k: int, own: Tensor | None) -> tuple[Tensor, Tensor]:
     """The ``k`` nearest of all rows by differences."""
     squared = torch.cat([
-        (x - y[part]).square_().sum(1) for part in tiles(len(y), TILE_BYTES // (8 * len(x)) + 1)
+        (x - y[part]).square_().sum(1) for part in tiles(len(y), tile_bytes(y) // (8 * len(x)) + 1)
     ])  # fmt: skip
     if own is not None:
         squared[own] = torch.inf

@@ -16,13 +16,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.kernel.device import has_kernel
 from wasserscore.kernel.keys import Keys, LogWeights, Queries, Rows
 from wasserscore.kernel.stream import Block, blocks
 
 Sigma = float | Float[Tensor, ""] | Float[Tensor, " b"]
 """Kernel width: a number, or one per query."""
 VANISHING = 60.0
-"""No weight is more nats below the largest than this (e**-60 = 9e-27): denormals are slow."""
+"""No weight is more nats below the largest than this (e**-60 = 9e-27): denormals are slow.
+
+Not on a GPU, which computes with them at full speed.
+"""
 
 
 class KernelMean(NamedTuple):
@@ -103,18 +107,24 @@ class _Values(NamedTuple):
 
     table: Tensor
     centre: Tensor
+    are_keys: bool
 
 
 def _centred_values(keys: Keys, values: Tensor | None, dtype: torch.dtype) -> _Values:
     if values is None:
-        return _Values(keys.table(dtype)[:, 2:], keys.centre)
+        return _Values(keys.table(dtype)[:, 2:], keys.centre, True)
     centre = values.detach().mean(0, dtype=torch.float64)
     ones = torch.ones_like(values[:, :1])
-    return _Values(torch.cat([(values - centre).to(dtype), ones.to(dtype)], 1), centre)
+    table = torch.cat([(values - centre).to(dtype), ones.to(dtype)], 1)
+    return _Values(table, centre, False)
 
 
 def _forward(block: Block, values: _Values) -> tuple[Tensor, Tensor, Tensor]:
     """Online softmax: (sums of (v, 1) ``(q, dv + 1)``, sum of squares, largest logit)."""
+    if has_kernel(block, values.table):
+        from wasserscore.kernel.fused import fused_sums
+
+        return fused_sums(block, values.table, values.are_keys)
     q, device = len(block.x), block.x.device
     top = torch.full((q,), -torch.inf, dtype=torch.float64, device=device)
     sums = torch.zeros(q, values.table.shape[1], dtype=torch.float64, device=device)
@@ -131,7 +141,7 @@ def _forward(block: Block, values: _Values) -> tuple[Tensor, Tensor, Tensor]:
                 else torch.empty_like(logits, dtype=block.dtype)
             )
             logits = space.copy_(logits)
-        weights = logits.clamp_min_(-VANISHING).exp_()
+        weights = (logits if logits.is_cuda else logits.clamp_min_(-VANISHING)).exp_()
         sums.mul_(shrink[:, None]).add_(weights @ values.table[run])
         squares.mul_(shrink.square()).add_(torch.linalg.vector_norm(weights, dim=1).square())
         top.copy_(new)
@@ -176,7 +186,10 @@ class _SoftmaxMean(torch.autograd.Function):
                     top[:, None] + total.log() + block.offset()[:, None],
                     total.square() / squares[:, None],
                 ], 1)  # fmt: skip
-                out = torch.where((level == block.level)[:, None], result, out)
+                alone = len(levels) == 1
+                out = (
+                    result if alone else torch.where((level == block.level)[:, None], result, out)
+                )
             means.append(out[:, :-2].to(x.dtype))
             log_sums.append(out[:, -2].to(x.dtype))
             sizes.append(out[:, -1].to(x.dtype))

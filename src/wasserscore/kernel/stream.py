@@ -12,12 +12,14 @@ from torch import Tensor
 
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud, PerPoint
-from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, MASKED, Keys
+from wasserscore.kernel.keys import EXACT, FAST, MASKED, Keys
 
 TILE_BYTES = 2**21
 """Size of one tile of float64 logits."""
 ROWS = 128
 """Queries of one block, more where the keys are few; never set by the values in it."""
+GPU_TILES, GPU_ROWS = 2**7, 2**5
+"""A GPU, whose memory is larger and whose calls are dearer, takes so many times more of both."""
 NEGLIGIBLE = 45.0
 """Nats below the largest logit at which a key no longer matters (e**-45 = 3e-20)."""
 
@@ -44,7 +46,8 @@ class Block:
 
     def runs(self) -> list[slice]:
         """The runs of keys: as many per tile as fit beside this number of queries."""
-        return list(tiles(len(self.keys), max(256, TILE_BYTES // (8 * max(len(self.x), 1)))))
+        rows = max(len(self.x), 1)
+        return list(tiles(len(self.keys), max(256, tile_bytes(self.x) // (8 * rows))))
 
     def logits(self, reference: PerPoint) -> Iterator[tuple[slice, Tensor]]:
         """Logits ``(q, k)`` of one run of keys after another; the caller may overwrite them.
@@ -89,10 +92,20 @@ class Block:
         top = torch.maximum(out.amax(1), reference)
         rows, columns = (out > (top - NEGLIGIBLE - 2 * error)[:, None]).nonzero(as_tuple=True)
         table = self.keys.table(torch.float64)[run]
-        for part in tiles(len(rows), max(1, TILE_BYTES // (8 * self.x.shape[1]))):
+        for part in tiles(len(rows), max(1, tile_bytes(self.x) // (8 * self.x.shape[1]))):
             i, j = rows[part], columns[part]
             difference = self.x[i] - table[j, 2:-1]
             out[i, j] = table[j, 1] - difference.square_().sum(1) * self.inverse[i] / 2
+
+
+def tile_bytes(x: Tensor) -> int:
+    """Size of one tile on the device of ``x``."""
+    return TILE_BYTES * (GPU_TILES if x.is_cuda else 1)
+
+
+def block_rows(x: Tensor) -> int:
+    """Queries of one block on the device of ``x``."""
+    return ROWS * (GPU_ROWS if x.is_cuda else 1)
 
 
 def blocks(
@@ -103,11 +116,12 @@ def blocks(
     A block with rows on two levels is passed twice, whole, and each row keeps its own level's
     result: the price of rounding that does not depend on the company.
     """
-    for rows in tiles(len(x), max(ROWS, min(2048, TILE_BYTES // (8 * len(keys))))):
+    for rows in tiles(len(x), max(block_rows(x), min(2048, TILE_BYTES // (8 * len(keys))))):
         centred = x[rows].to(torch.float64) - keys.centre
         width = sigma[rows]
         level = keys.level(centred, width, x.dtype)
         own = torch.arange(rows.start, rows.stop, device=x.device) if leave_one_out else None
-        present = [v for v in (FAST, DOUBLE, EXACT) if bool((level == v).any())]
+        low, high = (int(v) for v in level.aminmax())
+        present = range(low, high + 1)  # one question to the device instead of three
         inverse = 1 / width.square()
         yield rows, level, [Block(keys, centred, inverse, v, x.dtype, own) for v in present]

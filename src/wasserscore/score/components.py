@@ -62,7 +62,8 @@ class Components:
             skew = float((dense - dense.mT).abs().max())
             require(skew <= 1e-6 * float(dense.abs().max()), "covariances must be symmetric",
                     got=f"entries that differ by {skew:.3g}")  # fmt: skip
-            variances, bases = torch.linalg.eigh(symmetric(dense))
+            # on the CPU: eigenvectors are known up to signs, and draws must not change with them
+            variances, bases = (a.to(dense) for a in torch.linalg.eigh(symmetric(dense).cpu()))
         else:
             variances = covariances.to(torch.float64).expand(k, d)
         least, most = float(variances.min()), float(variances.max())

@@ -28,6 +28,8 @@ BLOCK_BYTES = 2**22
 CACHE_BYTES = 2**27
 """A noise level whose set-up fits into this, 128 MiB, is kept for the next call."""
 CACHE_LEVELS = 4
+GPU = 2**4
+"""A GPU takes so many times more of each: calls cost it more, memory less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,18 +188,22 @@ class SpikedMixture:
     def _rows(self, width: int) -> int:
         """How many queries of ``width`` x rank numbers one tile holds."""
         size = width * max(self.covariance.rank, 1) * self.centres.element_size()
-        return max(1, TILE_BYTES // size)
+        return max(1, self._room(TILE_BYTES) // size)
 
     def _block_rows(self) -> int:
         """How many centres one block holds."""
         d, rank = self.centres.shape[1], self.covariance.rank
-        return max(1, BLOCK_BYTES // ((rank + 1) * d * self.centres.element_size()))
+        return max(1, self._room(BLOCK_BYTES) // ((rank + 1) * d * self.centres.element_size()))
+
+    def _room(self, size: int) -> int:
+        """``size`` on a CPU, and what takes its place on a GPU."""
+        return size * (GPU if self.centres.is_cuda else 1)
 
     def _blocks(self, tau: float) -> Iterator[Evolved]:
         """The centres at one noise level, block by block; small set-ups are kept."""
         d, rank = self.centres.shape[1], self.covariance.rank
         total = len(self.centres) * (rank + 1) * d * self.centres.element_size()
-        if total > CACHE_BYTES:
+        if total > self._room(CACHE_BYTES):
             yield from self._evolve(tau)
             return
         if tau not in self._levels:

@@ -1,0 +1,73 @@
+"""The fused GPU kernel, run by Triton's interpreter on the CPU."""
+
+import importlib
+
+import pytest
+import torch
+from tests.kernel.test_softmax import dense, draw
+
+from wasserscore.kernel import Keys
+from wasserscore.kernel.keys import DOUBLE, FAST
+from wasserscore.kernel.stream import blocks
+
+pytest.importorskip("triton")
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the GPU's own tests do more")
+
+
+@pytest.fixture
+def fused(monkeypatch):
+    interpreter = importlib.import_module("triton.runtime.interpreter")
+    patch = interpreter._patch_lang_tensor
+
+    def patched(tensor, scope):
+        """NumPy 2.4 refuses the int() of an array of one number, which Triton 3.6 takes."""
+        patch(tensor, scope)
+        scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
+
+    monkeypatch.setattr(interpreter, "_patch_lang_tensor", patched)
+    module = importlib.import_module("wasserscore.kernel.fused")
+    monkeypatch.setattr(module, "RUN", 128)  # several runs, put together afterwards
+    return module
+
+
+def sums(fused, x, keys, sigma, values=None, *, one_out=False):
+    """Weighted mean, log of the sum and effective size, as the engine makes them of a block."""
+    widths = torch.full((len(x),), sigma, dtype=torch.float64)
+    ((_, _, [block]),) = blocks(keys, x, widths, leave_one_out=one_out)
+    centre = keys.centre if values is None else values.mean(0)
+    table = keys.table(x.dtype)[:, 2:]
+    if values is not None:
+        table = torch.cat([values - centre, torch.ones_like(values[:, :1])], 1)
+    total, squares, top = fused.fused_sums(block, table, values is None)
+    log_sum = top + total[:, -1].log() + block.offset()
+    ess = total[:, -1] ** 2 / squares
+    return block.level, total[:, :-1] / total[:, -1:] + centre, log_sum, ess
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sigma", "level"),
+    [
+        (torch.float32, 5.0, FAST),
+        (torch.float32, 0.05, DOUBLE),
+        (torch.float64, 0.5, FAST),
+    ],
+)
+def test_equals_the_dense_sum(fused, dtype, sigma, level):
+    y, x, bias = draw(300, 3, dtype=dtype), draw(70, 3, seed=1, dtype=dtype), draw(300, 1, seed=2)
+    b = bias[:, 0].to(dtype)
+    b[7] = -torch.inf
+    found, mean, log_sum, ess = sums(fused, x, Keys(y, b), sigma)
+    expected = dense(x, y, sigma, log_weights=b)
+    assert found == level
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-12
+    assert abs(mean.numpy() - expected[0]).max() < tolerance
+    assert abs(log_sum.numpy() / expected[1] - 1).max() < tolerance
+    assert abs(ess.numpy() / expected[2] - 1).max() < 10 * tolerance
+
+
+def test_other_values_and_a_key_left_out(fused):
+    y, v = draw(150, 2), draw(150, 20, seed=3)
+    _, mean, log_sum, _ = sums(fused, y, Keys(y), 0.3, v, one_out=True)
+    expected = dense(y, y, 0.3, values=v, mask=torch.eye(150, dtype=torch.bool).numpy())
+    assert abs(mean.numpy() - expected[0]).max() < 1e-12
+    assert abs(log_sum.numpy() - expected[1]).max() < 1e-12

@@ -1,0 +1,60 @@
+"""Training on a GPU: the same steps as on the CPU, and checkpoints that change device."""
+
+import pytest
+import torch
+
+from wasserscore.network import MLP
+from wasserscore.process import VP
+from wasserscore.score import load, save
+from wasserscore.training import train_score
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+]
+
+PROCESS = VP.linear(a=19.9, b=0.1, horizon=1.0)
+SETTINGS = {"batch_size": 32, "steps": 12, "checkpoint_every": 6, "seed": 3}
+
+
+def data():
+    return torch.randn(64, 3, generator=torch.Generator().manual_seed(9))
+
+
+def weights(score):
+    return torch.cat([p.detach().cpu().flatten() for p in score.network.parameters()])
+
+
+@pytest.mark.parametrize("where", ["cpu", "cuda"])
+def test_a_few_steps_are_those_of_the_cpu(where):
+    near = train_score(MLP(3, 16, 1), data(), PROCESS, **SETTINGS)
+    far = train_score(MLP(3, 16, 1).cuda(), data().to(where), PROCESS, **SETTINGS)
+    assert next(far.network.parameters()).is_cuda
+    assert torch.allclose(weights(far), weights(near), rtol=1e-3, atol=1e-4)
+
+
+class Stopped(Exception):
+    """Stands for a machine that goes away."""
+
+
+def stop(step, logs):
+    if step == 8:
+        raise Stopped
+
+
+@pytest.mark.parametrize(("first", "then"), [("cuda", "cpu"), ("cpu", "cuda"), ("cuda", "cuda")])
+def test_a_run_goes_on_on_another_device(tmp_path, first, then):
+    whole = train_score(MLP(3, 16, 1), data(), PROCESS, **SETTINGS)
+    with pytest.raises(Stopped):
+        train_score(MLP(3, 16, 1).to(first), data(), PROCESS, **SETTINGS, out=tmp_path,
+                    callbacks=[stop])  # fmt: skip
+    rest = train_score(MLP(3, 16, 1).to(then), data(), PROCESS, **SETTINGS, out=tmp_path)
+    assert next(rest.network.parameters()).device.type == then
+    assert torch.allclose(weights(rest), weights(whole), rtol=1e-3, atol=1e-4)
+
+
+def test_a_score_from_the_gpu_is_saved_and_loaded(tmp_path):
+    far = train_score(MLP(3, 16, 1).cuda(), data(), PROCESS, **SETTINGS)
+    save(far, tmp_path / "model")
+    near, x = load(tmp_path / "model"), data()
+    assert torch.allclose(near(x, 0.3), far(x.cuda(), 0.3).cpu(), rtol=1e-4, atol=1e-4)
