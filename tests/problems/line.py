@@ -1,6 +1,7 @@
 """One dimension: the law of the sampler's output by quantiles or by its density on a grid."""
 
 import math
+import random
 
 import numpy as np
 import torch
@@ -170,6 +171,14 @@ def random_problem(i: int) -> Problem:
     score, size = mixture(*law, process), draw.size(choices)
     error = choices.choice(("wave", "tilt", "bias", "other law"))
     model = _wrong(score, law, error, size, choices)
+    words, settings = sampler(choices, process)
+    truth = flow_truth(law) if settings["eta"] == 0 else chain_truth(law)
+    name = f"line {i}: {process.name}, {k} modes, {error}, {words}"
+    return Problem(name, model, score, truth, **settings)
+
+
+def sampler(choices: random.Random, process) -> tuple[str, dict]:
+    """Solver, steps, grid, noise level and start whose law can be followed on a line."""
     quiet = choices.random() < 0.5
     solver = choices.choice(draw.FLOWS if quiet else draw.CHAINS)
     kind, steps = choices.choice(("karras", "logsnr")), draw.steps(choices)
@@ -178,14 +187,13 @@ def random_problem(i: int) -> Problem:
         kind = "uniform"
     eta = 0.0 if quiet else draw.eta(choices, solver)
     start = "reference" if choices.random() < 0.25 else "prior"
-    name = f"line {i}: {process.name}, {k} modes, {error}, {solver}, {steps} {kind} steps"
+    words = f"{solver}, {steps} {kind} steps"
     if not quiet and kind != "uniform":  # the density on a grid needs a noise it can resolve
         steps = min(steps, 80)
         kind = time_grid(process, steps, kind, least_noise=0.04)
         eta = max(eta, 0.5)
-    truth = flow_truth(law) if quiet else chain_truth(law)
-    return Problem(name, model, score, truth, solver, steps, kind, eta, start,
-                   options={"parts": min(16, max(3, 480 // steps))})  # fmt: skip
+    return words, {"solver": solver, "steps": steps, "kind": kind, "eta": eta, "start": start,
+                   "options": {"parts": min(16, max(3, 480 // steps))}}  # fmt: skip
 
 
 def _wrong(score, law, error, size, choices):

@@ -11,6 +11,7 @@ from wasserscore.certificate.ladder import ladder, terms
 from wasserscore.certificate.lower import lower_estimates
 from wasserscore.certificate.proposal import Confidence, Run, clipped
 from wasserscore.certificate.reference import describe, same_units, smoothing, spread
+from wasserscore.certificate.statistics import LEAST_BATCHES
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import ScoreFn
@@ -36,7 +37,7 @@ def certify(
     n: int = 256,
     level: float = 0.95,
     seed: int = 0,
-    batches: int = 8,
+    batches: int | None = None,
     parts: int = 16,
     clip: tuple[float, float] | None = None,
     constant: OneSided | None = None,
@@ -69,7 +70,8 @@ def certify(
         n: Number of coupled pairs.
         level: Confidence level of the smallest rung, in (0, 1).
         seed: Seed of everything drawn.
-        batches: Independent batches for transport, at least 2.
+        batches: Independent batches for transport, at least 2; with ``clip`` at least 32 are
+            needed for a limit of transport. None is 8, or 32 with ``clip`` and n >= 64.
         parts: Substeps of the reference process per step, where the sampler has noise and the
             choice of a component matters; elsewhere fewer are taken.
         clip: Lowest and highest value of a coordinate, data units. Both laws are then clipped to
@@ -89,6 +91,8 @@ def certify(
     """
     require(cloud >= 0, "cloud must not be negative", got=cloud)
     require(target in TARGETS, f"target must be one of {', '.join(TARGETS)}", got=repr(target))
+    if batches is None:
+        batches = 8 if clip is None or n < 2 * LEAST_BATCHES else LEAST_BATCHES
     _check(reference, n=n, batches=batches, parts=parts)
     method = find_solver(solver)
     noise_level = method.eta(eta)

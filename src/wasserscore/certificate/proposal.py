@@ -9,6 +9,7 @@ file of its own and one name in the list of :mod:`wasserscore.certificate.ladder
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -18,6 +19,7 @@ from wasserscore.certificate.constants import OneSided
 from wasserscore.certificate.coupling import Coupled, Coupling
 from wasserscore.certificate.offset import stopping
 from wasserscore.certificate.statistics import mean_limit, pilot_limit, root_mean_square
+from wasserscore.certificate.variance import freed
 from wasserscore.core.results import Estimate, Record
 
 ENDS = ("reference", "same_score", "same_start", "model")
@@ -52,7 +54,7 @@ class Confidence:
     def root(self, values: Tensor, level: float) -> float:
         """Upper limit of the root of a mean of squares."""
         if self.diameter is None:
-            return math.sqrt(mean_limit(values, level))
+            return math.sqrt(max(mean_limit(values, level), 0.0))
         bound = self.diameter**2
         return math.sqrt(pilot_limit(values.clamp_max(bound), bound, level))
 
@@ -89,6 +91,15 @@ class Run:
     def n(self) -> int:
         """Number of coupled pairs."""
         return len(self.ends.model)
+
+    @cached_property
+    def squares(self) -> Tensor:
+        """Squared distances of the pairs, freed by control variates where limits allow it.
+
+        Limits that hold at every n need numbers in a known range, and get them as they are.
+        """
+        plain = squares(self.ends.reference, self.ends.model)
+        return plain if self.confidence.diameter is not None else freed(plain, self.coupling)
 
     @property
     def limits(self) -> int:

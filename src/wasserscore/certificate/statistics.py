@@ -63,7 +63,7 @@ def stderr(values: Tensor) -> float:
 
 def root_mean_square(squares: Tensor) -> Estimate:
     """Root of the mean of independent squares, with its standard error."""
-    mean = float(squares.mean())
+    mean = max(float(squares.mean()), 0.0)  # control variates may leave rounding below zero
     return Estimate(math.sqrt(mean), root_stderr(mean, stderr(squares)), squares.numel())
 
 
@@ -160,6 +160,10 @@ def betting_lower_limit(values: Tensor, bound: float, level: float) -> float:
     return bound - betting_limit(bound - values, bound, level)
 
 
+LEAST_BATCHES = 32
+"""Batches below which a finite-sample limit of transport says nothing."""
+
+
 def transport_limit(squares: Tensor, costs: Tensor, bound: float, level: float) -> float:
     r"""Finite-sample upper limit of the mean cost of transport within batches of coupled pairs.
 
@@ -167,31 +171,36 @@ def transport_limit(squares: Tensor, costs: Tensor, bound: float, level: float) 
 
     .. math:: E c = E v - E g \le E v - E \min(g, \tau).
 
-    The first mean has an upper limit from all n pairs, the second a lower one from the batches,
-    each at half the error probability. A limit from the few costs alone would have to allow for a
-    share :math:`\log(1/(1 - level)) / batches` of them at ``bound``; cutting a *saving* costs
-    nothing but tightness. The threshold comes from a quarter of the batches, used for no more.
+    The first mean has an upper limit from all n pairs, the second a lower one from the batches. A
+    limit from the few costs alone would have to allow for a share
+    :math:`\log(1/(1 - level)) / batches` of them at ``bound``; cutting a *saving* costs nothing
+    but tightness. The threshold comes from a quarter of the batches, used for no more.
+
+    Each of the two limits holds at ``level``. The first is :func:`pilot_limit` of the pairs: who
+    draws that anyway has to allow for one more only.
 
     Assumes: independent pairs, squares in ``[0, bound]``; batches of consecutive pairs.
 
     Args:
         squares: Squared distances of the pairs, shape (n,).
         costs: Optimal cost of each batch, never above the mean of its pairs; shape (batches,),
-            at least 8.
+            at least ``LEAST_BATCHES``.
         bound: The number that no square can exceed.
-        level: Confidence level.
+        level: Confidence level of each of the two limits.
+
+    Raises:
+        InputError: If there are too few batches, or a cost exceeds the mean of its pairs.
     """
     batches = costs.numel()
-    require(batches >= 8, "a pilot needs at least eight batches", got=batches)
+    require(batches >= LEAST_BATCHES, f"needs at least {LEAST_BATCHES} batches", got=batches)
     rows = squares.numel() // batches
     saved = squares[: rows * batches].reshape(batches, rows).mean(1) - costs
     require(bool((saved >= -1e-9 * bound).all()), "no cost may exceed the mean of its pairs",
             got=float(-saved.min()))  # fmt: skip
-    each, saved = share(level, 2), saved.clamp_min(0)
-    cut = batches // 4
+    saved, cut = saved.clamp_min(0), batches // 4
     threshold = min(float(saved[:cut].max()), bound)
     least = (
-        betting_lower_limit(saved[cut:].clamp_max(threshold), threshold, each)
+        betting_lower_limit(saved[cut:].clamp_max(threshold), threshold, level)
         if threshold > 0 else 0.0
     )  # fmt: skip
-    return max(pilot_limit(squares, bound, each) - least, 0.0)
+    return max(pilot_limit(squares, bound, level) - least, 0.0)

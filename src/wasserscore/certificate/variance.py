@@ -26,6 +26,18 @@ ROWS_PER_CONTROL = 6
 """A fit needs at least this many values per coefficient."""
 
 
+def freed(values: Tensor, coupling: Coupling) -> Tensor:
+    """Squares of the coupling's pairs with the same mean and, where it pays, less variance.
+
+    Args:
+        values: One number per pair, shape (n,).
+        coupling: What was coupled.
+    """
+    if values.numel() < ROWS_PER_CONTROL * coupling.reference.dim:
+        return values
+    return controlled(values, gaussian_end(coupling, values.numel()))
+
+
 def gaussian_end(coupling: Coupling, n: int) -> Float[Tensor, "n d"]:
     r"""Independent standard normal rows that move with the ends of the first ``n`` pairs.
 
@@ -59,7 +71,8 @@ def controlled(values: Tensor, normal: Float[Tensor, "n d"]) -> Tensor:
     .. math:: v_i - \beta_{-i} \cdot h(u_i), \qquad E\,h(u) = 0
 
     with h all first and second order monomials, or fewer where there are few rows, and
-    :math:`\beta_{-i}` fitted without the part that holds row i. What does not pay is not used.
+    :math:`\beta_{-i}` fitted without the block of rows that holds row i. What does not pay
+    is not used.
 
     Args:
         values: Independent numbers, shape (n,).
@@ -91,7 +104,7 @@ def _monomials(u: Tensor) -> Iterator[Tensor]:
 
 def _adjusted(values: Tensor, controls: Tensor) -> Tensor:
     """Residuals about the known mean, coefficients from the other folds."""
-    fold = torch.arange(len(values)) % FOLDS
+    fold = torch.arange(len(values)) * FOLDS // len(values)
     found = values.clone()
     for k in range(FOLDS):
         fitted = torch.cat([torch.ones_like(controls[:, :1]), controls], 1)[fold != k]
