@@ -66,7 +66,7 @@ def shifted(by: float) -> tuple[MixtureScore, MixtureScore]:
 
 def test_transport_limits_need_enough_batches():
     model, reference = shifted(0.3)
-    settings = {"steps": 10, "clip": (-3.0, 3.0)}
+    settings = {"steps": 4, "clip": (-3.0, 3.0)}
     rungs = lambda **more: {r.name: r for r in certify(model, reference, **settings | more).rungs}
     found = rungs(n=64)["coupled transport"]
     assert found.valid
@@ -74,10 +74,10 @@ def test_transport_limits_need_enough_batches():
     few = rungs(n=60)["coupled transport"]
     assert not few.valid
     assert "n >= 64" in few.note
-    asked = rungs(n=256, batches=16)["coupled transport"]
+    asked = rungs(n=64, batches=16)["coupled transport"]
     assert not asked.valid
     assert "there are 16" in asked.note
-    noisy = {"solver": "ancestral", "parts": 1, "cloud": 16}
+    noisy = {"solver": "ancestral", "parts": 1, "cloud": 4}
     assert not rungs(n=60, **noisy)["restarted transport"].valid
     restarted = rungs(n=64, **noisy)["restarted transport"]
     assert restarted.valid
