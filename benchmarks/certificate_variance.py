@@ -27,9 +27,9 @@ class Antithetic(Streams):
     """Rows 2i and 2i + 1 of every Gaussian are z and -z."""
 
     def normal(self, purpose: str, start: int, stop: int, shape: tuple[int, ...],
-               like: Tensor) -> Tensor:  # fmt: skip
+               like: Tensor, **options: torch.dtype) -> Tensor:  # fmt: skip
         """See :class:`Streams`."""
-        z = super().normal(purpose, start // 2, -(-stop // 2), shape, like)
+        z = super().normal(purpose, start // 2, -(-stop // 2), shape, like, **options)
         return torch.stack([z, -z], 1).flatten(0, 1)[start % 2 :][: stop - start]
 
 
@@ -37,9 +37,9 @@ class Stratified(Streams):
     """The starts' first coordinate has one point in each of n strata."""
 
     def normal(self, purpose: str, start: int, stop: int, shape: tuple[int, ...],
-               like: Tensor) -> Tensor:  # fmt: skip
+               like: Tensor, **options: torch.dtype) -> Tensor:  # fmt: skip
         """See :class:`Streams`."""
-        z = super().normal(purpose, start, stop, shape, like)
+        z = super().normal(purpose, start, stop, shape, like, **options)
         if purpose == "start":
             generator, n = self.generator("strata"), stop - start
             uniform = torch.rand(n, generator=generator, dtype=torch.float64)
