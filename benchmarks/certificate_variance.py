@@ -9,7 +9,7 @@ from tests.problems.base import Problem
 from torch import Tensor
 
 from wasserscore.certificate.coupling import Coupling
-from wasserscore.certificate.ladder import squares
+from wasserscore.certificate.proposal import squares
 from wasserscore.certificate.variance import controlled, gaussian_end
 from wasserscore.core.random import Streams
 from wasserscore.data import embedded
