@@ -3,6 +3,7 @@
 import math
 
 from wasserscore.certificate.base import Limit, Rung
+from wasserscore.certificate.linear_rung import linear
 from wasserscore.certificate.moments import exact_moments
 from wasserscore.certificate.pairs import restarted, synchronous, transport
 from wasserscore.certificate.proposal import Bound, Proposal, Provider, Run, squares
@@ -13,7 +14,7 @@ from wasserscore.certificate.theorem_rungs import theorem
 from wasserscore.core.results import Estimate
 
 PROVIDERS: tuple[Provider, ...] = (
-    theorem, swapped, synchronous, transport, restarted, exact_moments,
+    theorem, linear, swapped, synchronous, transport, restarted, exact_moments,
 )  # fmt: skip
 """Whatever may offer a rung, in ladder order."""
 
