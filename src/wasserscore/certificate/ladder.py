@@ -3,6 +3,7 @@
 import math
 
 from wasserscore.certificate.base import Limit, Rung
+from wasserscore.certificate.convergence_rung import converged
 from wasserscore.certificate.linear_rung import linear
 from wasserscore.certificate.moments import exact_moments
 from wasserscore.certificate.pairs import restarted, synchronous, transport
@@ -15,7 +16,8 @@ from wasserscore.certificate.theorem_rungs import theorem
 from wasserscore.core.results import Estimate
 
 PROVIDERS: tuple[Provider, ...] = (
-    theorem, linear, swapped, swapped_restarted, synchronous, transport, restarted, exact_moments,
+    theorem, linear, swapped, swapped_restarted, converged,
+    synchronous, transport, restarted, exact_moments,
 )  # fmt: skip
 """Whatever may offer a rung, in ladder order."""
 
