@@ -4,6 +4,7 @@ import math
 
 from wasserscore.certificate.base import Limit, Rung
 from wasserscore.certificate.convergence_rung import converged
+from wasserscore.certificate.insight import insight
 from wasserscore.certificate.linear_rung import linear
 from wasserscore.certificate.moments import exact_moments
 from wasserscore.certificate.pairs import restarted, synchronous, transport
@@ -16,7 +17,7 @@ from wasserscore.certificate.theorem_rungs import theorem
 from wasserscore.core.results import Estimate
 
 PROVIDERS: tuple[Provider, ...] = (
-    theorem, linear, swapped, swapped_restarted, converged,
+    theorem, linear, swapped, swapped_restarted, converged, insight,
     synchronous, transport, restarted, exact_moments,
 )  # fmt: skip
 """Whatever may offer a rung, in ladder order."""
