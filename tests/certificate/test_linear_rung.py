@@ -82,6 +82,7 @@ def test_both_forms_stand_between_the_distance_and_the_theorem(name, eta):
         assert all(a.status == "checked" for a in found[rung].assumptions)
 
 
+@pytest.mark.slow
 def test_what_the_steps_add_is_the_distance_to_the_continuous_sampler():
     gaps = []
     for steps in (40, 80):

@@ -76,7 +76,7 @@ def _solved(coupling: Coupling, score: AffineScore) -> tuple[LinearLadder, float
     """All rungs and the distance of the actual output from the continuous one, scaled units."""
     found = linear_problem(coupling, score).ladder(solver=COARSE)
     mean, covariance, status = output_moments(coupling, score)
-    limit = (torch.from_numpy(a) for a in (found.mean, found.covariance))
+    limit = torch.from_numpy(found.mean), torch.from_numpy(found.covariance)
     return found, w2_gaussian(*limit, mean, covariance), status
 
 

@@ -129,7 +129,7 @@ def swapped_bound(
 
 
 @torch.no_grad()
-def swapped_plan(coupling: Coupling, constant: OneSided) -> tuple[Vector, Vector]:
+def swapped_plan(coupling: Coupling, constant: OneSided) -> tuple[Tensor, Tensor]:
     """What a pilot says: the error's share of every step, natural clock, and log I at its times.
 
     Args:
