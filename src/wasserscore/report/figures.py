@@ -23,6 +23,7 @@ def new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[F
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=8, colors=INK)
+        axis.yaxis.get_offset_text().set_fontsize(8)
     return figure, axes
 
 
@@ -143,7 +144,8 @@ def ladder(certificate: Mapping[str, Any]) -> Figure:
         axis.plot([least, rung["upper"]], [place, place], color=colour, lw=3 if good else 1.2,
                   ls="-" if good else "--", alpha=0.6)  # fmt: skip
         axis.plot([rung["upper"]] * 2, [place - 0.2, place + 0.2], color=colour, lw=2)
-        note = f"≤ {rung['upper']:.3g}" + ("" if good else ", not valid here")
+        why = "an estimate, no bound" if rung.get("kind") == "estimated" else "not valid here"
+        note = f"≤ {rung['upper']:.3g}" if good else f"{rung['upper']:.3g}, {why}"
         axis.annotate(
             note, (rung["upper"], place), (5, -3), textcoords="offset points", fontsize=7
         )
@@ -155,6 +157,7 @@ def ladder(certificate: Mapping[str, Any]) -> Figure:
     right = axis.get_xlim()[1]
     if right > spread:
         axis.axvspan(spread, right, color=BAD, alpha=0.08, lw=0, label="vacuous")
+        axis.set_xlim(right=right)
     axis.set_yticks(range(len(rungs)), [rung["name"] for rung in reversed(rungs)])
     axis.set_ylim(-0.6, len(rungs) - 0.4)
     axis.set_xlabel("W2 to the reference law, upper limits", fontsize=8)
