@@ -71,11 +71,12 @@ def test_two_modes_gain_from_a_restart():
 
 
 def test_a_scaling_is_undone_where_the_runs_meet():
-    scaling = Scaling(torch.zeros(1, dtype=F64), torch.tensor(3.0, dtype=F64))
-    scaled = GaussianScore(STANDARD.mean, STANDARD.covariance, UNIT, scaling=scaling)
+    scaling = Scaling(torch.ones(2, dtype=F64), torch.tensor([0.1, 30.0], dtype=F64))
+    laws = [GaussianScore(torch.zeros(2, dtype=F64), torch.ones(2, dtype=F64), UNIT, scaling=unit)
+            for unit in (None, scaling)]  # fmt: skip
     plain, wide = (
         coupled_limit(coupling(lambda x, t, law=law: law(x, t) + 0.3, law), 5, n=32, level=0.9)
-        for law in (STANDARD, scaled)
+        for law in laws
     )
     assert wide == pytest.approx(plain, rel=1e-9)
 

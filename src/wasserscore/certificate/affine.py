@@ -41,6 +41,7 @@ def affine(score: object) -> AffineScore | None:
 
     def slope(t: float) -> Matrix:
         alpha, variance = float(process.alpha(t)), float(process.variance(t))
-        return -torch.linalg.inv(alpha**2 * covariance + variance * eye)
+        found: Matrix = -torch.linalg.inv(alpha**2 * covariance + variance * eye)
+        return found
 
     return AffineScore(slope, lambda t: -slope(t) @ mean * float(process.alpha(t)))

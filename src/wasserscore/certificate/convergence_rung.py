@@ -21,6 +21,7 @@ from wasserscore.certificate.reference import same_units
 from wasserscore.certificate.statistics import mean_limit, share
 from wasserscore.core.results import Estimate
 from wasserscore.score import GaussianScore
+from wasserscore.score.base import ClosedFormScore
 
 SCHEME = "integrated_euler"
 """The solver that is scheme (2.7)."""
@@ -73,7 +74,7 @@ def path_error(coupling: Coupling, n: int, level: float) -> float:
     return math.sqrt(largest)
 
 
-def gaussian_law(reference: GaussianScore, score_error: float) -> DataLaw:
+def gaussian_law(reference: ClosedFormScore, score_error: float) -> DataLaw:
     """What the theorem needs to know of a Gaussian, exact up to a grid of times."""
     mean, covariance = (m.double() for m in reference.moments())
     eigenvalues, axes = torch.linalg.eigh(covariance)

@@ -39,6 +39,7 @@ from wasserscore.certificate.constants import OneSided
 from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.frozen import freezes, frozen_steps, within
 from wasserscore.certificate.offset import start_limit
+from wasserscore.certificate.reference import same_units
 from wasserscore.certificate.statistics import mean_limit
 from wasserscore.certificate.theorem import from_log
 from wasserscore.core.errors import require
@@ -198,10 +199,10 @@ def _errors(coupling: Coupling, n: int) -> Iterator[tuple[PerPoint, PerPoint]]:
 
 def _check(coupling: Coupling, constant: OneSided) -> None:
     reference = coupling.reference
-    own = getattr(coupling.score, "scaling", reference.scaling)
     require(constant.belongs_to("reference", reference), "the swapped form needs the constant of "
             "the reference's score", got=f"one of {constant.of!r}")  # fmt: skip
     require(freezes(coupling), "the swapped form needs steps with the noise of frozen data",
             got=f"{coupling.solver.name} at eta {coupling.eta:g}",
             do="use eta = 0, dpmpp_1s, or ddim or ancestral at eta = 1")  # fmt: skip
-    require(own == reference.scaling, "score and reference must share a scaling", got=repr(own))
+    require(same_units(coupling.score, reference), "score and reference must share a scaling",
+            got="two different ones")  # fmt: skip

@@ -74,9 +74,12 @@ def coupled_limit(coupling: Coupling, k: int, *, n: int, level: float) -> float:
         level: Level of each limit.
     """
     above = replace(coupling, grid=TimeGrid(coupling.grid.times[: k + 1]))
-    ends = above.run(n)
-    found = math.sqrt(mean_limit(squares(ends.reference, ends.model), level)) + ends.start_shift
+    ends, scaling = above.run(n), coupling.reference.scaling
+    x, y = ends.reference.flatten(1), ends.model.flatten(1)
+    unit = 1.0
+    if scaling is not None:
+        x, y, unit = x / scaling.scale.to(x), y / scaling.scale.to(y), scaling.operator_norm
+    solved = ends.start_shift
     if ends.path_error is not None:
-        found += math.sqrt(mean_limit(ends.path_error.square(), level))
-    scaling = coupling.reference.scaling
-    return found if scaling is None else found / float(scaling.scale.min())
+        solved += math.sqrt(mean_limit(ends.path_error.square(), level))
+    return math.sqrt(mean_limit(squares(x, y), level)) + solved / unit
