@@ -10,7 +10,7 @@ from tests.problems.base import Problem
 from torch import Tensor
 
 from wasserscore.certificate.coupling import Coupling
-from wasserscore.certificate.ladder import squares
+from wasserscore.certificate.proposal import squares
 from wasserscore.certificate.statistics import mean_limit
 from wasserscore.certificate.variance import freed
 from wasserscore.core.random import Streams

@@ -1,6 +1,7 @@
 """Gaussian laws and linear scores: the certificate is the distance itself."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from tests.problems.base import Problem
 from wasserscore.certificate import certify
 from wasserscore.data import Scaling
 from wasserscore.process import EDM, VP
+from wasserscore.sampling import solver
 from wasserscore.score import GaussianScore
 
 F64 = torch.float64
@@ -23,7 +25,12 @@ def law(mean, covariance, process, scaling=None):
 
 @pytest.mark.parametrize(
     ("name", "eta", "process", "start"),
-    [("exponential", 1.0, VP_LINEAR, "prior"), ("ddim", 0.5, EDM(sigma_max=10.0), "reference")],
+    [
+        ("exponential", 1.0, VP_LINEAR, "prior"),
+        ("ddim", 0.5, EDM(sigma_max=10.0), "reference"),
+        ("heun", 0.0, VP_LINEAR, "prior"),
+        ("dpmpp_2m_sde", 1.0, VP_LINEAR, "reference"),
+    ],
 )
 def test_the_rung_is_the_distance(name, eta, process, start):
     reference = law([0.5, -1.0], [[1.0, 0.6], [0.6, 0.5]], process)
@@ -50,6 +57,18 @@ def test_each_side_keeps_its_own_units_and_a_stop_is_no_extra():
 
 def test_other_scores_and_solvers_have_no_such_rung():
     plain = law([0.0], [[1.0]], VP_LINEAR)
-    for score, name in ((plain, "heun"), (lambda x, t: plain(x, t), "ddim")):
+    for score, name in ((plain, "adaptive"), (lambda x, t: plain(x, t), "ddim")):
         found = certify(score, plain, solver=name, n=16, steps=4)
         assert all(rung.name != "exact moments" for rung in found.rungs)
+
+
+def test_a_run_that_is_not_affine_is_noticed():
+    def build(law):
+        step = solver("heun").start(law)
+        return lambda x, t, s, z: step(x, t, s, z).clamp(-1.0, 1.0)
+
+    own = replace(solver("heun"), name="mine", build=build)
+    plain = law([0.0], [[1.0]], VP_LINEAR)
+    rung = certify(plain, plain, solver=own, n=16, steps=4).rungs[-1]
+    assert rung.name == "exact moments"
+    assert not rung.valid

@@ -7,8 +7,8 @@ import torch
 from tests.problems import affine, gaussian, line
 
 from wasserscore.certificate.coupling import Coupling
-from wasserscore.certificate.ladder import squares
 from wasserscore.certificate.path import GaussianPath
+from wasserscore.certificate.proposal import squares
 from wasserscore.certificate.variance import controlled, gaussian_end
 from wasserscore.core.errors import InputError
 from wasserscore.core.random import Streams

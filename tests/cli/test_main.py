@@ -162,6 +162,11 @@ def test_certify_and_plan_in_words_and_json(finished):
     other = json.loads(gaussian.stdout)
     assert (other["level"], other["reference"]) == (0.9, "a gaussian law in 3 dimensions")
     assert "ancestral, 3 steps, eta 1" in other["sampler"]
+    theorem = call("certify", out, "--model", "proximal", "-n", 16, "--steps", 3, "--constant",
+                   "reference", "--json")  # fmt: skip
+    rungs = {rung["name"]: rung for rung in json.loads(theorem.stdout)["rungs"]}
+    assert rungs["theorem, swapped"]["valid"]
+    assert call(*words, "--constant", "guessed").exit_code == 2
     kept = out / "models" / "proximal"
     saved = call("certify", kept, "--reference", kept, "-n", 16, "--steps", 3)
     assert "% confidence" in saved.stdout

@@ -1,7 +1,10 @@
 """From a score and a reference to a certificate for the actual sampler."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+
+from torch import Tensor
 
 from wasserscore.certificate.assumptions import coupling_assumptions
 from wasserscore.certificate.base import Certificate, smallest
@@ -9,6 +12,7 @@ from wasserscore.certificate.constants import OneSided
 from wasserscore.certificate.coupling import Coupling, sampling_dtype
 from wasserscore.certificate.ladder import ladder, terms
 from wasserscore.certificate.lower import lower_estimates
+from wasserscore.certificate.named import named
 from wasserscore.certificate.proposal import Confidence, Run, clipped
 from wasserscore.certificate.reference import describe, same_units, smoothing, spread
 from wasserscore.certificate.statistics import LEAST_BATCHES
@@ -40,7 +44,8 @@ def certify(
     batches: int | None = None,
     parts: int = 16,
     clip: tuple[float, float] | None = None,
-    constant: OneSided | None = None,
+    constant: OneSided | str | float | None = None,
+    weight: Callable[[Tensor], Tensor] | None = None,
     target: str = "reference",
     cloud: int = 0,
 ) -> Certificate:
@@ -78,7 +83,10 @@ def certify(
             that box, which is what the certificate is about, and its limits hold at every n
             (``finite_sample``); without it they are asymptotic.
         constant: One-sided constant of the model's score, scaled units; adds the theorem's rungs
-            (never the smallest one where the constant is only estimated).
+            (never the smallest one where the constant is only estimated). Or its name:
+            "estimated", "certified", "reference", or a number that you state.
+        weight: :math:`\lambda(t) > 0` of the theorem's Cauchy-Schwarz form; None is the likelihood
+            weight g^2. The integral form has the best weight already.
         target: "reference", or "data": the unsmoothed data set of an ``EmpiricalScore``, for
             which at most sqrt(d) times the bandwidth is added. Neither is the population that the
             data came from.
@@ -107,7 +115,7 @@ def certify(
     ends = raw if clip is None else clipped(raw, *clip)
     confidence = Confidence(level, batches, None if clip is None else _diameter(reference, clip))
     beyond = smoothing(reference) if target == "data" else 0.0
-    run = Run(coupling, ends, confidence, constant, beyond, cloud)
+    run = Run(coupling, ends, confidence, named(constant, coupling), beyond, cloud, weight)
     wide = spread(reference)
     if clip is not None:
         wide = min(wide, float(ends.reference.flatten(1).var(0).sum().sqrt()))

@@ -79,8 +79,7 @@ def certified(score: object) -> OneSided:
     process = score.process  # type: ignore[attr-defined]
 
     def value(t: Tensor) -> Tensor:
-        natural = torch.stack([_bound(alike, tau) for tau in process.noise_to_signal(t)])
-        found: Tensor = natural / process.alpha(t) ** 2
+        found: Tensor = _bounds(alike, process.noise_to_signal(t)) / process.alpha(t) ** 2
         return found
 
     return OneSided(value, "certified", "second-order Tweedie and the means' ball", score)
@@ -145,10 +144,23 @@ def _alike(score: object) -> _Alike | None:
     return _Alike(turned.cpu(), variances)
 
 
+def _bounds(law: _Alike, tau: Tensor) -> Tensor:
+    """Upper bounds on the top eigenvalue of the Hessian of log p, one for every noise."""
+    if len(law.means) == 1:
+        return -1 / (law.variances.max() + tau)
+    if bool((law.variances == law.variances[0]).all()):
+        precision = 1 / (law.variances[0] + tau)
+        return (_radius_squared(law.means) * precision - 1) * precision
+    return torch.stack([_bound(law, one) for one in tau])
+
+
 def _bound(law: _Alike, tau: Tensor) -> Tensor:
-    """Upper bound on the top eigenvalue of the Hessian of log p at noise ``tau``."""
     precision = 1 / (law.variances + tau)
-    u = law.means * precision.sqrt()
-    centres = torch.stack([u.mean(0), (u.min(0).values + u.max(0).values) / 2])
-    excess = torch.cdist(centres, u).max(1).values.min() ** 2 - 1
+    excess = _radius_squared(law.means * precision.sqrt()) - 1
     return excess * (precision.max() if excess > 0 else precision.min())
+
+
+def _radius_squared(u: Cloud) -> Tensor:
+    """Of a ball that holds all points: about their mean, or about the middle of their box."""
+    centres = torch.stack([u.mean(0), (u.min(0).values + u.max(0).values) / 2])
+    return torch.cdist(centres, u).max(1).values.min() ** 2

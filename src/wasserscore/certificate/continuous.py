@@ -14,6 +14,7 @@ Source: :cite:p:`kwon2022`, Theorem 1 and Corollaries 1 and 3.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,14 +24,15 @@ from wasserscore.certificate.base import Limit
 from wasserscore.certificate.constants import OneSided
 from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.expansion import Expansion
-from wasserscore.certificate.offset import start_bounds
+from wasserscore.certificate.offset import start_limit
 from wasserscore.certificate.score_error import Draws, Plan
 from wasserscore.certificate.statistics import mean_limit
-from wasserscore.certificate.theorem import from_log, log_add
+from wasserscore.certificate.theorem import WARP, from_log, log_add
 from wasserscore.core.errors import require
 from wasserscore.core.results import Record
 from wasserscore.core.typing import Vector
 
+Weight = Callable[[Tensor], Tensor]
 TIMES = 256
 """Random times, at least."""
 TOLERANCE = 1e-3
@@ -43,7 +45,8 @@ class ContinuousBound(Record):
 
     Args:
         integral: The integral form; its kind is "estimated" where the constant is.
-        cauchy_schwarz: The Cauchy-Schwarz form with the likelihood weight g^2 (Corollary 1).
+        cauchy_schwarz: The Cauchy-Schwarz form with the likelihood weight g^2 (Corollary 1),
+            unless another weight was given.
         denoising: The integral form from denoising errors alone (Corollary 3).
         offset: The start's share of each.
         score_matching: Upper limit of :math:`J_{SM}(g^2)`, squared scaled units.
@@ -72,9 +75,15 @@ class ContinuousBound(Record):
 
 @torch.no_grad()
 def continuous_bound(
-    coupling: Coupling, constant: OneSided, *, n: int, level: float, times: int | None = None
+    coupling: Coupling,
+    constant: OneSided,
+    *,
+    n: int,
+    level: float,
+    times: int | None = None,
+    weight: Weight | None = None,
 ) -> ContinuousBound:
-    """The theorem's bound on the continuous-time sampler, from the grid's start to its stop.
+    r"""The theorem's bound on the continuous-time sampler, from the grid's start to its stop.
 
     Args:
         coupling: Score, reference, noise level, stop, start and streams.
@@ -82,6 +91,7 @@ def continuous_bound(
         n: Coupled pairs of the run; as many random times are drawn, at least 256.
         level: Level of each limit.
         times: Number of random times; None is that default.
+        weight: :math:`\lambda(t) > 0` of the Cauchy-Schwarz form; None is g^2.
     """
     reference, grid = coupling.reference, coupling.grid
     require(grid.stop > 0 or reference.least_variance > 0,
@@ -92,10 +102,7 @@ def continuous_bound(
     )
     plan = Plan.of(coupling, expansion)
     draws = plan.draw(coupling, times or max(TIMES, n))
-    start = 0.0
-    if coupling.start == "prior":
-        sigma = float(reference.process.sigma(grid.start))
-        start = min(start_bounds(reference, grid.start, sigma).values())
+    start = start_limit(coupling, n, level)
     scale = 1.0 if reference.scaling is None else reference.scaling.operator_norm
     log_offset = float(expansion.log_growth[-1]) + (math.log(start) if start > 0 else -math.inf)
     kind = "asymptotic" if constant.bounding else "estimated"
@@ -109,7 +116,7 @@ def continuous_bound(
     log_j = likelihood_limit(plan, draws, level)
     return ContinuousBound(
         integral=limit(integral_limit(plan, draws, pilot.score, drawn.score, level), heads[0]),
-        cauchy_schwarz=limit((log_j + log_weight_integral(expansion) + math.log(2)) / 2),
+        cauchy_schwarz=limit(_cauchy_schwarz(plan, draws, weight, level)),
         denoising=limit(
             integral_limit(plan, draws, pilot.denoising, drawn.denoising, level), heads[1]
         ),
@@ -140,16 +147,43 @@ def integral_limit(plan: Plan, draws: Draws, pilot: Tensor, errors: Tensor, leve
 
 def likelihood_limit(plan: Plan, draws: Draws, level: float) -> float:
     r"""Logarithm of an upper limit of :math:`J_{SM}(g^2) = \frac12 \int g^2 b`."""
-    values = draws.log_ratio + draws.errors.score.log() - math.log(2 * plan.expansion.share)
-    head = plan.expansion.head_likelihood(float(plan.pilot.largest[0]))
-    return log_add(_log_mean_limit(values, level), head)
+    return _matching_limit(plan, draws, level, torch.zeros_like(draws.log_ratio), 0.0)
 
 
-def log_weight_integral(expansion: Expansion) -> float:
-    r"""Logarithm of :math:`K = \int g^2 I^2 \left(\frac{1 + \eta^2}{2}\right)^2`, at most."""
-    return float(torch.logsumexp(expansion.push.log() + 2 * expansion.log_top, 0)) + math.log(
-        expansion.share
-    )
+def log_weight_integral(expansion: Expansion, weight: Weight | None = None) -> float:
+    r"""Logarithm of :math:`K_\lambda = \int k^2 I^2 / \lambda`, at most; by default for g^2.
+
+    Assumes: :math:`\lambda / g^2` is monotone between neighbouring nodes.
+    """
+    ratio = _log_ratio(expansion, weight, expansion.times)
+    least = torch.minimum(ratio[:-1], ratio[1:])
+    if expansion.head:
+        least[0] = ratio[1]
+    sums = expansion.push.log() + 2 * expansion.log_top - least
+    return float(torch.logsumexp(sums, 0)) + math.log(expansion.share)
+
+
+def _cauchy_schwarz(plan: Plan, draws: Draws, weight: Weight | None, level: float) -> float:
+    r"""Logarithm of :math:`\sqrt{2 K_\lambda J_\lambda}`, at most."""
+    times = plan.expansion.process.time_at(draws.clock ** (2 * WARP))
+    ratio = _log_ratio(plan.expansion, weight, times)
+    head = float(_log_ratio(plan.expansion, weight, plan.expansion.times[1:2]))
+    log_j = _matching_limit(plan, draws, level, ratio, head)
+    return (log_j + log_weight_integral(plan.expansion, weight) + math.log(2)) / 2
+
+
+def _matching_limit(plan: Plan, draws: Draws, level: float, ratio: Tensor, head: float) -> float:
+    r"""Logarithm of an upper limit of :math:`J_\lambda`, given the logarithms of lambda / g^2."""
+    values = draws.log_ratio + ratio + draws.errors.score.log()
+    below = plan.expansion.head_likelihood(float(plan.pilot.largest[0])) + head
+    return log_add(_log_mean_limit(values - math.log(2 * plan.expansion.share), level), below)
+
+
+def _log_ratio(expansion: Expansion, weight: Weight | None, times: Tensor) -> Tensor:
+    r"""Logarithm of :math:`\lambda / g^2`."""
+    if weight is None:
+        return torch.zeros_like(times)
+    return weight(times).log() - expansion.process.g2(times).log()
 
 
 def _log_mean_limit(logs: Tensor, level: float) -> float:

@@ -3,17 +3,22 @@
 import math
 
 from wasserscore.certificate.base import Limit, Rung
+from wasserscore.certificate.convergence_rung import converged
+from wasserscore.certificate.insight import insight
+from wasserscore.certificate.linear_rung import linear
 from wasserscore.certificate.moments import exact_moments
 from wasserscore.certificate.pairs import restarted, synchronous, transport
 from wasserscore.certificate.proposal import Bound, Proposal, Provider, Run, squares
 from wasserscore.certificate.reference import same_units
 from wasserscore.certificate.statistics import root_mean_square, share
+from wasserscore.certificate.swapped_restart import swapped_restarted
 from wasserscore.certificate.swapped_rung import swapped
 from wasserscore.certificate.theorem_rungs import theorem
 from wasserscore.core.results import Estimate
 
 PROVIDERS: tuple[Provider, ...] = (
-    theorem, swapped, synchronous, transport, restarted, exact_moments,
+    theorem, linear, swapped, swapped_restarted, converged, insight,
+    synchronous, transport, restarted, exact_moments,
 )  # fmt: skip
 """Whatever may offer a rung, in ladder order."""
 

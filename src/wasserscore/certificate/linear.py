@@ -25,6 +25,7 @@ coupling, matrix and gradient-projected forms in docs/theory.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ from wasserscore.process.base import Process
 
 Array = NDArray[np.float64]
 SOLVER: dict[str, Any] = {"method": "DOP853", "rtol": 1e-12, "atol": 1e-14}
+COARSE = SOLVER | {"rtol": 1e-8, "atol": 1e-11}
+"""Right to a millionth, at a third of the cost."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class LinearLadder(Record):
         log_growth: log I(T).
         weight_integral: :math:`K_\lambda = \int k^2 I^2 / \lambda`.
         score_matching: :math:`J_{SM}(\lambda) = \frac12 \int \lambda b`.
+        mean: Mean of the sampler's law at the stop, (d,).
+        covariance: Its covariance, (d, d).
     """
 
     w2: float
@@ -69,6 +74,8 @@ class LinearLadder(Record):
     log_growth: float
     weight_integral: float
     score_matching: float
+    mean: Array
+    covariance: Array
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ class LinearGaussian:
         start_covariance: Its covariance.
         eta: Noise level; 1 is the reverse SDE, 0 the probability flow.
         stop: Early stopping time.
+        begin: The sampler's first time; None is the horizon.
     """
 
     process: Process
@@ -96,22 +104,38 @@ class LinearGaussian:
     start_covariance: Array
     eta: float = 1.0
     stop: float = 0.0
+    begin: float | None = None
     _eye: Array = field(init=False, repr=False)
+    _rates: Callable[[float], tuple[float, float, float, float]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         require(self.eta >= 0, "eta must be non-negative", got=self.eta)
         object.__setattr__(self, "_eye", np.eye(len(self.mean)))
+        # one evaluation of a rate asks for these several times at one t
+        object.__setattr__(self, "slope", lru_cache(4)(self.slope))
+        object.__setattr__(self, "_rates", lru_cache(4)(self._coefficients))
 
-    def ladder(self, weight: Callable[[float, float], float] | None = None) -> LinearLadder:
+    @property
+    def top(self) -> float:
+        """The sampler's first time."""
+        return self.process.horizon if self.begin is None else self.begin
+
+    def ladder(
+        self,
+        weight: Callable[[float, float], float] | None = None,
+        *,
+        solver: dict[str, Any] = SOLVER,
+    ) -> LinearLadder:
         r"""All rungs.
 
         Args:
             weight: The weight :math:`\lambda(t, \log I)` of the Cauchy-Schwarz form; None is the
                 likelihood weight :math:`g^2`.
+            solver: Settings of the integrations.
         """
-        m_q, V_q, C = self._backwards()
+        m_q, V_q, C = self._backwards(solver)
         m_p, V_p = self._marginal(self.stop)
-        forwards = self._forwards(weight or (lambda t, _: self._g2(t)))
+        forwards = self._forwards(weight or (lambda t, _: self._g2(t)), solver)
         start = self._start()
         growth = float(np.exp(forwards["log_growth"]))
         offset = growth * start[0]
@@ -130,21 +154,28 @@ class LinearGaussian:
             log_growth=forwards["log_growth"],
             weight_integral=pair[0],
             score_matching=pair[1],
+            mean=m_q,
+            covariance=V_q,
         )
 
     # The law on the way -------------------------------------------------------------------------
 
     def _f(self, t: float) -> float:
-        return float(self.process.f(t))
+        return self._rates(t)[0]
 
     def _g2(self, t: float) -> float:
-        return float(self.process.g2(t))
+        return self._rates(t)[1]
+
+    def _coefficients(self, t: float) -> tuple[float, float, float, float]:
+        """f, g^2, alpha and sigma^2."""
+        p, time = self.process, torch.tensor([t], dtype=torch.float64)
+        return float(p.f(time)), float(p.g2(time)), float(p.alpha(time)), float(p.variance(time))
 
     def _k(self, t: float) -> float:
         return (1 + self.eta**2) / 2 * self._g2(t)
 
     def _marginal(self, t: float) -> tuple[Array, Array]:
-        alpha, variance = float(self.process.alpha(t)), float(self.process.variance(t))
+        _, _, alpha, variance = self._rates(t)
         return alpha * self.mean, alpha**2 * self.covariance + variance * self._eye
 
     def error(self, t: float) -> tuple[Array, Array]:
@@ -160,7 +191,7 @@ class LinearGaussian:
 
     def _start(self) -> tuple[float, Array, Array]:
         """W2(p_T, q_T), and the mean and covariance of X_T - Y_T under the optimal coupling."""
-        m, V = self._marginal(self.process.horizon)
+        m, V = self._marginal(self.top)
         m_q, V_q = self.start_mean, self.start_covariance
         w2 = w2_gaussian(*(torch.from_numpy(a) for a in (m, V, m_q, V_q)))
         cross = self._cross(V)
@@ -177,12 +208,12 @@ class LinearGaussian:
 
     # The two integrations -----------------------------------------------------------------------
 
-    def _backwards(self) -> tuple[Array, Array, Array]:
+    def _backwards(self, solver: dict[str, Any]) -> tuple[Array, Array, Array]:
         """Mean and covariance of the model at ``stop``, and the coupling's cross covariance."""
         d, eye = len(self.mean), self._eye
 
         def rhs(tau: float, state: Array) -> Array:
-            t = self.process.horizon - tau
+            t = self.top - tau
             m, V, C = _unpack(state, d)
             k, noise = self._k(t), self.eta**2 * self._g2(t) * eye
             B = self._f(t) * eye - k * self.slope(t)
@@ -193,14 +224,16 @@ class LinearGaussian:
                 (truth @ C + C @ B.T + noise).ravel(),
             ])  # fmt: skip
 
-        V_T = self._marginal(self.process.horizon)[1]
+        V_T = self._marginal(self.top)[1]
         first = np.concatenate(
             [self.start_mean, self.start_covariance.ravel(), self._cross(V_T).ravel()]
         )
-        span = (0.0, self.process.horizon - self.stop)
-        return _unpack(solve_ivp(rhs, span, first, **SOLVER).y[:, -1], d)
+        span = (0.0, self.top - self.stop)
+        return _unpack(solve_ivp(rhs, span, first, **solver).y[:, -1], d)
 
-    def _forwards(self, weight: Callable[[float, float], float]) -> dict[str, Any]:
+    def _forwards(
+        self, weight: Callable[[float, float], float], solver: dict[str, Any]
+    ) -> dict[str, Any]:
         """Growth, flow and the integrals of the bounds, from ``stop`` to the horizon."""
         d = len(self.mean)
 
@@ -221,7 +254,7 @@ class LinearGaussian:
             return np.concatenate([[self.growth_rate(t)], (flow @ B).ravel(), rates])
 
         first = np.concatenate([[0.0], self._eye.ravel(), np.zeros(5)])
-        end = solve_ivp(rhs, (self.stop, self.process.horizon), first, **SOLVER).y[:, -1]
+        end = solve_ivp(rhs, (self.stop, self.top), first, **solver).y[:, -1]
         names = ("integral", "projected", "matrix", "K", "J")
         found: dict[str, Any] = dict(zip(names, (float(v) for v in end[1 + d * d :]), strict=True))
         return found | {"log_growth": float(end[0]), "flow": end[1 : 1 + d * d].reshape(d, d)}

@@ -8,7 +8,9 @@ import math
 
 import torch
 
+from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.reference import data_units
+from wasserscore.certificate.statistics import mean_limit
 from wasserscore.core.results import Estimate
 from wasserscore.distance import w2_gaussian
 from wasserscore.score import GaussianScore
@@ -36,8 +38,9 @@ def start_bounds(reference: ClosedFormScore, time: float, prior_std: float) -> d
     r"""Upper bounds on W2(p_T, N(0, prior_std^2 I)), scaled units; the smallest is the one to use.
 
     ``coupling``: :math:`W_2^2 \le \alpha_T^2 E|x_0|^2 + d (\sigma_T - \sigma_\pi)^2` (common
-    noise). ``Talagrand``: :math:`W_2^2 \le 2 \sigma_\pi^2 KL(p_T \| \pi)` with the relative
-    entropy bounded by :func:`start_entropy`. ``Gaussian``: exact, for a Gaussian reference only.
+    noise; at :math:`\sigma_\pi = \sigma_T` the contraction of :math:`W_2(p_0, \delta_0)`).
+    ``Talagrand``: :math:`W_2^2 \le 2 \sigma_\pi^2 KL(p_T \| \pi)` with the relative entropy
+    bounded by :func:`start_entropy`. ``Gaussian``: exact, for a Gaussian reference only.
 
     Args:
         reference: The law that is noised.
@@ -57,6 +60,39 @@ def start_bounds(reference: ClosedFormScore, time: float, prior_std: float) -> d
         noised = alpha**2 * covariance + sigma**2 * eye
         bounds["Gaussian"] = w2_gaussian(alpha * mean, noised, 0 * mean, prior_std**2 * eye)
     return bounds
+
+
+def start_limit(coupling: Coupling, n: int, level: float) -> float:
+    r"""Upper limit of W2(p_T, q_T) for a sampler and its start, scaled units.
+
+    The smallest of :func:`start_bounds` and, where these are not exact, of
+
+    .. math:: \bigl(E|x_T - y_T|^2\bigr)^{1/2} + \varepsilon
+
+    along the coupling's own starts, which come from far above and are nearly optimal;
+    :math:`\varepsilon` is the last difference of two solutions of their flow.
+
+    Args:
+        coupling: The sampler and the reference.
+        n: Number of coupled starts.
+        level: Level of the limit.
+    """
+    if coupling.start == "reference":
+        return 0.0
+    time, reference = coupling.grid.start, coupling.reference
+    known = min(start_bounds(reference, time, float(reference.process.sigma(time))).values())
+    if not limited_start(coupling):
+        return known
+    starts = coupling.starts(n)
+    x, rough = starts.x.flatten(1), starts.x if starts.rough is None else starts.rough
+    gaps = (x - starts.y.flatten(1)).square().sum(1)
+    error = (x - rough.flatten(1)).square().sum(1).mean().sqrt()
+    return min(known, math.sqrt(mean_limit(gaps, level)) + float(error))
+
+
+def limited_start(coupling: Coupling) -> bool:
+    """Whether :func:`start_limit` draws a limit: not for Gaussians, whose distance is known."""
+    return coupling.start == "prior" and not isinstance(coupling.reference, GaussianScore)
 
 
 def start_entropy(reference: ClosedFormScore, time: float, prior_std: float) -> float:

@@ -78,6 +78,7 @@ class Run:
         constant: One-sided constant of the model's score, where one is known.
         beyond: Distance from the reference law to the law that is meant, on top of every rung.
         cloud: Points of each cloud of the restarted transport; 0 for no such rung.
+        weight: lambda(t) of the theorem's Cauchy-Schwarz form; None is g^2.
     """
 
     coupling: Coupling
@@ -86,6 +87,7 @@ class Run:
     constant: OneSided | None = None
     beyond: float = 0.0
     cloud: int = 0
+    weight: Callable[[Tensor], Tensor] | None = None
 
     @property
     def n(self) -> int:

@@ -150,7 +150,7 @@ class Plan:
         times = self.expansion.process.time_at(u ** (2 * WARP))
         found = errors_at(coupling, times, "theorem/points")
         log_density = self.density[cells].log() - width.log()
-        return Draws(cells, self.expansion.log_forcing(u) - log_density, found)
+        return Draws(cells, u, self.expansion.log_forcing(u) - log_density, found)
 
 
 @dataclass(frozen=True)
@@ -159,10 +159,12 @@ class Draws:
 
     Args:
         cells: The cell of each time, among those of the expansion where scores are asked.
+        clock: The clock u of each time.
         log_ratio: Logarithm of kappa(u) over the density of u.
         errors: The errors.
     """
 
     cells: Tensor
+    clock: Vector
     log_ratio: Vector
     errors: Errors

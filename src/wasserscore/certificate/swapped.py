@@ -28,6 +28,7 @@ exchanged. Closed bounds on the constant: :mod:`wasserscore.certificate.closed`.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import torch
 from jaxtyping import Float
@@ -37,7 +38,8 @@ from wasserscore.certificate.base import Limit
 from wasserscore.certificate.constants import OneSided
 from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.frozen import freezes, frozen_steps, within
-from wasserscore.certificate.offset import start_bounds
+from wasserscore.certificate.offset import start_limit
+from wasserscore.certificate.reference import same_units
 from wasserscore.certificate.statistics import mean_limit
 from wasserscore.certificate.theorem import from_log
 from wasserscore.core.errors import require
@@ -72,7 +74,15 @@ class SwappedBound(Record):
 
 
 @torch.no_grad()
-def swapped_bound(coupling: Coupling, constant: OneSided, *, n: int, level: float) -> SwappedBound:
+def swapped_bound(
+    coupling: Coupling,
+    constant: OneSided,
+    *,
+    n: int,
+    level: float,
+    first: int = 0,
+    start: float | None = None,
+) -> SwappedBound:
     """The swapped form for a sampler and a constant of the reference's score.
 
     Assumes: the constant; between the fine nodes it lies below the larger neighbour (monotone).
@@ -82,6 +92,8 @@ def swapped_bound(coupling: Coupling, constant: OneSided, *, n: int, level: floa
         constant: One-sided constant of the *reference's* score, scaled units.
         n: Number of paths.
         level: Level of the limit.
+        first: The step at which the bound begins.
+        start: Upper limit of the distance there, scaled units; None is that of the two starts.
 
     Raises:
         InputError: If the constant is not the reference's, the sampler's steps are not those of a
@@ -89,43 +101,59 @@ def swapped_bound(coupling: Coupling, constant: OneSided, *, n: int, level: floa
     """
     _check(coupling, constant)
     reference, grid = coupling.reference, coupling.grid
-    growth = _Growth(coupling, constant)
+    times = grid.times[first:]
+    growth = _Growth(coupling, constant, times)
     pilot = replace(coupling, streams=coupling.streams.child("swapped pilot"))
-    weights = torch.stack([values.mean() for values, _ in _errors(pilot, PILOT)]).sqrt()
-    weights = weights.clamp_min(1e-150)
+    weights = _weights(pilot)[first:]
     numbers = torch.zeros(n, dtype=torch.float64)
-    for k, (values, radius) in enumerate(_errors(coupling, n)):
+    for k, (values, radius) in enumerate(islice(_errors(coupling, n), first, None)):
         numbers += growth.second(k, values, radius) / weights[k]
-    first = weights * growth.first()
+    shares = weights * growth.first()
     limit = max(mean_limit(numbers, level), 1e-300)
-    log_error = (float(first.sum().log()) + math.log(limit)) / 2 + growth.most
-    start = 0.0
-    if coupling.start == "prior":
-        sigma = float(reference.process.sigma(grid.start))
-        start = min(start_bounds(reference, grid.start, sigma).values())
+    log_error = (float(shares.sum().log()) + math.log(limit)) / 2 + growth.most
+    start = start_limit(coupling, n, level) if start is None else start
     unit = float(reference.process.alpha(grid.stop))
     unit *= 1.0 if reference.scaling is None else reference.scaling.operator_norm
     error, offset = unit * from_log(log_error), 0.0
     if start > 0:
-        start /= float(reference.process.alpha(grid.start))
+        start /= float(reference.process.alpha(times[0]))
         offset = unit * from_log(float(growth.log_growth[0]) + math.log(start))
     kind = "asymptotic" if constant.bounding else "estimated"
     return SwappedBound(
         upper=Limit(error + offset, n=n, level=level, kind=kind),
         error=error,
         offset=offset,
-        times=grid.times,
+        times=times,
         log_growth=growth.log_growth,
-        shares=first / first.sum(),
+        shares=shares / shares.sum(),
     )
+
+
+@torch.no_grad()
+def swapped_plan(coupling: Coupling, constant: OneSided) -> tuple[Tensor, Tensor]:
+    """What a pilot says: the error's share of every step, natural clock, and log I at its times.
+
+    Args:
+        coupling: The sampler and the reference, with the pilot's own streams.
+        constant: One-sided constant of the reference's score.
+    """
+    growth = _Growth(coupling, constant, coupling.grid.times)
+    errors = _weights(coupling) * growth.first() * math.exp(min(growth.most, 700.0))
+    return errors, growth.log_growth
+
+
+def _weights(coupling: Coupling) -> Vector:
+    """Root-mean-square errors of every step, from a few paths."""
+    means = torch.stack([values.mean() for values, _ in _errors(coupling, PILOT)])
+    return means.sqrt().clamp_min(1e-150)
 
 
 class _Growth:
     """I on a fine mesh in r: an upper bound, exponential in the clock between the nodes."""
 
-    def __init__(self, coupling: Coupling, constant: OneSided) -> None:
+    def __init__(self, coupling: Coupling, constant: OneSided, grid: Vector) -> None:
         process, weight = coupling.reference.process, (1 + coupling.eta**2) / 2
-        roots = process.noise_to_signal(coupling.grid.times).sqrt().flip(0)
+        roots = process.noise_to_signal(grid).sqrt().flip(0)
         part = torch.arange(PARTS, dtype=torch.float64) / PARTS
         mesh = torch.cat([(roots[:-1, None] + roots.diff()[:, None] * part).flatten(), roots[-1:]])
         times = process.time_at(mesh**2)
@@ -171,10 +199,10 @@ def _errors(coupling: Coupling, n: int) -> Iterator[tuple[PerPoint, PerPoint]]:
 
 def _check(coupling: Coupling, constant: OneSided) -> None:
     reference = coupling.reference
-    own = getattr(coupling.score, "scaling", reference.scaling)
     require(constant.belongs_to("reference", reference), "the swapped form needs the constant of "
             "the reference's score", got=f"one of {constant.of!r}")  # fmt: skip
     require(freezes(coupling), "the swapped form needs steps with the noise of frozen data",
             got=f"{coupling.solver.name} at eta {coupling.eta:g}",
             do="use eta = 0, dpmpp_1s, or ddim or ancestral at eta = 1")  # fmt: skip
-    require(own == reference.scaling, "score and reference must share a scaling", got=repr(own))
+    require(same_units(coupling.score, reference), "score and reference must share a scaling",
+            got="two different ones")  # fmt: skip

@@ -6,6 +6,7 @@ from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.falsify import falsified, falsify
 from wasserscore.certificate.frozen import freezes
 from wasserscore.certificate.meetings import some_pairs
+from wasserscore.certificate.offset import limited_start
 from wasserscore.certificate.proposal import RARE, Bound, Proposal, Run
 from wasserscore.certificate.reference import same_units
 from wasserscore.certificate.swapped import swapped_bound
@@ -34,7 +35,8 @@ def swapped(run: Run) -> list[Proposal]:
             (RARE, MONOTONE, tried(constant, coupling)),
         )
 
-    return [Proposal("theorem, swapped", prove, obstacle=obstacle(run))]
+    limits = 1 + limited_start(coupling)
+    return [Proposal("theorem, swapped", prove, limits=limits, obstacle=obstacle(run))]
 
 
 def obstacle(run: Run) -> str:

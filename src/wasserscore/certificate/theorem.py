@@ -20,7 +20,6 @@ Source: :cite:p:`kwon2022`, Theorem 1, Corollaries 1 and 3; the weight enters as
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -141,28 +140,6 @@ def nodes(process: Process, count: int, *, stop: float = 0.0, least: float = 1e-
     return times
 
 
-def march(forms: Sequence[tuple[Vector, Vector]], times: Vector, start: float) -> float:
-    r"""The smallest bound from several inequalities for the *same* distance.
-
-    .. math:: -\dot u \le \min_j (r_j u + f_j), \qquad u(T) = W_2(p_T, q_T)
-
-    Down every panel each form is solved with its rate and forcing averaged, and the smallest
-    result goes on: at each time the best inequality, which is less than the best of the whole
-    bounds.
-
-    Args:
-        forms: Pairs of rates and forcings at the nodes, each of shape (m,).
-        times: Nodes, increasing.
-        start: The distance at the last node.
-    """
-    u = start
-    steps = times.diff().tolist()
-    means = [tuple(((v[1:] + v[:-1]) / 2).tolist() for v in form) for form in forms]
-    for i in range(len(steps) - 1, -1, -1):
-        u = min(_panel(u, rate[i], forcing[i], steps[i]) for rate, forcing in means)
-    return u
-
-
 def log_add(*logs: float) -> float:
     """Logarithm of a sum, from the logarithms of its terms."""
     return float(torch.logsumexp(torch.tensor(logs, dtype=torch.float64), 0))
@@ -171,13 +148,6 @@ def log_add(*logs: float) -> float:
 def from_log(log: float) -> float:
     """The number itself, infinite where it cannot be written."""
     return math.exp(log) if log < 709 else math.inf
-
-
-def _panel(u: float, rate: float, forcing: float, h: float) -> float:
-    if rate * h > 700:
-        return math.inf if u > 0 or forcing > 0 else 0.0
-    grown = math.expm1(rate * h)
-    return u * (1 + grown) + forcing * (grown / rate if rate != 0 else h)
 
 
 def _log(value: float) -> float:

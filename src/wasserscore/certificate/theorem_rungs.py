@@ -1,5 +1,6 @@
 """Theorem 1 and the relative-entropy fallback as rungs: continuous time, plus what a grid adds."""
 
+from dataclasses import replace
 from functools import cache
 
 from wasserscore.certificate.assumptions import constant_assumption
@@ -14,7 +15,7 @@ from wasserscore.certificate.fallback import (
 )
 from wasserscore.certificate.falsify import falsified, falsify
 from wasserscore.certificate.meetings import some_pairs
-from wasserscore.certificate.offset import start_entropy
+from wasserscore.certificate.offset import limited_start, start_entropy
 from wasserscore.certificate.proposal import RARE, Bound, Proposal, Run
 from wasserscore.certificate.reference import same_units
 from wasserscore.certificate.refinement import StepsGap, steps_gap
@@ -47,13 +48,18 @@ def theorem(run: Run) -> list[Proposal]:
         Proposal("theorem, denoising form", shared.denoising, obstacle=why or foreign),
         # the likelihood weight's own limit serves the fallback as well
         Proposal("theorem, Cauchy-Schwarz", shared.cauchy_schwarz, obstacle=infinite or foreign),
-        # and the limit of the steps serves all of them
-        Proposal("theorem, integral", shared.integral, limits=2, obstacle=why or foreign),
+        # and the limits of steps and start serve all of them
+        Proposal(
+            "theorem, integral",
+            shared.integral,
+            limits=2 + limited_start(run.coupling),
+            obstacle=why or foreign,
+        ),
     ]
     if run.coupling.eta > 0:
         boxed = run.confidence.diameter is not None
         name = "fallback, bounded support" if boxed else "fallback, moments"
-        limits = 2 if foreign else 0
+        limits = 2 + limited_start(run.coupling) if foreign else 0
         found.append(Proposal(name, shared.fallback, limits=limits, obstacle=infinite))
     return found
 
@@ -100,9 +106,12 @@ class _Shared:
         return self._bound(found.integral.value, found.integral.kind, level, details=found)
 
     def cauchy_schwarz(self, level: float) -> Bound:
-        """Corollary 1: the likelihood weight."""
+        """Corollary 1: the likelihood weight, or the one that was given."""
         found = self.continuous(level).cauchy_schwarz
-        return self._bound(found.value, found.kind, level)
+        bound = self._bound(found.value, found.kind, level)
+        return (
+            bound if self.run.weight is None else replace(bound, note=f"{bound.note}; own weight")
+        )
 
     def denoising(self, level: float) -> Bound:
         """Corollary 3: from denoising errors alone, so weaker by the noise of their target."""
@@ -163,7 +172,9 @@ class _Shared:
         return falsified(self.constant, witness, coupling.score, "model score")
 
     def _continuous(self, level: float) -> ContinuousBound:
-        return continuous_bound(self.run.coupling, self.constant, n=self.run.n, level=level)
+        return continuous_bound(
+            self.run.coupling, self.constant, n=self.run.n, level=level, weight=self.run.weight
+        )
 
     def _gap(self, level: float) -> StepsGap:
         return steps_gap(self.run.coupling, self.run.n, level)

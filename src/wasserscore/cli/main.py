@@ -226,6 +226,14 @@ def certify(
     target: Annotated[
         str, typer.Option(help="reference, or data (the rows without their smoothing).")
     ] = "reference",
+    constant: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False,
+            help="Adds the theorem's bounds: estimated (never a bound), certified (the model's), "
+            "reference (for the swapped form), or a number that you state.",
+        ),
+    ] = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence level.")] = 0.95,
     bandwidth: Annotated[
         float | None,
@@ -249,8 +257,8 @@ def certify(
 
     commands.certify(
         folder, model=model, reference=reference, n=n, steps=steps, solver=solver, eta=eta,
-        grid=grid, stop=stop, start=start, target=target, level=level, bandwidth=bandwidth,
-        seed=seed, json=json,
+        grid=grid, stop=stop, start=start, target=target, constant=constant, level=level,
+        bandwidth=bandwidth, seed=seed, json=json,
     )  # fmt: skip
 
 

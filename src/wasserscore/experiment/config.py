@@ -47,11 +47,14 @@ class CertificateConfig(Part):
         bandwidth: Smoothing of the reference in model units; None takes half of the median
             nearest-neighbour distance of the training rows, per square root of the dimension.
         level: Confidence level.
+        constant: "estimated" or "reference" draws the theorem over time beside the coupling: from
+            an estimate of the model's one-sided constant, or the proved one of the reference.
     """
 
     n: int = Field(default=256, ge=16, le=100_000)
     bandwidth: float | None = Field(default=None, gt=0)
     level: float = Field(default=0.95, gt=0.5, lt=1)
+    constant: Literal["estimated", "reference"] | None = None
 
 
 class RunConfig(Part):

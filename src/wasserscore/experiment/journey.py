@@ -296,7 +296,7 @@ class Journey:
         reference = models.fit_empirical(self.train, bandwidth=bandwidth).score
         found = certify(
             self.model(name).score, reference, solver=self.config.solver, steps=self.config.steps,
-            n=wanted.n, level=wanted.level, seed=self.config.seed,
+            n=wanted.n, level=wanted.level, seed=self.config.seed, constant=wanted.constant,
         )  # fmt: skip
         return sections.certificate_section(found)
 

@@ -73,7 +73,8 @@ def certify_model(
         reference: "smoothed" (the training rows), "proximal" or "gaussian" (fitted to them), or
             the path of a saved closed-form model.
         bandwidth: Smoothing in model units; from the data unless given.
-        **options: Of ``certify``: solver, steps, grid, eta, stop, start, n, level, target, seed.
+        **options: Of ``certify``: solver, steps, grid, eta, stop, start, n, level, target,
+            constant, seed.
     """
     is_run = (Path(folder) / "config.json").is_file()
     require(is_run or reference not in REFERENCES, "a saved model needs a saved reference",

@@ -23,6 +23,7 @@ def new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[F
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=8, colors=INK)
+        axis.yaxis.get_offset_text().set_fontsize(8)
     return figure, axes
 
 
@@ -143,7 +144,8 @@ def ladder(certificate: Mapping[str, Any]) -> Figure:
         axis.plot([least, rung["upper"]], [place, place], color=colour, lw=3 if good else 1.2,
                   ls="-" if good else "--", alpha=0.6)  # fmt: skip
         axis.plot([rung["upper"]] * 2, [place - 0.2, place + 0.2], color=colour, lw=2)
-        note = f"≤ {rung['upper']:.3g}" + ("" if good else ", not valid here")
+        why = "an estimate, no bound" if rung.get("kind") == "estimated" else "not valid here"
+        note = f"≤ {rung['upper']:.3g}" if good else f"{rung['upper']:.3g}, {why}"
         axis.annotate(
             note, (rung["upper"], place), (5, -3), textcoords="offset points", fontsize=7
         )
@@ -155,6 +157,7 @@ def ladder(certificate: Mapping[str, Any]) -> Figure:
     right = axis.get_xlim()[1]
     if right > spread:
         axis.axvspan(spread, right, color=BAD, alpha=0.08, lw=0, label="vacuous")
+        axis.set_xlim(right=right)
     axis.set_yticks(range(len(rungs)), [rung["name"] for rung in reversed(rungs)])
     axis.set_ylim(-0.6, len(rungs) - 0.4)
     axis.set_xlabel("W2 to the reference law, upper limits", fontsize=8)
@@ -163,19 +166,31 @@ def ladder(certificate: Mapping[str, Any]) -> Figure:
 
 
 def curves(theorem: Mapping[str, Any]) -> Figure:
-    """Where the theorem's bound comes from: its integrand, the constant and the growth over t."""
-    figure, axes = new(7.2, 2.4, 1, 3)
+    """Where the theorem's bound comes from: its integrand, the constant and the growth over t.
+
+    Time is logarithmic, and the integrand is per unit of log t, so that areas are shares.
+    """
+    figure, axes = new(7.2, 2.5, 1, 3)
+    t = _curve(theorem["times"])
     panels = (
-        ("integrand", "k I √b, data units per time"),
-        ("one_sided", "one-sided constant L(t)"),
-        ("log_growth", "log I(t)"),
+        (t * _curve(theorem["integrand"]), "t k I √b: its area is the bound"),
+        (_curve(theorem["one_sided"]), "one-sided constant L(t)"),
+        (_curve(theorem["log_growth"]), "log I(t)"),
     )
-    for axis, (key, title), colour in zip(axes[0], panels, PALETTE, strict=False):
-        axis.plot(theorem["times"], [np.nan if v is None else v for v in theorem[key]],
-                  color=colour, lw=1.4)  # fmt: skip
+    for axis, (values, title), colour in zip(axes[0], panels, PALETTE, strict=False):
+        axis.plot(t, values, color=colour, lw=1.4)
         axis.set_title(title, fontsize=8, color=INK)
         axis.set_xlabel("t", fontsize=8)
+        axis.set_xscale("log")
+    axes[0, 1].set_yscale("symlog", linthresh=1.0)
+    axes[0, 1].autoscale()
+    if theorem["constant"] == "estimated":
+        figure.suptitle("with an estimated constant: for insight, no bound", fontsize=8, color=BAD)
     return figure
+
+
+def _curve(values: Sequence[float | None]) -> Array:
+    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
 
 
 def neighbours(pairs: Mapping[str, Any], data: Mapping[str, Any]) -> Figure:
