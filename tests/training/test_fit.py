@@ -132,7 +132,7 @@ def test_the_score_carries_shape_scaling_and_the_data_s_size():
     assert not score(images, 1.0).requires_grad
 
 
-@pytest.mark.parametrize("weighting", ["likelihood", "uniform", ScoreMatching(smallest=0.1)])
+@pytest.mark.parametrize("weighting", ["likelihood", "certificate", ScoreMatching(smallest=0.1)])
 def test_other_weightings_train(weighting):
     """The objective falls; the noise is the same before and after, so its constant cancels."""
     points = data(500) * torch.tensor([3.0, 0.3, 0.1])

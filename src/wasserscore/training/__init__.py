@@ -1,5 +1,7 @@
 """Training: one loop for every objective, checkpoints that survive anything."""
 
+from wasserscore.training.bound import Bound as Bound
+from wasserscore.training.bound import Tabulated as Tabulated
 from wasserscore.training.fit import train_score as train_score
 from wasserscore.training.loop import DivergedError as DivergedError
 from wasserscore.training.regularise import SpectralCap as SpectralCap

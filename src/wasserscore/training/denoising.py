@@ -12,8 +12,9 @@ from wasserscore.core.random import normal_like
 from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.score import NetworkScore
+from wasserscore.training.levels import Weighting
 from wasserscore.training.regularise import Regulariser
-from wasserscore.training.weighting import Weighting, stratified
+from wasserscore.training.weighting import stratified
 
 CLIP = 1.0
 """Largest gradient norm, unless told."""

@@ -15,9 +15,10 @@ from wasserscore.process.base import Process
 from wasserscore.score import NetworkScore
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.denoising import CLIP, Denoising, Schedule
+from wasserscore.training.levels import Weighting
 from wasserscore.training.loop import Callback, run
 from wasserscore.training.regularise import Regulariser, regulariser_named
-from wasserscore.training.weighting import Weighting, weighting_named
+from wasserscore.training.weighting import weighting_named
 
 OBJECTIVES = ("denoising",)
 
@@ -56,8 +57,9 @@ def train_score(
         data: Points ``(n, *shape)`` in model units; best centred, see ``scaling``.
         process: The forward process.
         objective: ``"denoising"``.
-        weighting: ``"edm"``, ``"likelihood"``, ``"uniform"`` (both J_DSM), or an object of
-            :mod:`wasserscore.training.weighting`.
+        weighting: ``"edm"``, ``"certificate"`` (the weight of the certificate's bound),
+            ``"likelihood"``, ``"uniform"`` (both J_DSM), or an object of
+            :mod:`wasserscore.training.weighting` or :mod:`wasserscore.training.bound`.
         steps: Updates in all.
         batch_size: Points per update.
         learning_rate: Of AdamW at the start; it falls to zero by a half cosine.
