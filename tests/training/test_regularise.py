@@ -1,14 +1,18 @@
 """Limits on weights: what they do to a matrix, after every update, and what that proves."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
+from wasserscore.certificate import certify
 from wasserscore.certificate.closed import certified, layer_product
+from wasserscore.certificate.expansion import Expansion
 from wasserscore.core.errors import InputError
 from wasserscore.network import MLP, Perceptron
 from wasserscore.process import EDM
-from wasserscore.score import NetworkScore
+from wasserscore.score import GaussianScore, NetworkScore
 from wasserscore.training import LogNormal, SpectralCap, WeightClip, train_score
 from wasserscore.training.denoising import Denoising, Schedule
 from wasserscore.training.regularise import regulariser_named
@@ -98,6 +102,10 @@ def test_a_cap_proves_a_constant():
     expected = (s * product - r) / (r * (r * r + s * s))
     found = certified(score).value(EDM().time_at(r.square()))
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)
+    stop = float(EDM().time_at((1e-3 * s) ** 2))
+    growth = Expansion.along(EDM(), certified(score), eta=1.0, start=EDM().horizon, stop=stop)
+    highest = 2 * product * math.atan(product) - math.log1p(product**2)
+    assert float(growth.log_growth.max()) == pytest.approx(highest, abs=0.01)
 
 
 def test_gradients_are_clipped_where_asked(generator):
@@ -122,3 +130,19 @@ def test_names_give_the_regularisers():
     }.items():
         with pytest.raises(InputError, match=message):
             make()
+
+
+@pytest.mark.slow
+def test_the_theorem_holds_for_a_capped_network_with_a_proved_constant():
+    """No estimate is left in the rung, and it is of the data's own size (1.31 when written)."""
+    variances = torch.tensor([1.0, 0.25], dtype=torch.float64)
+    reference = GaussianScore(torch.zeros(2, dtype=torch.float64), variances.diag(), EDM())
+    points = reference.sample_marginal(2000, generator=torch.Generator().manual_seed(1)).float()
+    score = train_score(Perceptron(2, 32, 2), points, EDM(), regularise=SpectralCap(1.2),
+                        steps=300)  # fmt: skip
+    found = certify(score, reference, solver="exponential", eta=1.0, steps=20, stop=0.05, n=64,
+                    start="reference", constant=certified(score))  # fmt: skip
+    rung = next(r for r in found.rungs if r.name == "theorem, integral")
+    assert rung.valid
+    assert rung.upper.kind == "asymptotic"
+    assert float(found.lower) - 3 * found.lower.stderr < rung.upper.value < 2
