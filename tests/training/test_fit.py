@@ -75,6 +75,9 @@ OTHERS = {
     "learning_rate": {"learning_rate": 1e-4},
     "ema": {"ema": 0.5},
     "weight_decay": {"weight_decay": 0.5},
+    "gradient_clip": {"gradient_clip": 2.0},
+    "regularise": {"regularise": "spectral"},
+    "bound": {"regularise": "clip"},
     "seed": {"seed": 4},
     "weighting": {"weighting": "likelihood"},
     "mean": {"weighting": LogNormal(0.0)},
@@ -129,7 +132,7 @@ def test_the_score_carries_shape_scaling_and_the_data_s_size():
     assert not score(images, 1.0).requires_grad
 
 
-@pytest.mark.parametrize("weighting", ["likelihood", "uniform", ScoreMatching(smallest=0.1)])
+@pytest.mark.parametrize("weighting", ["likelihood", "certificate", ScoreMatching(smallest=0.1)])
 def test_other_weightings_train(weighting):
     """The objective falls; the noise is the same before and after, so its constant cancels."""
     points = data(500) * torch.tensor([3.0, 0.3, 0.1])
@@ -170,6 +173,8 @@ def test_a_process_that_cannot_be_saved_is_refused_before_training(tmp_path):
         ({"batch_size": 0}, "batch_size must be a positive integer"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"ema": 1.0}, "ema must lie in"),
+        ({"gradient_clip": 0.0}, "gradient_clip must be positive"),
+        ({"regularise": "weights"}, "regularise must be one of"),
         ({"checkpoint_every": 0, "out": "x"}, "checkpoint_every must be"),
         ({"data": torch.zeros(5, 3)}, "data must vary"),
         ({"data": torch.full((5, 3), float("nan"))}, "data must be finite"),

@@ -29,6 +29,12 @@ class Fourier(nn.Module):
         self.register_buffer("frequencies", torch.empty(FREQUENCIES))
         self.linear = nn.Linear(2 * FREQUENCIES, features)
 
+    @torch.no_grad()
+    def space(self) -> None:
+        """Set the frequencies."""
+        fastest, slowest = math.log(32.0), math.log(0.5)
+        self.frequencies.copy_(torch.linspace(slowest, fastest, FREQUENCIES).exp())
+
     def forward(self, c_noise: Tensor) -> Tensor:
         """Labels ``(b,)`` to features ``(b, features)``."""
         angle = c_noise[:, None] * self.frequencies
@@ -98,8 +104,7 @@ class MLP(nn.Module):
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
         """Draw fresh weights: uniform with variance 1 / (3 fan-in), biases and output zero."""
-        fastest, slowest = math.log(32.0), math.log(0.5)
-        self.embedding.frequencies.copy_(torch.linspace(slowest, fastest, FREQUENCIES).exp())
+        self.embedding.space()
         for module in self.modules():
             if isinstance(module, nn.LayerNorm):
                 module.weight.fill_(1.0)

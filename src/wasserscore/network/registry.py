@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.network.mlp import MLP
+from wasserscore.network.perceptron import Perceptron
 
-_CLASSES: dict[str, type[nn.Module]] = {"MLP": MLP}
+_CLASSES: dict[str, type[nn.Module]] = {"MLP": MLP, "Perceptron": Perceptron}
 
 
 def register(network_class: type[nn.Module]) -> type[nn.Module]:

@@ -12,10 +12,12 @@ from wasserscore.core.random import normal_like
 from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.score import NetworkScore
-from wasserscore.training.weighting import Weighting, stratified
+from wasserscore.training.levels import Weighting
+from wasserscore.training.regularise import Regulariser
+from wasserscore.training.weighting import stratified
 
 CLIP = 1.0
-"""Largest gradient norm."""
+"""Largest gradient norm, unless told."""
 BETAS = (0.9, 0.99)
 """AdamW's memories; 0.99 forgets the large early gradients sooner, which short runs need."""
 
@@ -72,12 +74,23 @@ class Denoising:
         weighting: See :mod:`wasserscore.training.weighting`.
         schedule: Learning rate and averaging.
         weight_decay: Of AdamW.
+        regularise: Called on the network before the first and after every update.
+        clip: Largest gradient norm.
     """
 
     def __init__(
-        self, score: NetworkScore, weighting: Weighting, schedule: Schedule, weight_decay: float
+        self,
+        score: NetworkScore,
+        weighting: Weighting,
+        schedule: Schedule,
+        weight_decay: float,
+        regularise: Regulariser | None = None,
+        clip: float = CLIP,
     ) -> None:
         network = copy.deepcopy(score.network).train().requires_grad_(True)
+        self.regularise, self.clip = regularise, clip
+        if regularise is not None:
+            regularise(network)
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
         self.score = replace(score, network=network)
         self.weighting, self.schedule, self.count = weighting, schedule, 0
@@ -98,12 +111,14 @@ class Denoising:
         loss = denoising_loss(self.score, self.weighting, x0, uniform, noise)
         self.optimizer.zero_grad()
         loss.backward()
-        norm = clip_grad_norm_(self.weights.values(), CLIP)
+        norm = clip_grad_norm_(self.weights.values(), self.clip)
         rate = self.schedule.rate(self.count)
         logs = {"loss": loss.item(), "gradient_norm": norm.item(), "learning_rate": rate}
         if all(map(math.isfinite, logs.values())):
             self.optimizer.param_groups[0]["lr"] = rate
             self.optimizer.step()
+            if self.regularise is not None:
+                self.regularise(self.score.network)
             self._update_average()
             self.count += 1
         return logs

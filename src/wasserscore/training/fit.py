@@ -14,9 +14,11 @@ from wasserscore.network import describe
 from wasserscore.process.base import Process
 from wasserscore.score import NetworkScore
 from wasserscore.training.checkpoint import Checkpoints
-from wasserscore.training.denoising import Denoising, Schedule
+from wasserscore.training.denoising import CLIP, Denoising, Schedule
+from wasserscore.training.levels import Weighting
 from wasserscore.training.loop import Callback, run
-from wasserscore.training.weighting import Weighting, weighting_named
+from wasserscore.training.regularise import Regulariser, regulariser_named
+from wasserscore.training.weighting import weighting_named
 
 OBJECTIVES = ("denoising",)
 
@@ -33,6 +35,8 @@ def train_score(
     learning_rate: float = 3e-3,
     ema: float = 0.999,
     weight_decay: float = 0.01,
+    gradient_clip: float = CLIP,
+    regularise: str | Regulariser | None = None,
     prediction: str = "velocity",
     data_std: float | None = None,
     scaling: Scaling | None = None,
@@ -53,13 +57,18 @@ def train_score(
         data: Points ``(n, *shape)`` in model units; best centred, see ``scaling``.
         process: The forward process.
         objective: ``"denoising"``.
-        weighting: ``"edm"``, ``"likelihood"``, ``"uniform"`` (both J_DSM), or an object of
-            :mod:`wasserscore.training.weighting`.
+        weighting: ``"edm"``, ``"certificate"`` (the weight of the certificate's bound),
+            ``"likelihood"``, ``"uniform"`` (both J_DSM), or an object of
+            :mod:`wasserscore.training.weighting` or :mod:`wasserscore.training.bound`.
         steps: Updates in all.
         batch_size: Points per update.
         learning_rate: Of AdamW at the start; it falls to zero by a half cosine.
         ema: How much of the averaged weights survives a step, once warmed up; in [0, 1).
         weight_decay: Of AdamW.
+        gradient_clip: Largest gradient norm; longer gradients are shortened to it.
+        regularise: What keeps the score from expanding, for a small certificate: ``"spectral"``
+            (no layer stretches by more than 1), ``"clip"`` (no weight above 0.1), or an object of
+            :mod:`wasserscore.training.regularise`.
         prediction: What the network predicts, see :class:`NetworkScore`.
         data_std: Root mean square of the data's entries; measured where None.
         scaling: How ``data`` came from data units; kept with the score, so samples return there.
@@ -84,6 +93,7 @@ def train_score(
         got=batch_size,
     )
     require(learning_rate > 0, "learning_rate must be positive", got=learning_rate)
+    require(gradient_clip > 0, "gradient_clip must be positive", got=gradient_clip)
     require(0 <= ema < 1, "ema must lie in [0, 1)", got=ema)
     points = points.to(next(network.parameters()).dtype)
     data_std = float(points.double().square().mean().sqrt()) if data_std is None else data_std
@@ -91,9 +101,9 @@ def train_score(
     untrained = NetworkScore(
         network, process, prediction, "edm", data_std, tuple(points.shape[1:]), scaling
     )
-    chosen = weighting_named(weighting)
+    chosen, limits = weighting_named(weighting), regulariser_named(regularise)
     schedule = Schedule(steps, learning_rate, ema)
-    task = Denoising(untrained, chosen, schedule, weight_decay)
+    task = Denoising(untrained, chosen, schedule, weight_decay, limits, gradient_clip)
     checkpoints = None
     if out is not None:
         config: dict[str, Any] = {
@@ -104,6 +114,8 @@ def train_score(
             "learning_rate": learning_rate,
             "ema": ema,
             "weight_decay": weight_decay,
+            "gradient_clip": gradient_clip,
+            **({} if limits is None else limits.to_dict()),
             "prediction": prediction,
             "data_std": data_std,
             "seed": seed,

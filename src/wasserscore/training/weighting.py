@@ -20,7 +20,7 @@ Source: :cite:`song2021` eq. (7) and Theorem 1 for the objective; :cite:`karras2
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -29,29 +29,11 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint
 from wasserscore.process.base import Process
+from wasserscore.training.bound import Bound
+from wasserscore.training.levels import Levels, Weighting, largest
 
 SMALLEST = 1e-4
 """Lowest r / data_std that a log-normal may draw, eight deviations below its centre."""
-
-
-class Levels(NamedTuple):
-    """Noise-to-signal ratios ``r`` and the weights of their squared denoising errors."""
-
-    r: PerPoint
-    weight: PerPoint
-
-
-@runtime_checkable
-class Weighting(Protocol):
-    """What :func:`train_score` asks of a weighting."""
-
-    def __call__(self, process: Process, data_std: float, uniform: PerPoint) -> Levels:
-        """Noise levels for uniform numbers in [0, 1)."""
-        ...
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON types, so that a resumed run can tell whether it is the same."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -79,7 +61,7 @@ class LogNormal:
 
     def __call__(self, process: Process, data_std: float, uniform: PerPoint) -> Levels:
         """Noise levels by the inverse CDF."""
-        ends = torch.tensor([SMALLEST, _largest(process) / data_std], dtype=torch.float64)
+        ends = torch.tensor([SMALLEST, largest(process) / data_std], dtype=torch.float64)
         low, high = torch.special.ndtr((ends.log() - self.mean) / self.std).tolist()
         normal = torch.special.ndtri(low + (high - low) * uniform)
         r = data_std * torch.exp(self.mean + self.std * normal)
@@ -111,7 +93,7 @@ class ScoreMatching:
 
     def __call__(self, process: Process, data_std: float, uniform: PerPoint) -> Levels:
         """Noise levels evenly in the logarithm."""
-        low, high = self.smallest * data_std, _largest(process)
+        low, high = self.smallest * data_std, largest(process)
         require(
             0 < low < high,
             "smallest must lie between 0 and the horizon's noise",
@@ -139,6 +121,7 @@ def weighting_named(weighting: str | Weighting) -> Weighting:
     if not isinstance(weighting, str):
         return weighting
     known: dict[str, Weighting] = {
+        "certificate": Bound(),
         "edm": LogNormal(),
         "likelihood": ScoreMatching(),
         "uniform": ScoreMatching(torch.ones_like, "uniform"),
@@ -159,7 +142,3 @@ def stratified(n: int, generator: torch.Generator) -> Float[Tensor, " n"]:
     """
     where = torch.randperm(n, generator=generator)
     return (where + torch.rand(n, generator=generator, dtype=torch.float64)) / n
-
-
-def _largest(process: Process) -> float:
-    return math.sqrt(float(process.noise_to_signal(process.horizon)))

@@ -1,0 +1,32 @@
+"""What a weighting gives: noise levels to train at and what each counts."""
+
+import math
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from wasserscore.core.typing import PerPoint
+from wasserscore.process.base import Process
+
+
+class Levels(NamedTuple):
+    """Noise-to-signal ratios ``r`` and the weights of their squared denoising errors."""
+
+    r: PerPoint
+    weight: PerPoint
+
+
+@runtime_checkable
+class Weighting(Protocol):
+    """What :func:`train_score` asks of a weighting."""
+
+    def __call__(self, process: Process, data_std: float, uniform: PerPoint) -> Levels:
+        """Noise levels for uniform numbers in [0, 1)."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types, so that a resumed run can tell whether it is the same."""
+        ...
+
+
+def largest(process: Process) -> float:
+    """The noise-to-signal ratio at the horizon."""
+    return math.sqrt(float(process.noise_to_signal(process.horizon)))
