@@ -4,10 +4,12 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.proposal import RARE, Added, Bound, Proposal, Run, squares
 from wasserscore.certificate.restart import restarted_transport
 from wasserscore.certificate.statistics import root_mean_square
 from wasserscore.certificate.transport import coupled_transport
+from wasserscore.score import ProximalScore
 
 
 def synchronous(run: Run) -> list[Proposal]:
@@ -45,8 +47,16 @@ def restarted(run: Run) -> list[Proposal]:
         costs = restarted_transport(run.coupling, run.cloud, batches)
         return _from_squares(run, costs, note, level, run.fixed)
 
-    obstacle = "" if run.coupling.eta > 0 else "a sampler without noise has none to share anew"
-    return [Proposal("restarted transport", prove, obstacle=obstacle)]
+    return [Proposal("restarted transport", prove, obstacle=_obstacle(run.coupling))]
+
+
+def _obstacle(coupling: Coupling) -> str:
+    """Why clouds cannot be driven together anew; empty where they can."""
+    if coupling.eta == 0:
+        return "a sampler without noise has none to share anew"
+    if coupling.eta < 1 and isinstance(coupling.reference, ProximalScore):
+        return "the reference's low-rank components move at noise level 1 only"
+    return ""
 
 
 def _from_squares(
