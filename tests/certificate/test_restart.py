@@ -7,7 +7,8 @@ from scipy import stats
 
 from wasserscore.certificate import certify, pairing, restart
 from wasserscore.certificate.coupling import Coupling
-from wasserscore.certificate.restart import Restart, pairings, restarted_transport, stratified
+from wasserscore.certificate.known import stratified
+from wasserscore.certificate.restart import Restart, pairings, restarted_transport
 from wasserscore.certificate.transport import coupled_transport
 from wasserscore.core.errors import InputError
 from wasserscore.core.random import Streams
