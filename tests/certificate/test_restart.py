@@ -56,6 +56,7 @@ def test_clouds_are_paired_where_modes_are_chosen_and_at_the_end():
     assert last == 19
 
 
+@pytest.mark.slow
 def test_a_restarted_bound_is_above_the_truth_and_below_the_coupled_clouds():
     # the model's law is the reference moved by .3: in the limit of many steps W2 = .3
     reference, model = two_modes(), two_modes(0.3)
@@ -90,7 +91,8 @@ def test_only_noise_can_be_shared_anew():
         restarted_transport(flow, 16, 2)
 
 
-def test_the_rung_is_offered_where_it_is_asked_for():
+def test_the_rung_is_offered_where_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr(restart, "PILOTS", 1)
     given = {"solver": "ancestral", "steps": 10, "n": 32, "parts": 1}
     found = certify(two_modes(), two_modes(), cloud=64, **given)
     rungs = {rung.name: rung for rung in found.rungs}

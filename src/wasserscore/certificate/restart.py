@@ -20,7 +20,7 @@ common noise that neither has seen. Later, pairs that have come to different mod
   mode would be two independent draws of it.
 * The reference's cloud is either the one that came down with the sampler's on common noise, whose
   modes are counted like the sampler's where pairs agree; or a *new*, stratified one, which has
-  each component as often as its weight says and costs next to nothing. A pilot chooses.
+  each component as often as its weight says and costs next to nothing. A few small clouds choose.
 
 The fluctuation of the modes' counts is what remains. It falls with the root of the number of
 points, and new clouds of tens of thousands are affordable. Points of one batch depend on each
@@ -48,8 +48,8 @@ OLD = 2**22
 """Clouds of more points times components are always new: coming down costs the most."""
 RATIOS = (2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 """Noise-to-signal ratios at which clouds are paired, in widths of the reference."""
-PILOT = 512
-"""Points of the pilot's clouds, at most."""
+PILOT, PILOTS = 256, 4
+"""Points of the pilot's clouds, at most, and their number."""
 
 
 class Restart(NamedTuple):
@@ -66,7 +66,7 @@ def restarted_transport(coupling: Coupling, rows: int, batches: int) -> Tensor:
     Args:
         coupling: What is coupled; its sampler must use noise.
         rows: Points of each cloud.
-        batches: Independent pairs of clouds; one more, of its own, chooses where to restart.
+        batches: Independent pairs of clouds; a few small ones of their own choose the restart.
 
     Raises:
         InputError: If the sampler is deterministic or a cloud has fewer than two points.
@@ -76,8 +76,9 @@ def restarted_transport(coupling: Coupling, rows: int, batches: int) -> Tensor:
     steps = pairings(coupling)
     kinds = (True, False) if rows * coupling.reference.components <= OLD else (True,)
     tried = [Restart(k, fresh) for k in steps[:-1] or steps for fresh in kinds]
-    costs = _clouds(_batch(coupling, "pilot"), min(rows, PILOT), tried, steps)
-    best = min(costs, key=costs.__getitem__)
+    pilots = [_clouds(_batch(coupling, f"pilot/{b}"), min(rows, PILOT), tried, steps)
+              for b in range(PILOTS)]  # fmt: skip
+    best = min(tried, key=lambda restart: sum(costs[restart] for costs in pilots))
     found = [_clouds(_batch(coupling, str(b)), rows, [best], steps)[best] for b in range(batches)]
     return torch.tensor(found, dtype=torch.float64)
 
