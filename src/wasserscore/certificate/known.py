@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wasserscore.certificate.pairing import Side
 from wasserscore.certificate.path import clock
-from wasserscore.core.random import Streams
+from wasserscore.core.random import Streams, normal_like
 from wasserscore.process import VE
 from wasserscore.score.base import ClosedFormScore
 
@@ -60,8 +60,8 @@ def stratified(reference: ClosedFormScore, n: int, t: float, streams: Streams) -
     far = lifted.sample_marginal(n, horizon, generator=generator).double()
     shift = torch.rand((), generator=generator, dtype=torch.float64)
     even = (torch.arange(n, dtype=torch.float64) + shift) / n
-    z = torch.randn(far.shape, generator=generator, dtype=torch.float64)
-    component = lifted.component(far, horizon, even)
+    z = normal_like(far, generator)
+    component = lifted.component(far, horizon, even.to(far))
     return Known(
         reference, alpha * lifted.bridge(far, component, horizon, tau, noise=z), component
     )

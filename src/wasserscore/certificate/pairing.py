@@ -43,23 +43,26 @@ def paired(one: Side, two: Side) -> Tensor:
         one: The cloud that is put in order; row i is the partner of row i until now.
         two: The other cloud, as large.
     """
-    n, order = len(two.x), torch.arange(len(two.x))
+    n, device = len(two.x), two.x.device
     if n <= DENSE or not torch.isfinite(two.x).all():
         return assignment(one.x, two.x)
+    one, two = (Side(side.x.cpu(), side.mode.cpu()) for side in (one, two))
+    order = torch.arange(n)
     free = (one.mode != two.mode).nonzero()[:, 0]
     rows, columns = within(one.rows(free), two.rows(free))
     order[free[rows]] = free[columns]
     left_two, left_one = (free[_others(rows, len(free))], free[_others(columns, len(free))])
     rows, columns = between(one.rows(left_one), two.rows(left_two))
     order[left_two[rows]] = left_one[columns]
-    return order
+    return order.to(device)
 
 
 def assignment(x: Tensor, y: Tensor) -> Tensor:
     """The order of ``x`` that is nearest to ``y`` in mean square."""
     if not (torch.isfinite(x).all() and torch.isfinite(y).all()):
-        return torch.arange(len(x))
-    return torch.from_numpy(linear_sum_assignment(_costs(x, y))[1])
+        return torch.arange(len(x), device=x.device)
+    order = linear_sum_assignment(_costs(x.cpu(), y.cpu()))[1]
+    return torch.from_numpy(order).to(x.device)
 
 
 def within(one: Side, two: Side) -> tuple[Tensor, Tensor]:
