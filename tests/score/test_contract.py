@@ -8,7 +8,7 @@ from tests.score.contract import BUILDERS, PROCESSES, draw, times
 
 from wasserscore.core.errors import InputError
 from wasserscore.process import EDM, VE, VP
-from wasserscore.score import load, save
+from wasserscore.score import EmpiricalScore, ProximalScore, load, save
 
 laws = pytest.mark.parametrize("law", BUILDERS)
 processes = pytest.mark.parametrize("process", PROCESSES)
@@ -159,6 +159,51 @@ def test_a_reverse_transition_keeps_the_joint_law(law, process, generator):
         products = x_s[:, :, None] * x_t[:, None]
         error = (products.mean(0) - ratio * second).abs()
         assert bool((error <= 4 * products.std(0) / n**0.5).all())
+
+
+@laws
+@pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
+def test_a_bridge_keeps_the_law_of_its_component_at_every_noise_level(law, eta):
+    """One affine map: A V_t A' + N N' = V_s, and the component's mean goes to its mean."""
+    score = BUILDERS[law](PROCESSES["VP"], 2)
+    if law == "proximal" and eta < 1:
+        with pytest.raises(InputError, match="noise level 1 only"):
+            one_bridge(score, 1.2, 0.3, eta)
+        return
+    clock = score.process
+    for t, s in [(1.2, 0.3), (0.3, 0.0)]:
+        A, shift, N = one_bridge(score, t, s, eta)
+        alpha, alpha_s = float(clock.alpha(t)), float(clock.alpha(s))
+        mean = torch.linalg.solve((alpha_s * torch.eye(2) - alpha * A.mT).double(), shift)
+        C, eye = covariance_of(score, 0), torch.eye(2).double()
+        V_t, V_s = (float(clock.alpha(u)) ** 2 * (C + float(clock.noise_to_signal(u)) * eye)
+                    for u in (t, s))  # fmt: skip
+        torch.testing.assert_close(A.mT @ V_t @ A + N.mT @ N, V_s, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(mean, centre_of(score, 0), rtol=1e-7, atol=1e-9)
+
+
+def one_bridge(score, t, s, eta):
+    """The matrices of x -> x A + shift + z N for component 0."""
+    eye, zero = torch.eye(2).double(), torch.zeros(1, 2).double()
+    first = torch.zeros(2, dtype=torch.int64)
+    go = lambda x, z: score.bridge(x, first[: len(x)], t, s, noise=z, eta=eta)
+    shift = go(zero, zero)
+    return go(eye, 0 * eye) - shift, shift[0], go(0 * eye, eye) - shift
+
+
+def centre_of(score, index):
+    for name in ("centres", "points"):
+        if hasattr(score, name):
+            return getattr(score, name)[index].double()
+    return score.law.means[index].double()
+
+
+def covariance_of(score, index):
+    if isinstance(score, EmpiricalScore):
+        return score.least_variance * torch.eye(2).double()
+    if isinstance(score, ProximalScore):
+        return score.covariance.covariance(index)
+    return score.law.dense()[index]
 
 
 @laws

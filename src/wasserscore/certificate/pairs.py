@@ -6,10 +6,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.proposal import RARE, Added, Bound, Proposal, Run, squares
 from wasserscore.certificate.restart import restarted_transport
 from wasserscore.certificate.statistics import LEAST_BATCHES, root_mean_square, transport_limit
 from wasserscore.certificate.transport import coupled_transport
+from wasserscore.score import ProximalScore
 
 
 def synchronous(run: Run) -> list[Proposal]:
@@ -61,8 +63,17 @@ def restarted(run: Run) -> list[Proposal]:
         costs = restarted_transport(run.coupling, run.cloud, batches)
         return _from_squares(run, costs, note, level, run.fixed)
 
-    quiet = "" if run.coupling.eta > 0 else "a sampler without noise has none to share anew"
-    return [Proposal("restarted transport", prove, obstacle=quiet or _few_batches(run))]
+    obstacle = _immobile(run.coupling) or _few_batches(run)
+    return [Proposal("restarted transport", prove, obstacle=obstacle)]
+
+
+def _immobile(coupling: Coupling) -> str:
+    """Why clouds cannot be driven together anew; empty where they can."""
+    if coupling.eta == 0:
+        return "a sampler without noise has none to share anew"
+    if coupling.eta < 1 and isinstance(coupling.reference, ProximalScore):
+        return "the reference's low-rank components move at noise level 1 only"
+    return ""
 
 
 def _few_batches(run: Run) -> str:

@@ -15,7 +15,9 @@ and to steps of any size: given its mixture component :math:`N(m, C)`, :math:`y`
 :math:`\tau_s` given :math:`y` at :math:`\tau_t` is the Gaussian bridge
 
 .. math:: N\bigl(m + A (y - m),\ (\tau_t - \tau_s) A\bigr), \qquad
-          A = (C + \tau_s I)(C + \tau_t I)^{-1}.
+          A = (C + \tau_s I)(C + \tau_t I)^{-1},
+
+one of the processes, by noise level :math:`\eta`, whose marginals are those of the component.
 
 Source: :cite:p:`zhang2024` Prop. 4.1 (closure of mixtures); :cite:p:`song2021` (marginals).
 """
@@ -45,7 +47,7 @@ class ClosedFormScore(ABC):
     """A law that is a mixture of Gaussians (one, a few, or one per data point), noised.
 
     A subclass is a frozen dataclass (``eq=False``) with the fields ``process``, ``shape`` and
-    ``scaling`` beside its own, and writes the seven members below that start with an underscore
+    ``scaling`` beside its own, and writes the eight members below that start with an underscore
     or are abstract. All of them see flat points ``(b, d)`` in the natural clock, and return the
     dtype of the points.
 
@@ -61,6 +63,11 @@ class ClosedFormScore(ABC):
     scaling: Scaling | None
 
     # The contract of a subclass -----------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def components(self) -> int:
+        """Number of mixture components."""
 
     @property
     @abstractmethod
@@ -81,9 +88,15 @@ class ClosedFormScore(ABC):
 
     @abstractmethod
     def _bridge(
-        self, y: Cloud, index: Int[Tensor, " b"], tau: Tau, lower: Tau, noise: Cloud
+        self,
+        y: Cloud,
+        index: Int[Tensor, " b"],
+        tau: Tau,
+        lower: Tau,
+        noise: Cloud,
+        eta: float = 1.0,
     ) -> Cloud:
-        r""":math:`m + A (y - m) + ((\tau - \text{lower}) A)^{1/2} z` of component ``index``."""
+        r"""Component ``index`` from ``tau`` to ``lower``: :meth:`bridge` in the natural clock."""
 
     @abstractmethod
     def _draw(self, n: int, generator: torch.Generator) -> Cloud:
@@ -167,6 +180,54 @@ class ClosedFormScore(ABC):
         Raises:
             InputError: If ``s`` has more noise than ``t``.
         """
+        return self.bridge(x_t, self.component(x_t, t, uniform), t, s, noise=noise)
+
+    def component(self, x: Points, t: Times, uniform: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
+        """A mixture component from its posterior given ``x_t = x``, by the inverse CDF.
+
+        Args:
+            x: Points at time ``t``.
+            t: Where the points are; without noise only for a law with a density.
+            uniform: One number of [0, 1) per point.
+        """
+        alpha, tau = self._clock(t, x)
+        flat = self._flat(x)
+        some = tau
+        if self.least_variance == 0:  # no posterior without noise, and no use for one
+            some = torch.where(tau == 0, torch.ones_like(tau), tau)
+        return self._component(flat / expand_like(alpha, flat), some, uniform)
+
+    def bridge(
+        self,
+        x_t: Points,
+        index: Int[Tensor, " b"],
+        t: Times,
+        s: Times,
+        *,
+        noise: Points,
+        eta: float = 1.0,
+    ) -> Points:
+        r"""Down from ``t`` to ``s`` inside a given component, at noise level ``eta``.
+
+        In the natural clock, with :math:`A = (C + \tau_s I)(C + \tau_t I)^{-1}`,
+
+        .. math:: y_s = m + A^{(1 + \eta^2)/2} (y_t - m)
+                        + \bigl((C + \tau_s I)(I - A^{\eta^2})\bigr)^{1/2} z,
+
+        which carries :math:`N(m, C + \tau_t I)` to :math:`N(m, C + \tau_s I)` at every
+        :math:`\eta`; at :math:`\eta = 1` it is the law of :math:`y_s` given :math:`y_t`.
+
+        Args:
+            x_t: Points at time ``t``.
+            index: The component of each point.
+            t: Where the points are.
+            s: Where to go, ``s <= t``.
+            noise: Standard normal, shaped like ``x_t``.
+            eta: Noise level, non-negative.
+
+        Raises:
+            InputError: If ``s`` has more noise than ``t``.
+        """
         alpha, tau = self._clock(t, x_t)
         alpha_s, lower = self._clock(s, x_t)
         require(bool((lower <= tau).all()), "a reverse transition goes down in time, s <= t",
@@ -175,8 +236,7 @@ class ClosedFormScore(ABC):
             return x_t
         y = self._flat(x_t) / expand_like(alpha, self._flat(x_t))
         some = torch.where(tau == 0, torch.ones_like(tau), tau)
-        index = self._component(y, some, uniform)
-        moved = self._bridge(y, index, some, lower, noise.reshape(y.shape))
+        moved = self._bridge(y, index, some, lower, noise.reshape(y.shape), eta)
         moved = torch.where(expand_like(tau, y) == expand_like(lower, y), y, moved)
         return (expand_like(alpha_s, y) * moved).reshape(x_t.shape)
 

@@ -120,19 +120,24 @@ class Components:
         return (cumulative <= level).sum(1).clamp_max(len(self.means) - 1)
 
     def bridge(
-        self, y: Cloud, index: Int[Tensor, " b"], tau: Tensor, lower: Tensor, noise: Cloud
+        self,
+        y: Cloud,
+        index: Int[Tensor, " b"],
+        tau: Tensor,
+        lower: Tensor,
+        noise: Cloud,
+        eta: float = 1.0,
     ) -> Cloud:
-        r"""Component ``index`` at noise ``lower``, given ``y`` at noise ``tau``.
+        """Component ``index`` at noise ``lower``, from ``y`` at noise ``tau``.
 
-        .. math:: m + A (y - m) + ((\tau - \tau_s) A)^{1/2} z, \ A = (C + \tau_s)(C + \tau)^{-1}
+        See :meth:`~wasserscore.score.base.ClosedFormScore.bridge` for the formula.
         """
         moved = torch.empty_like(y)
         for i in index.unique().tolist():
             rows = (index == i).nonzero()[:, 0]
             top, low = _rows(tau, rows), _rows(lower, rows)
             variance = self.variances[i].to(torch.float64)
-            gain = (variance + low[..., None]) / (variance + top[..., None])
-            spread = ((top - low)[..., None] * gain).sqrt()
+            gain, spread = gain_and_spread(variance, top[..., None], low[..., None], eta)
             mean, apart, z = self.means[i].to(y), y[rows] - self.means[i].to(y), noise[rows]
             if self.bases is None:
                 moved[rows] = mean + gain.to(y) * apart + spread.to(y) * z
@@ -222,6 +227,21 @@ class Components:
 
     def _tiles(self, y: Tensor) -> list[slice]:
         return list(tiles(len(y), max(1, TILE_BYTES // (8 * self.means.numel())))) or [slice(0, 0)]
+
+
+def gain_and_spread(
+    variance: Tensor | float, tau: Tensor, lower: Tensor, eta: float
+) -> tuple[Tensor, Tensor]:
+    r"""What is kept of a direction of this variance, and the deviation of what is added.
+
+    .. math:: a^{(1 + \eta^2)/2}, \quad \bigl((v + \tau_s)(1 - a^{\eta^2})\bigr)^{1/2}, \qquad
+              a = \frac{v + \tau_s}{v + \tau}
+    """
+    kept = (variance + lower) / (variance + tau)
+    if eta == 1:  # the same without a difference of near numbers
+        return kept, ((tau - lower) * kept).sqrt()
+    spread = ((variance + lower) * (1 - kept ** (eta**2))).clamp_min(0).sqrt()
+    return kept ** ((1 + eta**2) / 2), spread
 
 
 def _rows(tau: Tensor, rows: slice | Tensor) -> Tensor:

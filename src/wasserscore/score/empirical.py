@@ -15,6 +15,7 @@ from wasserscore.data import Scaling
 from wasserscore.kernel import Keys, softmax_mean, softmax_pick
 from wasserscore.process.base import Process
 from wasserscore.score.base import ClosedFormScore, Tau
+from wasserscore.score.components import gain_and_spread
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,11 @@ class EmpiricalScore(ClosedFormScore):
         return Keys(self.points.reshape(len(self.points), self.dim))
 
     @property
+    def components(self) -> int:
+        """Number of data points."""
+        return len(self.points)
+
+    @property
     def least_variance(self) -> float:
         """Bandwidth squared."""
         return self.bandwidth**2
@@ -86,11 +92,16 @@ class EmpiricalScore(ClosedFormScore):
         return softmax_pick(y, self.keys, self._width(tau), uniform)
 
     def _bridge(
-        self, y: Cloud, index: Int[Tensor, " b"], tau: Tau, lower: Tau, noise: Cloud
+        self,
+        y: Cloud,
+        index: Int[Tensor, " b"],
+        tau: Tau,
+        lower: Tau,
+        noise: Cloud,
+        eta: float = 1.0,
     ) -> Cloud:
         centre = self.keys.points[index].to(y.dtype)
-        gain = (self.least_variance + lower) / (self.least_variance + tau)
-        spread = ((tau - lower) * gain).sqrt()
+        gain, spread = gain_and_spread(self.least_variance, tau, lower, eta)
         return centre + expand_like(gain, y) * (y - centre) + expand_like(spread, y) * noise
 
     def _draw(self, n: int, generator: torch.Generator) -> Cloud:

@@ -20,6 +20,11 @@ class ComponentScore(ClosedFormScore):
     law: Components
 
     @property
+    def components(self) -> int:
+        """Number of components."""
+        return len(self.law.means)
+
+    @property
     def least_variance(self) -> float:
         """Smallest variance of any component in any direction."""
         return self.law.least_variance
@@ -41,9 +46,15 @@ class ComponentScore(ClosedFormScore):
         return self.law.pick(y, tau, uniform)
 
     def _bridge(
-        self, y: Cloud, index: Int[Tensor, " b"], tau: Tau, lower: Tau, noise: Cloud
+        self,
+        y: Cloud,
+        index: Int[Tensor, " b"],
+        tau: Tau,
+        lower: Tau,
+        noise: Cloud,
+        eta: float = 1.0,
     ) -> Cloud:
-        return self.law.bridge(y, index, tau, lower, noise)
+        return self.law.bridge(y, index, tau, lower, noise, eta)
 
     def _draw(self, n: int, generator: torch.Generator) -> Cloud:
         return self.law.draw(n, generator)

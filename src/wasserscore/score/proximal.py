@@ -77,6 +77,11 @@ class ProximalScore(ClosedFormScore):
         object.__setattr__(self, "law", law)
 
     @property
+    def components(self) -> int:
+        """Number of centres."""
+        return len(self.centres)
+
+    @property
     def least_variance(self) -> float:
         """The floor: no component is thinner in any direction."""
         return float(self.covariance.floor.min())
@@ -193,8 +198,15 @@ class ProximalScore(ClosedFormScore):
         return self._each_tau(self.law.component, y, tau, uniform)
 
     def _bridge(
-        self, y: Cloud, index: Int[Tensor, " b"], tau: Tau, lower: Tau, noise: Cloud
+        self,
+        y: Cloud,
+        index: Int[Tensor, " b"],
+        tau: Tau,
+        lower: Tau,
+        noise: Cloud,
+        eta: float = 1.0,
     ) -> Cloud:
+        require(eta == 1, "low-rank covariances have a bridge at noise level 1 only", got=eta)
         wide, b = y.to(self.centres), len(y)
         levels = (tau.to(wide).expand(b), lower.to(wide).expand(b))
         return self.law.bridge(wide, index, *levels, noise.to(wide)).to(y.dtype)
