@@ -17,12 +17,15 @@ a trained precision network.
 
 from typing import Any
 
+from torch import Tensor
+
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud, Vector
 from wasserscore.data import Scaling
 from wasserscore.kernel import nearest
 from wasserscore.process.base import Process
+from wasserscore.proximal.analysers import fit_analysers
 from wasserscore.proximal.bandwidth import Covariance, kernel_covariance
 from wasserscore.proximal.local_pca import local_spread
 from wasserscore.proximal.sample_rows import Rows, distinct, least_variance
@@ -41,6 +44,8 @@ from wasserscore.score.spiked import Spiked
 FOLDS = 5
 TUNING_ROWS = 1500
 """Rows that the settings are chosen on; the model itself takes all of them."""
+FEW_ROWS = 200
+"""With fewer, neighbourhoods hold too few rows for covariances of their own."""
 
 
 def fit_proximal(
@@ -60,7 +65,8 @@ def fit_proximal(
         points: ``(n, *shape)``, at least three different rows.
         process: The forward process of the score.
         method: "auto" tries all of: "local_pca", "isotropic", "columns", "full" (the last three
-            are kernel densities).
+            are kernel densities), and "analysers" (a mixture of factor analysers) where rows
+            are fewer than 200 or more than 1500.
         seed: Decides the folds (and the rows for tuning, if there are more than 1500).
         scaling: Stored with the score.
 
@@ -78,31 +84,46 @@ def fit_proximal(
     require(rank > 0 or method != "local_pca", "local components would not fit into memory",
             got=f"{rows.points.shape[0]} rows of {rows.points.shape[1]} columns",
             do="use method='auto', fewer rows, or principal components of the data")  # fmt: skip
-    names = METHODS[rank == 0 :] if method == "auto" else (method,)
-    choices = [tune(name, folds, least, rank=rank) for name in names]
+    names = _candidates(len(rows.points), rank) if method == "auto" else (method,)
+    choices = [tune(name, folds, least, rank=rank or MAX_RANK) for name in names]
     best = max(choices, key=lambda choice: choice.log_likelihood)
-    centres, covariance = _build(best, rows, least, tuning)
+    centres, covariance, weights = _build(best, rows, least, tuning)
     return ProximalScore(
         centres=centres,
         covariance=covariance,
         process=process,
-        weights=rows.counts if rows.repeated else None,
+        weights=weights,
         shape=shape,
         scaling=scaling,
         fit_report=_report(best, choices, rows, len(tuning.points)),
     )
 
 
-def _build(choice: Choice, rows: Rows, least: Vector, tuning: Rows) -> tuple[Cloud, Spiked]:
-    """Centres and covariances of the chosen model on all rows."""
+def _candidates(n: int, rank: int) -> tuple[str, ...]:
+    """What "auto" tries: cells where neighbourhoods are too small or rows too many."""
+    skipped = set[str]() if rank > 0 else {"local_pca"}
+    if FEW_ROWS < n <= TUNING_ROWS:
+        skipped.add("analysers")
+    return tuple(name for name in METHODS if name not in skipped)
+
+
+def _build(
+    choice: Choice, rows: Rows, least: Vector, tuning: Rows
+) -> tuple[Cloud, Spiked, Tensor | None]:
+    """Centres, covariances and weights of the chosen model on all rows."""
+    if choice.method == "analysers":
+        cells, rank = int(choice.settings["cells"]), int(choice.settings["rank"])
+        mixture = fit_analysers(rows, cells, rank, least, Streams(0)).mixture
+        return mixture.centres, mixture.covariance, mixture.weights
+    weights = rows.counts if rows.repeated else None
     kind = "columns" if choice.method == "local_pca" else choice.method
     kernel = kernel_covariance(tuning, kind, least)
     n, d = rows.points.shape
     # A kernel tuned on fewer rows is wider than the full set needs, by Scott's rate.
     kernel = kernel * (n / len(tuning.points)) ** (-2 / (d + 4))
     if choice.method != "local_pca":
-        return rows.points, Spiked.pooled(n, kernel * choice.settings["floor"], d)
-    return _local(choice, rows, kernel)
+        return rows.points, Spiked.pooled(n, kernel * choice.settings["floor"], d), weights
+    return *_local(choice, rows, kernel), weights
 
 
 def _local(choice: Choice, rows: Rows, kernel: Covariance) -> tuple[Cloud, Spiked]:

@@ -1,15 +1,19 @@
 """Held-out log-likelihood of kernel models, everything rebuilt inside each fold."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wasserscore.core.random import Streams
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import PerPoint
 from wasserscore.kernel import nearest
+from wasserscore.proximal.analysers import fit_analysers
 from wasserscore.proximal.bandwidth import Covariance, kernel_covariance, log_volume, whitened
 from wasserscore.proximal.local_pca import LocalSpread, local_spread
 from wasserscore.proximal.sample_rows import Rows
@@ -17,6 +21,18 @@ from wasserscore.proximal.search import Settings
 
 CACHE_BYTES = 2**21
 """Projections are squared and summed in pieces that stay in the processor's cache."""
+
+
+@runtime_checkable
+class Fold(Protocol):
+    """Training rows that explain held-out rows."""
+
+    @property
+    def held_out(self) -> Rows:
+        """Where the density is asked."""
+
+    def log_density(self, settings: Settings) -> PerPoint:
+        """Log density of the held-out rows, nats."""
 
 
 @dataclass(eq=False)
@@ -100,7 +116,28 @@ class LocalFold(KernelFold):
         return self._spreads[k]
 
 
-def mean_log_density(folds: list[KernelFold], settings: Settings) -> tuple[float, float]:
+@dataclass(eq=False)
+class AnalyserFold:
+    """Training rows, held-out rows, and mixtures of factor analysers fitted to the former.
+
+    Args:
+        train: What is fitted.
+        held_out: Where the density is asked.
+        least: Smallest variance allowed per column.
+    """
+
+    train: Rows
+    held_out: Rows
+    least: Float[Tensor, " d"]
+
+    def log_density(self, settings: Settings) -> PerPoint:
+        """With as many ``cells`` and directions (``rank``) as ``settings`` say."""
+        cells, rank = int(settings["cells"]), int(settings["rank"])
+        fitted = fit_analysers(self.train, cells, rank, self.least, Streams(0))
+        return fitted.mixture.log_density(self.held_out.points, 0.0)
+
+
+def mean_log_density(folds: Sequence[Fold], settings: Settings) -> tuple[float, float]:
     """Mean over all held-out points, and its standard error, in nats per point."""
     values = torch.cat([fold.log_density(settings) for fold in folds])
     counts = torch.cat([fold.held_out.counts for fold in folds])
