@@ -1,6 +1,7 @@
 """The mixture as a stand-in: exact flow, stacked recursion, plans that reach their target."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from tests.problems.line import mixture, quantiles
 
 from wasserscore.core.errors import InputError
 from wasserscore.planner import Surrogate, plan
+from wasserscore.planner.candidate import Trial
 from wasserscore.planner.exact_flow import ExactFlow
 from wasserscore.planner.mixture import fit_mixture, stacked
 from wasserscore.planner.problem import Problem
@@ -115,8 +117,8 @@ def test_a_fitted_mixture_finds_the_modes():
         fit_mixture(torch.ones(30, 2))
 
 
-def test_a_rehearsal_counts_its_finite_number_of_pairs():
-    """RMS distance to the exact flow, two standard errors above it, single pairs capped."""
+def test_a_rehearsal_caps_single_pairs_until_it_is_confirmed():
+    """RMS distance to the exact flow; confirmed on other pairs, two standard errors above it."""
     law = mixture([0.3, 0.7], [-1.0, 1.0], [0.15, 0.15], FAMILIES[0])
     flow, grid = ExactFlow(law, n=64), time_grid(FAMILIES[0], 12, "logsnr", start=50.0)
     candidate = Rehearsed(
@@ -126,8 +128,14 @@ def test_a_rehearsal_counts_its_finite_number_of_pairs():
     gap = flow.ends - flow.runs_to(FAMILIES[0], solver("heun"), grid)
     squares = gap.square().sum(1).clamp_max(64 * (0.5 * 0.1) ** 2)
     assert float(gap.square().sum(1).max()) > float(squares.max())
+    assert candidate._judge(grid).w2 == pytest.approx(math.sqrt(float(squares.mean())))
+    other = ExactFlow(law, n=64, seed=5)
+    loose = replace(candidate, problem=Problem(stacked(law), 5.0, flow=flow))
+    trial = loose.confirmed(Trial(12, grid, candidate._judge(grid)), other, 12)
+    ends = other.runs_to(FAMILIES[0], solver("heun"), trial.grid)
+    squares = (other.ends - ends).square().sum(1)
     expected = math.sqrt(float(squares.mean() + 2 * squares.std() / 8))
-    assert candidate._judge(grid).w2 == pytest.approx(expected)
+    assert trial.split.w2 == pytest.approx(expected)
     marks = candidate._range
     assert marks[0] == marks[1] == math.ceil(2 * math.log(50.0) / 0.5)
 

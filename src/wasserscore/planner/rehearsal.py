@@ -13,7 +13,7 @@ from wasserscore.planner.search import rank
 from wasserscore.planner.split import Split, score_cost
 
 SAFETY = 2.0
-"""Standard errors added to a mean of squares before it is held against the target."""
+"""Standard errors added to a mean of squares before it confirms a plan."""
 MOST_OF_ONE = 0.5
 """A pair in a wrong mode counts for at most this share of the target, until many more are run."""
 CLOSE = 0.1
@@ -45,10 +45,10 @@ class Rehearsed(Measured):
         return mark, mark
 
     def _judge(self, grid: TimeGrid) -> Split:
-        """W2 of the run with an allowance for its finite number of pairs, all of it as steps."""
+        """W2 of the run, all of it as steps; a screen, with no allowance for few pairs."""
         ends = self.flow.runs_to(self.process, self.solver, grid)
         most = MOST_OF_ONE * self._target
-        w2 = self.flow.distance(self.flow.ends, ends, SAFETY, most=most)
+        w2 = self.flow.distance(self.flow.ends, ends, most=most)
         return Split(0.0, w2, self._score_cost(grid), w2 + self._score_cost(grid))
 
     def _score_cost(self, grid: TimeGrid) -> float:
