@@ -61,6 +61,7 @@ def test_the_models_side_is_what_sample_returns():
         assert torch.equal(ends.model, drawn)
 
 
+@pytest.mark.slow
 def test_the_models_side_is_what_sample_returns_in_its_own_dtype():
     points = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
     reference = EmpiricalScore(points, VP_LINEAR, bandwidth=0.2)
@@ -73,6 +74,7 @@ def test_the_models_side_is_what_sample_returns_in_its_own_dtype():
     assert sampling_dtype(lambda x, t: x) == torch.float64
 
 
+@pytest.mark.slow
 def test_the_error_of_a_solved_start_is_added():
     # a short horizon: the start is solved to 1e-8 of its noise, not exactly
     process = VP.linear(a=19.9, b=0.1, horizon=0.2)

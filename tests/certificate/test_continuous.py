@@ -109,6 +109,7 @@ def test_the_theorems_rungs_stand_in_the_ladder_and_hold():
     assert not found.certified
 
 
+@pytest.mark.slow
 def test_an_estimated_constant_never_makes_the_bound():
     mix = two_modes(VP.linear(a=19.9, b=0.1, horizon=1.0))
     wrong = lambda x, t: mix(x, t) + 0.1 + 0.15 * torch.sin(2 * x)
@@ -136,6 +137,7 @@ def test_atoms_have_no_theorem():
     assert continuous_bound(stopped, EXACT, n=16, level=0.9).integral.value > 0
 
 
+@pytest.mark.slow
 def test_clipping_makes_limits_that_hold_at_every_n():
     mix = two_modes(UNIT)
     run = lambda n: certify(mix, mix, steps=20, n=n, clip=(-2.0, 2.0), level=0.95)
@@ -156,6 +158,7 @@ def test_a_box_without_width_is_refused():
         certify(STANDARD, STANDARD, clip=(1.0, 1.0), n=32)
 
 
+@pytest.mark.slow
 def test_the_fallback_rung_is_a_bound_only_for_clipped_laws():
     settings = {"solver": "exponential", "eta": 1.0, "steps": 10, "grid": "uniform", "n": 32,
                 "start": "reference", "stop": 1e-6, "constant": EXACT}  # fmt: skip
@@ -196,6 +199,7 @@ def test_a_grid_that_starts_below_the_horizon_grows_only_from_there():  # B1
     assert found.upper.value >= 0.96  # the truth, from moments
 
 
+@pytest.mark.slow
 def test_scores_in_other_units_are_not_compared():  # B2
     scaled = lambda k: GaussianScore(
         torch.zeros(1, dtype=F64), torch.eye(1, dtype=F64), UNIT,
@@ -243,6 +247,7 @@ def test_a_short_burst_of_error_is_seen():  # B5
     assert truth <= found.integral.value <= 4 * truth
 
 
+@pytest.mark.slow
 def test_without_an_early_stop_there_is_no_likelihood_weight():  # B6
     singular = lambda x, t: STANDARD(x, t) + 0.3 / UNIT.sigma(t)
     settings = {"solver": "exponential", "eta": 1.0, "steps": 6, "n": 32, "clip": (-4.0, 4.0)}

@@ -349,6 +349,7 @@ def suprema(process, share=1.0, points=400):
 SMALL = DataLaw(LogConcave(2.0, 3.0), 7, 5.0, 0.9, 0.4)
 
 
+@pytest.mark.slow
 def test_the_sum_is_the_paper_s_recursion():
     """Proposition 8, step by step from the noise, with SciPy's quadrature."""
     process, steps = VP.linear(a=0.6, b=0.5, horizon=1.2), 5
@@ -414,6 +415,7 @@ def test_the_flow_s_limit_is_its_integral():
     assert limits.score_gain == pytest.approx(quad(lambda t: g2(t) * weight(t) / 2, 0, 1.2)[0])
 
 
+@pytest.mark.slow
 def test_a4_limit_is_the_smallest_ratio():
     process = VP.linear(a=0.6, b=0.5, horizon=1.2)
     f, g2, _, _, a, big_l = ingredients(process)

@@ -33,6 +33,7 @@ def test_it_is_the_theorems_bound_and_above_the_distance():
     assert moments.upper.value <= one.upper.value
 
 
+@pytest.mark.slow
 def test_a_bias_along_the_path_is_its_score_error():
     exact = rung(LAW)[1]
     biased = lambda x, t: LAW(x, t) + torch.tensor([0.3, 0.4], dtype=F64)

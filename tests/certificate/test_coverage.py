@@ -36,6 +36,7 @@ def shares(problem: Problem, seeds: int, **options) -> dict[str, float]:
     return {name: sum(h) / seeds for name, h in hits.items()}
 
 
+@pytest.mark.slow
 def test_clipped_certificates_see_a_mode_that_no_pair_has_seen():
     problem = missing_mode(0.002)
     clipped = shares(problem, 4, n=64, clip=BOX)
@@ -64,6 +65,7 @@ def shifted(by: float) -> tuple[MixtureScore, MixtureScore]:
     return one(by), one(0.0)
 
 
+@pytest.mark.slow
 def test_transport_limits_need_enough_batches():
     model, reference = shifted(0.3)
     settings = {"steps": 4, "clip": (-3.0, 3.0)}

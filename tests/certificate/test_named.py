@@ -60,6 +60,7 @@ def test_what_is_not_known_is_refused():
         named("certified", coupling(lambda x, t: -x, MIX))
 
 
+@pytest.mark.slow
 def test_an_estimate_by_name_never_says_certified():
     found = certify(MIX, MIX, steps=4, n=16, constant="estimated")
     theorem = [rung for rung in found.rungs if rung.name.startswith("theorem")]

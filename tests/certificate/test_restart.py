@@ -91,6 +91,7 @@ def test_only_noise_can_be_shared_anew():
         restarted_transport(flow, 16, 2)
 
 
+@pytest.mark.slow
 def test_the_rung_is_offered_where_it_is_asked_for(monkeypatch):
     monkeypatch.setattr(restart, "PILOTS", 1)
     given = {"solver": "ancestral", "steps": 10, "n": 32, "parts": 1}

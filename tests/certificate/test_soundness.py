@@ -28,10 +28,16 @@ def check(problems, *, near):
     assert sum(value <= 2 for value in ratios.values()) >= near, ratios
 
 
+def test_some_gaussian_problems():
+    check(gaussian.problems()[::3], near=3)
+
+
+@pytest.mark.slow
 def test_twenty_gaussian_problems():
     check(gaussian.problems(), near=10)
 
 
+@pytest.mark.slow
 def test_some_mixture_problems():
     check([line.problems()[6], line.problems()[7], affine.problems()[0]], near=1)
 
@@ -61,8 +67,7 @@ def test_many_random_problems(family, first, n, near):
 def adversaries():
     found = []
     for problem in adversarial.problems():
-        cheap = problem.name in ("B1 late start, VP", "B2 different scalings")
-        marks = [] if cheap else [pytest.mark.slow]
+        marks = [] if problem.name == "B2 different scalings" else [pytest.mark.slow]
         found.append(pytest.param(problem, marks=marks, id=problem.name))
     return found
 

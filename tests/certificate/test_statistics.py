@@ -83,6 +83,7 @@ def test_betting_limit_is_a_limit_within_the_range(seed, p, bound):
     assert betting_limit(3 * v, 3 * bound, 0.95) == pytest.approx(3 * limit, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_betting_coverage_of_coin_flips():
     rng = np.random.default_rng(1)
     for p in (0.02, 0.3, 0.9):

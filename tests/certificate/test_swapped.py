@@ -154,6 +154,7 @@ def test_an_estimated_constant_gives_an_estimate():
     assert found.upper.kind == "estimated"
 
 
+@pytest.mark.slow
 def test_the_rung_stands_in_the_ladder_where_the_constant_is_the_references():
     found = certify(
         biased, STANDARD, steps=60, n=128, start="reference", constant=certified(STANDARD)
@@ -170,6 +171,7 @@ def test_the_rung_stands_in_the_ladder_where_the_constant_is_the_references():
     assert "swapped form" in model.note
 
 
+@pytest.mark.slow
 def test_a_constant_of_the_true_score_is_no_certificate_of_a_weaker_model():  # the audit's B4
     weak = lambda x, t: 0.3 * STANDARD(x, t)
     for of in ("reference", "model"):

@@ -34,6 +34,7 @@ def coupling(score, reference, *, name="heun", eta=0.0, steps=20, start="prior")
     return Coupling(score, reference, solver(name), grid, eta, start, 2, Streams(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "eta"), [("heun", 0.0), ("dpmpp_2m", 0.0), ("ancestral", 1.0)])
 def test_the_run_above_is_the_samplers_own(name, eta):
     one = coupling(MIX, MIX, name=name, eta=eta, steps=8)
@@ -45,6 +46,7 @@ def test_the_run_above_is_the_samplers_own(name, eta):
         assert torch.allclose(above.model / alpha, steps[k].y, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_bias_is_the_same_from_every_time():
     # the inequality is an equality for a bias, so it does not matter where the coupling stops
     biased = lambda x, t: STANDARD(x, t) + 0.3

@@ -95,6 +95,7 @@ def test_same_seed_same_numbers(finished, table, tmp_path):
     assert without_timings(again) == without_timings(finished[1])
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_numbers(finished, table, tmp_path):
     _, results = finished
     config = tiny.config(table, seed=1, models=("empirical",), certificate=None, curve=())
@@ -128,6 +129,7 @@ def test_an_interrupted_run_continues_to_the_same_numbers(finished, table, tmp_p
     assert without_timings(continued) == without_timings(results)
 
 
+@pytest.mark.slow
 def test_an_interruption_while_training_resumes_from_the_checkpoint(finished, table, tmp_path):
     _, results = finished
 

@@ -29,6 +29,7 @@ def test_rows_do_not_depend_on_how_many_are_drawn(finished):
         assert not torch.equal(few, model.sample(4, seed=4, steps=3))
 
 
+@pytest.mark.slow
 def test_the_certificate_of_the_run_can_be_made_again(finished):
     out, results = finished
     again = revisit.certify_model(

@@ -157,6 +157,7 @@ def test_a_horizon_too_short_for_the_target_is_refused():
         plan(law, eps, processes=[short], mode="theorem")
 
 
+@pytest.mark.slow
 def test_the_default_processes_are_compared():
     law, eps = random_law(1)
     made = plan(law, eps, mode="theorem")

@@ -14,6 +14,7 @@ from wasserscore.score import GaussianScore
 UNIT = VP.constant(beta=1.0, horizon=2.0)
 
 
+@pytest.mark.slow
 def test_the_ladder_and_the_theorem_of_a_certificate_are_drawn(tmp_path):
     reference = GaussianScore(torch.zeros(1).double(), torch.eye(1).double(), UNIT)
     constant = OneSided(lambda t: torch.full_like(t, -1.0), "stated")

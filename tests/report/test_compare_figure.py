@@ -80,6 +80,7 @@ def test_a_diverged_cell_does_not_squeeze_the_others():
     assert values[-2] < top < 20
 
 
+@pytest.mark.slow
 def test_files_depend_on_the_numbers_alone():
     for kind in ("svg", "png"):
         first, again = (compare_figure(found(["edm"])) for _ in range(2))

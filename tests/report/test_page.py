@@ -93,6 +93,7 @@ def test_a_run_without_certificate_or_steps_still_has_a_page(tmp_path):
     assert "How many steps?" not in text
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes(tmp_path):
     pages = []
     for name in ("a", "b"):

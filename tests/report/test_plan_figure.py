@@ -33,6 +33,7 @@ def test_panels_lines_and_the_star(plan):
     assert all(set(line.get_ydata()) == {0.1} for line in targets)
 
 
+@pytest.mark.slow
 def test_the_same_plan_gives_the_same_files(plan):
     for kind in ("png", "svg"):
         assert figure_bytes(plan_figure(plan), kind) == figure_bytes(plan_figure(plan), kind)

@@ -44,7 +44,7 @@ from wasserscore.score.spiked import Spiked
 FOLDS = 5
 TUNING_ROWS = 1500
 """Rows that the settings are chosen on; the model itself takes all of them."""
-FEW_ROWS = 200
+FEW_ROWS = 50
 """With fewer, neighbourhoods hold too few rows for covariances of their own."""
 
 
@@ -66,7 +66,7 @@ def fit_proximal(
         process: The forward process of the score.
         method: "auto" tries all of: "local_pca", "isotropic", "columns", "full" (the last three
             are kernel densities), and "analysers" (a mixture of factor analysers) where rows
-            are fewer than 200 or more than 1500.
+            are fewer than 50 or more than 1500.
         seed: Decides the folds (and the rows for tuning, if there are more than 1500).
         scaling: Stored with the score.
 
@@ -102,7 +102,7 @@ def fit_proximal(
 def _candidates(n: int, rank: int) -> tuple[str, ...]:
     """What "auto" tries: cells where neighbourhoods are too small or rows too many."""
     skipped = set[str]() if rank > 0 else {"local_pca"}
-    if FEW_ROWS < n <= TUNING_ROWS:
+    if FEW_ROWS <= n <= TUNING_ROWS:
         skipped.add("analysers")
     return tuple(name for name in METHODS if name not in skipped)
 
