@@ -16,7 +16,7 @@ from wasserscore.core.random import Streams
 from wasserscore.data import Scaling
 from wasserscore.distance import w2_gaussian
 from wasserscore.dynamics import TimeGrid
-from wasserscore.process import VP
+from wasserscore.process import EDM, VP
 from wasserscore.sampling import solver, time_grid
 from wasserscore.score import GaussianScore, MixtureScore
 
@@ -62,6 +62,15 @@ def test_a_gaussians_score_is_affine():
     assert torch.allclose(found(x, 0.4), REFERENCE(x, 0.4), rtol=1e-12)
     assert affine(turned()) is not None
     assert affine(lambda x, t: -x) is None
+
+
+def test_no_noise_at_time_zero_divides_nothing_by_nothing():
+    edm = EDM(sigma_max=2.0)
+    reference, score = (GaussianScore(m, COVARIANCE, edm) for m in (MEAN, MEAN + 0.1))
+    grid = time_grid(edm, 3, "karras")
+    one = Coupling(score, reference, solver("heun"), grid, 0.0, "reference", 1, Streams(0))
+    ladder = linear_problem(one, affine(score)).ladder(solver=COARSE)
+    assert 0 < ladder.matrix <= ladder.integral <= ladder.cauchy_schwarz * (1 + SLACK) < 1e3
 
 
 @pytest.mark.parametrize(

@@ -249,7 +249,7 @@ class LinearGaussian:
             rates = [k * growth * np.sqrt(b),
                      k * growth * np.sqrt(b_gradient),
                      k * np.sqrt(_second_moment(flow, v, R @ V @ R.T)),
-                     k**2 * growth**2 / lam,
+                     k**2 * growth**2 / lam if k > 0 else 0.0,
                      lam * b / 2]  # fmt: skip
             return np.concatenate([[self.growth_rate(t)], (flow @ B).ravel(), rates])
 
