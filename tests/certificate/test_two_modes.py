@@ -81,5 +81,6 @@ def test_the_fallback_is_finite_where_the_theorem_is_not():
     by_name = {rung.name: rung for rung in found.rungs}
     fallback = by_name["fallback, bounded support"]
     assert fallback.valid
-    assert 4 * (0.10728 / 2) ** 0.25 <= fallback.upper.value <= 2.2
+    # what 150 steps and the early stop cost comes on top, some tenths with pairs that change modes
+    assert 4 * (0.10728 / 2) ** 0.25 <= fallback.upper.value <= 2.5
     assert by_name["theorem, integral"].upper.value > 1e8
