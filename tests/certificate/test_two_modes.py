@@ -49,6 +49,7 @@ def test_the_theorem_with_sup_constants_is_vacuous(eta, expected):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("eta", "coupled", "truth"), [(0.0, (0.5694, 0.03), 0.5694), (1.0, (0.53, 0.03), 0.4294)]
 )
