@@ -1,46 +1,12 @@
 """A residual perceptron with a Fourier embedding of the noise level."""
 
-import math
-from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint, Points
-
-FREQUENCIES = 16
-EMBEDDING = 64
-
-
-class Fourier(nn.Module):
-    r"""Features of a number: :math:`\cos(w_k c), \sin(w_k c)`, then one linear layer and SiLU.
-
-    The frequencies :math:`w_k` are fixed, spaced evenly in logarithm between 1/2 and 32; the
-    noise label ``log(r) / 4`` moves over about three units, so the slowest wave sees the whole
-    range once and the fastest tells neighbouring steps of a sampler apart.
-    """
-
-    frequencies: Tensor
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.register_buffer("frequencies", torch.empty(FREQUENCIES))
-        self.linear = nn.Linear(2 * FREQUENCIES, features)
-
-    @torch.no_grad()
-    def space(self) -> None:
-        """Set the frequencies."""
-        fastest, slowest = math.log(32.0), math.log(0.5)
-        self.frequencies.copy_(torch.linspace(slowest, fastest, FREQUENCIES).exp())
-
-    def forward(self, c_noise: Tensor) -> Tensor:
-        """Labels ``(b,)`` to features ``(b, features)``."""
-        angle = c_noise[:, None] * self.frequencies
-        waves = torch.cat([angle.cos(), angle.sin()], dim=1)
-        embedded: Tensor = nn.functional.silu(self.linear(waves))
-        return embedded
+from wasserscore.network.conditioned import EMBEDDING, Conditioned, Fourier
 
 
 class ResidualBlock(nn.Module):
@@ -60,7 +26,7 @@ class ResidualBlock(nn.Module):
         return out
 
 
-class MLP(nn.Module):
+class MLP(Conditioned):
     r"""Residual perceptron ``F(x, c_noise)`` for vectors and small images.
 
     Width by depth, every block told the noise level. Weights are drawn from a generator of their
@@ -90,30 +56,12 @@ class MLP(nn.Module):
                 got=value,
             )
         self.dim, self.width, self.depth = dim, width, depth
-        skeleton_only = torch.get_default_device().type == "meta"
-        with torch.device("meta"):  # a linear layer built for real draws from the global generator
+        with self.drawn(seed):
             self.embedding = Fourier(EMBEDDING)
             self.first = nn.Linear(dim, width)
             self.blocks = nn.ModuleList(ResidualBlock(width, EMBEDDING) for _ in range(depth))
             self.norm = nn.LayerNorm(width)
             self.last = nn.Linear(width, dim)
-        if not skeleton_only:
-            self.to_empty(device="cpu")
-            self.reset(torch.Generator().manual_seed(seed))
-
-    @torch.no_grad()
-    def reset(self, generator: torch.Generator) -> None:
-        """Draw fresh weights: uniform with variance 1 / (3 fan-in), biases and output zero."""
-        self.embedding.space()
-        for module in self.modules():
-            if isinstance(module, nn.LayerNorm):
-                module.weight.fill_(1.0)
-                module.bias.zero_()
-            if isinstance(module, nn.Linear):
-                bound = 0.0 if module is self.last else module.in_features**-0.5
-                module.weight.uniform_(-bound, bound, generator=generator)
-                if module.bias is not None:
-                    module.bias.zero_()
 
     def config(self) -> dict[str, Any]:
         """What rebuilds this network, as JSON types; the weights come beside it."""
@@ -121,13 +69,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Points, c_noise: PerPoint) -> Points:
         """Points ``(b, *shape)`` and noise labels ``(b,)`` to outputs shaped like ``x``."""
-        require(
-            prod(x.shape[1:]) == self.dim,
-            f"points must have {self.dim} entries each",
-            got=f"shape {tuple(x.shape)}",
-        )
-        embedding = self.embedding(c_noise)
-        h = self.first(x.flatten(1))
+        h, embedding = self.first(self.rows(x)), self.embedding(c_noise)
         for block in self.blocks:
             h = block(h, embedding)
         out: Tensor = self.last(nn.functional.silu(self.norm(h)))

@@ -1,18 +1,16 @@
 """A plain perceptron whose Lipschitz constant can be bounded: no normalisation, no bypass."""
 
 from itertools import pairwise
-from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint, Points
-from wasserscore.network.mlp import EMBEDDING, Fourier
+from wasserscore.network.conditioned import EMBEDDING, Conditioned, Fourier
 
 
-class Perceptron(nn.Module):
+class Perceptron(Conditioned):
     r"""Linear layers and softplus, each layer shifted by the noise level's embedding ``e``.
 
     .. math:: h_{i+1} = \mathrm{softplus}(W_i h_i + b_i + V_i e), \qquad F = W_n h_n + b_n,
@@ -37,9 +35,8 @@ class Perceptron(nn.Module):
             require(isinstance(value, int) and value >= 1, f"{name} must be a positive integer",
                     got=value)  # fmt: skip
         self.dim, self.width, self.depth = dim, width, depth
-        skeleton_only = torch.get_default_device().type == "meta"
         sizes = [dim, *[width] * depth]
-        with torch.device("meta"):  # a linear layer built for real draws from the global generator
+        with self.drawn(seed):
             self.embedding = Fourier(EMBEDDING)
             self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
             self.shifts = nn.ModuleList(
@@ -47,20 +44,6 @@ class Perceptron(nn.Module):
             )
             self.last = nn.Linear(width, dim)
         self.activation = nn.Softplus()
-        if not skeleton_only:
-            self.to_empty(device="cpu")
-            self.reset(torch.Generator().manual_seed(seed))
-
-    @torch.no_grad()
-    def reset(self, generator: torch.Generator) -> None:
-        """Draw fresh weights: uniform with variance 1 / (3 fan-in), biases and output zero."""
-        self.embedding.space()
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                bound = 0.0 if module is self.last else module.in_features**-0.5
-                module.weight.uniform_(-bound, bound, generator=generator)
-                if module.bias is not None:
-                    module.bias.zero_()
 
     def config(self) -> dict[str, Any]:
         """What rebuilds this network, as JSON types; the weights come beside it."""
@@ -73,9 +56,7 @@ class Perceptron(nn.Module):
 
     def forward(self, x: Points, c_noise: PerPoint) -> Points:
         """Points ``(b, *shape)`` and noise labels ``(b,)`` to outputs shaped like ``x``."""
-        require(prod(x.shape[1:]) == self.dim, f"points must have {self.dim} entries each",
-                got=f"shape {tuple(x.shape)}")  # fmt: skip
-        embedding, h = self.embedding(c_noise), x.flatten(1)
+        embedding, h = self.embedding(c_noise), self.rows(x)
         for linear, shift in zip(self.hidden, self.shifts, strict=True):
             h = self.activation(linear(h) + shift(embedding))
         out: Tensor = self.last(h)

@@ -1,0 +1,90 @@
+"""What networks that are told the noise level share: its embedding and reproducible weights."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from wasserscore.core.errors import require
+from wasserscore.core.typing import Points
+
+FREQUENCIES = 16
+EMBEDDING = 64
+
+
+class Fourier(nn.Module):
+    r"""Features of a number: :math:`\cos(w_k c), \sin(w_k c)`, then one linear layer and SiLU.
+
+    The frequencies :math:`w_k` are fixed, spaced evenly in logarithm between 1/2 and 32; the
+    noise label ``log(r) / 4`` moves over about three units, so the slowest wave sees the whole
+    range once and the fastest tells neighbouring steps of a sampler apart.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.empty(FREQUENCIES))
+        self.linear = nn.Linear(2 * FREQUENCIES, features)
+
+    @torch.no_grad()
+    def space(self) -> None:
+        """Set the frequencies."""
+        fastest, slowest = math.log(32.0), math.log(0.5)
+        self.frequencies.copy_(torch.linspace(slowest, fastest, FREQUENCIES).exp())
+
+    def forward(self, c_noise: Tensor) -> Tensor:
+        """Labels ``(b,)`` to features ``(b, features)``."""
+        angle = c_noise[:, None] * self.frequencies
+        waves = torch.cat([angle.cos(), angle.sin()], dim=1)
+        embedded: Tensor = nn.functional.silu(self.linear(waves))
+        return embedded
+
+
+class Conditioned(nn.Module):
+    """A network of flat points and a noise label, with weights from a generator of its own.
+
+    A subclass sets ``dim`` and builds its layers inside :meth:`drawn`, ``embedding`` and the
+    output layer ``last`` among them.
+    """
+
+    dim: int
+    embedding: Fourier
+    last: nn.Linear
+
+    @contextmanager
+    def drawn(self, seed: int) -> Iterator[None]:
+        """Layers built inside get their weights at the end, from ``seed``; none on "meta"."""
+        skeleton_only = torch.get_default_device().type == "meta"
+        with torch.device("meta"):  # a linear layer built for real draws from the global generator
+            yield
+        if not skeleton_only:
+            self.to_empty(device="cpu")
+            self.reset(torch.Generator().manual_seed(seed))
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw fresh weights: uniform with variance 1 / (3 fan-in), biases and output zero."""
+        self.embedding.space()
+        for module in self.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.weight.fill_(1.0)
+                module.bias.zero_()
+            if isinstance(module, nn.Linear):
+                bound = 0.0 if module is self.last else module.in_features**-0.5
+                module.weight.uniform_(-bound, bound, generator=generator)
+                if module.bias is not None:
+                    module.bias.zero_()
+
+    def rows(self, x: Points) -> Tensor:
+        """Points as rows ``(b, dim)``.
+
+        Raises:
+            InputError: If they have another number of entries.
+        """
+        require(prod(x.shape[1:]) == self.dim, f"points must have {self.dim} entries each",
+                got=f"shape {tuple(x.shape)}")  # fmt: skip
+        return x.flatten(1)
