@@ -103,12 +103,11 @@ def continuous_bound(
     plan = Plan.of(coupling, expansion)
     draws = plan.draw(coupling, times or max(TIMES, n))
     start = start_limit(coupling, n, level)
-    scale = 1.0 if reference.scaling is None else reference.scaling.operator_norm
     log_offset = float(expansion.log_growth[-1]) + (math.log(start) if start > 0 else -math.inf)
     kind = "asymptotic" if constant.bounding else "estimated"
 
     def limit(*logs: float) -> Limit:
-        value = scale * from_log(log_add(*logs, log_offset))
+        value = coupling.unit * from_log(log_add(*logs, log_offset))
         return Limit(value, n=len(draws.cells), level=level, kind=kind)
 
     pilot, drawn = plan.pilot, draws.errors
@@ -120,11 +119,11 @@ def continuous_bound(
         denoising=limit(
             integral_limit(plan, draws, pilot.denoising, drawn.denoising, level), heads[1]
         ),
-        offset=scale * from_log(log_offset),
+        offset=coupling.unit * from_log(log_offset),
         score_matching=from_log(log_j),
         constant=constant.kind,
         refuted=_refuted(plan, constant),
-        **_curves(plan, scale),
+        **_curves(plan, coupling.unit),
     )
 
 

@@ -39,8 +39,7 @@ def converged(run: Run) -> list[Proposal]:
         error = path_error(coupling, run.n, level)
         law = gaussian_law(coupling.reference, error)
         found = convergence_bound(coupling.reference.process, law, coupling.grid.steps)
-        scaling = coupling.reference.scaling
-        scale = 1.0 if scaling is None else scaling.operator_norm
+        scale = coupling.unit
         total = scale * (found.start + found.steps + found.score)
         total += sum(a.limit for a in run.fixed)
         parts = ", ".join(

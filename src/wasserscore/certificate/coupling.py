@@ -102,6 +102,12 @@ class Coupling:
         return like_of(self.reference, None, None, None).device
 
     @property
+    def unit(self) -> float:
+        """Data units per scaled unit of distance, at most."""
+        scaling = self.reference.scaling
+        return 1.0 if scaling is None else scaling.operator_norm
+
+    @property
     def path(self) -> ReferencePath:
         """The reference's way down: exact where one is known."""
         if isinstance(self.reference, GaussianScore):
@@ -127,15 +133,14 @@ class Coupling:
         model = self.sample(self.score, self.begin(noise), noise) if prior else same_start
         scaling = self.reference.scaling
         own = getattr(self.score, "scaling", scaling)
-        unit = 1.0 if scaling is None else scaling.operator_norm
-        error = None if end.error is None else unit * end.error.cpu()
+        error = None if end.error is None else self.unit * end.error.cpu()
         return Coupled(
             in_data_units(scaling, end.x).cpu(),
             in_data_units(scaling, same_score).double().cpu(),
             in_data_units(own, same_start).double().cpu(),
             in_data_units(own, model).double().cpu(),
             error,
-            unit * shift if error is None else 0.0,
+            self.unit * shift if error is None else 0.0,
         )
 
     def starts(self, n: int) -> Starts:

@@ -34,8 +34,7 @@ def insight(run: Run) -> list[Proposal]:
 
 
 def _estimated(run: Run, name: str, why: str, compute: Callable[[], Estimate]) -> Proposal:
-    scaling = run.coupling.reference.scaling
-    scale = 1.0 if scaling is None else scaling.operator_norm
+    scale = run.coupling.unit
     no_bound = Assumption(f"{name}: along the coupling only, an estimate", "assumed")
 
     def prove(level: float) -> Bound:

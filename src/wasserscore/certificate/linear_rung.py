@@ -17,7 +17,7 @@ from wasserscore.certificate.affine import AffineScore, affine
 from wasserscore.certificate.base import Assumption
 from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.linear import COARSE, Array, LinearGaussian, LinearLadder
-from wasserscore.certificate.moments import known, output_moments
+from wasserscore.certificate.moments import known, output_moments, start_moments
 from wasserscore.certificate.proposal import Bound, Proposal, Run
 from wasserscore.certificate.theorem_rungs import obstacle
 from wasserscore.core.results import Estimate
@@ -38,8 +38,7 @@ def linear(run: Run) -> list[Proposal]:
     if run.constant is None or score is None or not isinstance(coupling.reference, GaussianScore):
         return []
     solved = cache(lambda: _solved(coupling, score))
-    unit = coupling.reference.scaling
-    scale = 1.0 if unit is None else unit.operator_norm
+    scale = coupling.unit
 
     def rung(name: str, note: str, pick: Callable[[LinearLadder], float]) -> Proposal:
         def prove(level: float) -> Bound:
@@ -61,14 +60,11 @@ def linear_problem(coupling: Coupling, score: AffineScore) -> LinearGaussian:
     """The continuous-time sampler of an affine score against a Gaussian reference."""
     process, grid = coupling.reference.process, coupling.grid
     mean, covariance = (_array(m) for m in coupling.reference.moments())
-    alpha, variance = float(process.alpha(grid.start)), float(process.variance(grid.start))
-    begun = float(coupling.start == "reference")
-    eye = _array(torch.eye(len(mean)))
+    started, spread = (_array(m) for m in start_moments(coupling))
     return LinearGaussian(
         process, mean, covariance,
         lambda t: -_array(score.slope(t)), lambda t: _array(score.offset(t)),
-        begun * alpha * mean, begun * alpha**2 * covariance + variance * eye,
-        eta=coupling.eta, stop=grid.stop, begin=grid.start,
+        started, spread, eta=coupling.eta, stop=grid.stop, begin=grid.start,
     )  # fmt: skip
 
 

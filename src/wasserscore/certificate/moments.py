@@ -69,14 +69,8 @@ def output_moments(coupling: Coupling, score: AffineScore) -> tuple[Vector, Matr
         score: Its score.
     """
     grid, process = coupling.grid, coupling.reference.process
-    alpha, sigma = (float(v(grid.start)) for v in (process.alpha, process.sigma))
-    mean, covariance = (m.double() for m in coupling.reference.moments())
+    mean, covariance = start_moments(coupling)
     eye = torch.eye(len(mean)).to(mean)
-    started = float(coupling.start == "reference")
-    mean, covariance = (
-        started * alpha * mean,
-        started * alpha**2 * covariance + sigma**2 * eye,
-    )
     if coupling.solver.coefficients is None:
         return _read_off(coupling, score, mean, covariance)
     for _, t, s in grid.pairs():
@@ -85,6 +79,16 @@ def output_moments(coupling: Coupling, score: AffineScore) -> tuple[Vector, Matr
         mean = step @ mean + q * offset
         covariance = step @ covariance @ step.mT + max(n, 0.0) * eye
     return mean, covariance, "checked"
+
+
+def start_moments(coupling: Coupling) -> tuple[Vector, Matrix]:
+    """Mean and covariance of what the sampler starts from."""
+    process, time = coupling.reference.process, coupling.grid.start
+    alpha, sigma = (float(v(time)) for v in (process.alpha, process.sigma))
+    mean, covariance = (m.double() for m in coupling.reference.moments())
+    started = float(coupling.start == "reference")
+    noise = sigma**2 * torch.eye(len(mean)).to(mean)
+    return started * alpha * mean, started * alpha**2 * covariance + noise
 
 
 def in_data_units(

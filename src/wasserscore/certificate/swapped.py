@@ -112,8 +112,7 @@ def swapped_bound(
     limit = max(mean_limit(numbers, level), 1e-300)
     log_error = (float(shares.sum().log()) + math.log(limit)) / 2 + growth.most
     start = start_limit(coupling, n, level) if start is None else start
-    unit = float(reference.process.alpha(grid.stop))
-    unit *= 1.0 if reference.scaling is None else reference.scaling.operator_norm
+    unit = coupling.unit * float(reference.process.alpha(grid.stop))
     error, offset = unit * from_log(log_error), 0.0
     if start > 0:
         start /= float(reference.process.alpha(times[0]))

@@ -18,11 +18,10 @@ import torch
 from wasserscore.certificate.constants import OneSided
 from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.meetings import meetings
-from wasserscore.certificate.proposal import RARE, Bound, Proposal, Run, squares
+from wasserscore.certificate.proposal import Bound, Proposal, Run, squares
 from wasserscore.certificate.statistics import mean_limit
 from wasserscore.certificate.swapped import PILOT, swapped_bound, swapped_plan
-from wasserscore.certificate.swapped_rung import MONOTONE, obstacle, tried
-from wasserscore.core.results import Estimate
+from wasserscore.certificate.swapped_rung import as_bound, obstacle
 from wasserscore.dynamics import TimeGrid
 
 
@@ -36,16 +35,9 @@ def swapped_restarted(run: Run) -> list[Proposal]:
         k = restart_step(coupling, constant)
         here = coupled_limit(coupling, k, n=run.n, level=level)
         found = swapped_bound(coupling, constant, n=run.n, level=level, first=k, start=here)
-        total = found.upper.value + sum(a.limit for a in run.fixed)
         time = float(coupling.grid.times[k])
         words = f"coupled down to t = {time:.3g}, {constant.kind} constant of the reference below"
-        return Bound(
-            total,
-            Estimate(total, n=run.n, status=words),
-            found.upper.kind,
-            f"{words}; {found.offset:.3g} of it from above",
-            (RARE, MONOTONE, tried(constant, coupling)),
-        )
+        return as_bound(run, found, constant, words, f"{found.offset:.3g} of it from above")
 
     single = "" if coupling.grid.steps > 1 else "one step leaves no time in the middle"
     return [Proposal("theorem, restarted", prove, limits=2 + run.limits,
@@ -76,10 +68,9 @@ def coupled_limit(coupling: Coupling, k: int, *, n: int, level: float) -> float:
     above = replace(coupling, grid=TimeGrid(coupling.grid.times[: k + 1]))
     ends, scaling = above.run(n), coupling.reference.scaling
     x, y = ends.reference.flatten(1), ends.model.flatten(1)
-    unit = 1.0
     if scaling is not None:
-        x, y, unit = x / scaling.scale.to(x), y / scaling.scale.to(y), scaling.operator_norm
+        x, y = x / scaling.scale.to(x), y / scaling.scale.to(y)
     solved = ends.start_shift
     if ends.path_error is not None:
         solved += math.sqrt(mean_limit(ends.path_error.square(), level))
-    return math.sqrt(mean_limit(squares(x, y), level)) + solved / unit
+    return math.sqrt(mean_limit(squares(x, y), level)) + solved / above.unit

@@ -9,7 +9,7 @@ from wasserscore.certificate.meetings import some_pairs
 from wasserscore.certificate.offset import limited_start
 from wasserscore.certificate.proposal import RARE, Bound, Proposal, Run
 from wasserscore.certificate.reference import same_units
-from wasserscore.certificate.swapped import swapped_bound
+from wasserscore.certificate.swapped import SwappedBound, swapped_bound
 from wasserscore.core.results import Estimate
 
 MONOTONE = Assumption(
@@ -25,18 +25,27 @@ def swapped(run: Run) -> list[Proposal]:
 
     def prove(level: float) -> Bound:
         found = swapped_bound(coupling, constant, n=run.n, level=level)
-        total = found.upper.value + sum(a.limit for a in run.fixed)
         words = f"{constant.kind} constant of the reference"
-        return Bound(
-            total,
-            Estimate(total, n=run.n, status=words),
-            found.upper.kind,
-            f"{words}; the sampler as it is",
-            (RARE, MONOTONE, tried(constant, coupling)),
-        )
+        return as_bound(run, found, constant, words, "the sampler as it is")
 
     limits = 1 + limited_start(coupling)
     return [Proposal("theorem, swapped", prove, limits=limits, obstacle=obstacle(run))]
+
+
+def as_bound(run: Run, found: SwappedBound, constant: OneSided, words: str, rest: str) -> Bound:
+    """The inequality's result with what comes on top and what it rests on.
+
+    Args:
+        run: What is certified.
+        found: The result.
+        constant: The reference's.
+        words: Where the constant is used.
+        rest: Said behind that.
+    """
+    total = found.upper.value + sum(a.limit for a in run.fixed)
+    rests = (RARE, MONOTONE, tried(constant, run.coupling))
+    status = Estimate(total, n=run.n, status=words)
+    return Bound(total, status, found.upper.kind, f"{words}; {rest}", rests)
 
 
 def obstacle(run: Run) -> str:

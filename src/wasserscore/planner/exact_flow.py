@@ -84,7 +84,7 @@ class ExactFlow:
         ratio = 0.5 * few._spread
         while ratio < LONGEST * few._spread:
             squares = few.squares(few.ends, few.ends_from(ratio))
-            cost = few.distance(few.ends, few.ends_from(ratio), 2.0)
+            cost = upper_root(squares, 2.0)
             if cost <= budget:
                 return ratio
             if float(squares.sum() ** 2 / squares.square().sum()) < COUNTED:
@@ -116,14 +116,12 @@ class ExactFlow:
         step = solver.start(Law(self.law.under(process), process, 0.0, grid))
         return simulate(step, float(process.sigma(grid.start)) * self.z[rows], grid, None)
 
-    def distance(
-        self, x: Cloud, y: Cloud, safety: float = 0.0, *, most: float = math.inf
-    ) -> float:
-        """Root of the mean of squares in data units, ``safety`` standard errors above it.
+    def distance(self, x: Cloud, y: Cloud, *, most: float = math.inf) -> float:
+        """Root of the mean of squares in data units.
 
         A pair counts for at most ``most``, squared, in the mean.
         """
-        return upper_root(self.squares(x, y).clamp_max(self.n * most**2), safety)
+        return upper_root(self.squares(x, y).clamp_max(self.n * most**2), 0.0)
 
     def squares(self, x: Cloud, y: Cloud) -> Tensor:
         """Squared distances, one per pair, in data units."""

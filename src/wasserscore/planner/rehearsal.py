@@ -48,8 +48,8 @@ class Rehearsed(Measured):
         """W2 of the run, all of it as steps; a screen, with no allowance for few pairs."""
         ends = self.flow.runs_to(self.process, self.solver, grid)
         most = MOST_OF_ONE * self._target
-        w2 = self.flow.distance(self.flow.ends, ends, most=most)
-        return Split(0.0, w2, self._score_cost(grid), w2 + self._score_cost(grid))
+        w2, score = self.flow.distance(self.flow.ends, ends, most=most), self._score_cost(grid)
+        return Split(0.0, w2, score, w2 + score)
 
     def _score_cost(self, grid: TimeGrid) -> float:
         problem = self.problem
