@@ -15,8 +15,8 @@ from wasserscore.score import MixtureScore
 
 RESOLUTION = 0.01
 """Largest jump of a map between neighbouring normal scores."""
-FINEST = 4001
-"""Points of a density at most."""
+FINE, FINEST = 4001, 16_001
+"""Points of the last two densities, and of any density at most."""
 LARGEST = 60_000
 """Points of a map at most."""
 EDGE = 8.0
@@ -127,7 +127,7 @@ def chain_truth(law):
             deviation = math.sqrt(float((mass * (centre - mean) ** 2).sum()) + n)
             noises = [m for _, _, m in steps[k : k + 2] if m > 0]
             least = math.sqrt(min(noises, default=0.0))
-            fit = FINEST if last else math.ceil(4 * EDGE * deviation / max(least, 1e-9))
+            fit = FINE if last else math.ceil(4 * EDGE * deviation / max(least, 1e-9))
             count = min(max(fit, 801), FINEST)
             y = mean + deviation * torch.linspace(-EDGE, EDGE, count, dtype=torch.float64)
             step = float(y[1] - y[0])
