@@ -131,7 +131,7 @@ def kept() -> dict[tuple[object, ...], dict[str, object]]:
     return {tuple(r[c] for c in COLUMNS[:6]): r for r in rows}
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=list(REFERENCES), nargs="+", default=list(REFERENCES))
     parser.add_argument("--models", choices=["exact", "proximal"], nargs="+", default=["exact"])
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=4, help="independent pairs of clouds")
     parser.add_argument("--cases", type=int, nargs="+", default=list(range(len(CASES))))
     parser.add_argument("--show", action="store_true", help="print the saved table and stop")
-    asked, rows = parser.parse_args(), kept()
+    asked, rows = parser.parse_args(arguments), kept()
     for name in [] if asked.show else asked.only:
         law = REFERENCES[name]()
         network = asked.network if name == "digits" else ""
