@@ -109,8 +109,8 @@ def cloud_row(law: ClosedFormScore, model: ScoreFn, case: Case, cloud: int,
     """Clouds paired late, by the modes they have come to."""
     method, eta, steps, start = case
     began, chosen = time.perf_counter(), solver(method)
-    coupling = Coupling(model, law, chosen, time_grid(PROCESS, steps), eta, start, 4, Streams(0),
-                        sampling_dtype(model))  # fmt: skip
+    coupling = Coupling(model, law, chosen, time_grid(law.process, steps), eta, start, 4,
+                        Streams(0), sampling_dtype(model))  # fmt: skip
     costs = restarted_transport(coupling, cloud, batches)
     return {"cloud": f"{batches} x {cloud}", "restarted": round(math.sqrt(float(costs.mean())), 3),
             "restarted <=": round(math.sqrt(mean_limit(costs, share(LEVEL, 3))), 3),
@@ -147,12 +147,13 @@ def main(arguments: list[str] | None = None) -> None:
         network = asked.network if name == "digits" else ""
         for label, model in models(law, asked.models, network).items():
             for case in (CASES[k] for k in asked.cases):
-                key = (name, label, *case)
+                key, own = (name, label, *case), getattr(model, "process", PROCESS)
+                here = law if own == law.process else law.under(own)
                 row = rows.get(key, {}) | dict(zip(COLUMNS, key, strict=False))
                 if asked.pairs:
-                    row |= pairs_row(law, model, case, asked.pairs)
+                    row |= pairs_row(here, model, case, asked.pairs)
                 if asked.cloud and case[1] > 0:
-                    row |= cloud_row(law, model, case, asked.cloud, asked.batches)
+                    row |= cloud_row(here, model, case, asked.cloud, asked.batches)
                 rows[key] = {c: row.get(c, "") for c in COLUMNS}
                 print(table([rows[key]]), flush=True)
                 save("couplings", list(rows.values()))
