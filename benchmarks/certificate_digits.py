@@ -134,7 +134,7 @@ def kept() -> dict[tuple[object, ...], dict[str, object]]:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=list(REFERENCES), nargs="+", default=list(REFERENCES))
-    parser.add_argument("--models", choices=["exact", "proximal"], nargs="+", default=["exact"])
+    parser.add_argument("--models", choices=["exact", "proximal"], nargs="*", default=["exact"])
     parser.add_argument("--network", default="", help="folder of a saved network, digits only")
     parser.add_argument("--pairs", type=int, default=256, help="0 keeps what was saved")
     parser.add_argument("--cloud", type=int, default=16384, help="points per cloud; 0 for none")
