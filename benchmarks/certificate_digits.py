@@ -88,6 +88,15 @@ def models(law: ClosedFormScore, names: list[str], network: str) -> dict[str, Sc
     return found
 
 
+def reference_for(model: ScoreFn, law: ClosedFormScore) -> ClosedFormScore:
+    """The law under the model's process, without the columns that never vary if it has none."""
+    process, shape = getattr(model, "process", PROCESS), getattr(model, "shape", law.shape)
+    if isinstance(law, EmpiricalScore) and tuple(shape) != tuple(law.shape):
+        points = law.points[:, law.points.std(0) > 0]
+        return EmpiricalScore(points, process, bandwidth=law.bandwidth)
+    return law if process == law.process else law.under(process)
+
+
 def pairs_row(law: ClosedFormScore, model: ScoreFn, case: Case, pairs: int) -> dict[str, object]:
     """Synchronous pairs from the horizon down, and transport within batches of them."""
     method, eta, steps, start = case
@@ -147,8 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
         network = asked.network if name == "digits" else ""
         for label, model in models(law, asked.models, network).items():
             for case in (CASES[k] for k in asked.cases):
-                key, own = (name, label, *case), getattr(model, "process", PROCESS)
-                here = law if own == law.process else law.under(own)
+                key, here = (name, label, *case), reference_for(model, law)
                 row = rows.get(key, {}) | dict(zip(COLUMNS, key, strict=False))
                 if asked.pairs:
                     row |= pairs_row(here, model, case, asked.pairs)

@@ -50,7 +50,7 @@ def test_twenty_mixture_problems(family):
 
 
 def test_random_problems():
-    check([gaussian.random_problem(i) for i in (0, 1, 3, 8, 9)], near=4)
+    check([gaussian.random_problem(i) for i in (0, 8)], near=2)
     check([line.random_problem(0)], near=1)
 
 

@@ -5,7 +5,7 @@ import torch
 from scipy.integrate import solve_ivp
 
 from wasserscore.core.errors import InputError
-from wasserscore.dynamics import BogackiShampine
+from wasserscore.dynamics import Adaptive
 from wasserscore.process import EDM, VP
 from wasserscore.sampling import adaptive, sample, solver
 
@@ -20,7 +20,7 @@ def test_it_meets_its_tolerance_against_scipy(generator):
         lambda t, y: bent(torch.from_numpy(y)[None], torch.tensor([t]))[0].numpy(),
         (4.0, 1.0), row.numpy(), rtol=1e-11, atol=1e-12).y[:, -1]) for row in x])  # fmt: skip
     for tolerance in (1e-3, 1e-5, 1e-7):
-        got = BogackiShampine(bent, tolerance, tolerance)(x, 4.0, 1.0)
+        got = Adaptive(bent, tolerance, tolerance)(x, 4.0, 1.0)
         assert ((got - truth) / (1 + truth.abs())).abs().max() < 10 * tolerance
 
 
@@ -32,7 +32,7 @@ def evaluations(tolerance):
         count += len(y)
         return bent(y, t)
 
-    BogackiShampine(counted, tolerance, tolerance)(torch.ones(1, 1).double(), 4.0, 1.0)
+    Adaptive(counted, tolerance, tolerance)(torch.ones(1, 1).double(), 4.0, 1.0)
     return count
 
 
@@ -47,7 +47,7 @@ def test_one_step_is_the_published_pair():
     k1 = bent(y, t)
     k2 = bent(y + h / 2 * k1, t + h / 2)
     k3 = bent(y + 3 * h / 4 * k2, t + 3 * h / 4)
-    got = BogackiShampine(bent, 1e6, 1e6)(y, 2.0, 1.5)
+    got = Adaptive(bent, 1e6, 1e6)(y, 2.0, 1.5)
     assert torch.allclose(got, y + h * (2 / 9 * k1 + 1 / 3 * k2 + 4 / 9 * k3), rtol=1e-14)
 
 
@@ -95,7 +95,7 @@ def test_the_sampler_converges_with_its_tolerance(gaussian, smooth):
 
 def test_what_cannot_be_met_is_refused():
     with pytest.raises(InputError, match="tolerance"):
-        BogackiShampine(lambda y, t: torch.where(t[:, None] < 1, torch.nan, y), most=50)(
+        Adaptive(lambda y, t: torch.where(t[:, None] < 1, torch.nan, y), most=50)(
             torch.ones(1, 1).double(), 2.0, 0.0
         )
     with pytest.raises(InputError, match="positive"):

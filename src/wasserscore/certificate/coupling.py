@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wasserscore.certificate.adaptive_flow import AdaptiveFlowPath
 from wasserscore.certificate.flow import FlowPath
 from wasserscore.certificate.mixed import MixedPath
 from wasserscore.certificate.path import GaussianPath, ReferencePath, ReversePath
@@ -119,7 +120,10 @@ class Coupling:
             return MixedPath(reverse, self.eta)
         covariance = self.reference.moments()[1]
         spread = float(torch.diagonal(covariance).sum().sqrt())
-        return FlowPath(self.reference, FLOW_TOLERANCE * spread, streams=self.streams)
+        tolerance = FLOW_TOLERANCE * spread
+        flow = FlowPath(self.reference, tolerance, streams=self.streams)
+        resolved = self.grid.stop > 0 or self.reference.least_variance > 0
+        return AdaptiveFlowPath(flow, tolerance) if resolved else flow
 
     @torch.no_grad()
     def run(self, n: int) -> Coupled:

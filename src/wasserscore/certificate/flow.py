@@ -11,6 +11,7 @@ from torch import Tensor
 from wasserscore.certificate.path import PathEnd, clock
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
+from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import Noise
 from wasserscore.dynamics import TimeGrid
 from wasserscore.score.base import ClosedFormScore
@@ -98,8 +99,8 @@ class FlowPath:
             y = self._runge_kutta(y, t, s)
         return clock(process, grid.stop)[0] * y
 
-    def _clock_at(self, t: float) -> float:
-        """The integration variable: grows from 0 at infinite noise to its value at the data."""
+    def clock_at(self, t: float) -> float:
+        """The integration variable p: grows from 0 at infinite noise to its value at the data."""
         r = math.sqrt(clock(self.reference.process, t)[1])
         wide, narrow = self._scales
         return wide / (wide - narrow) * math.log1p((wide - narrow) / (narrow + r))
@@ -113,7 +114,7 @@ class FlowPath:
     def _times(self, t: float, s: float, parts: int) -> list[float]:
         """``parts + 1`` times, uniform in the clock, so that doubling halves every step."""
         process = self.reference.process
-        p, q = self._clock_at(t), self._clock_at(s)
+        p, q = self.clock_at(t), self.clock_at(s)
         inner = [p + (q - p) * j / parts for j in range(1, parts)]
         return [t, *(float(process.time_at(self._noise_at(v))) for v in inner), s]
 
@@ -122,9 +123,9 @@ class FlowPath:
         r, end = (math.sqrt(clock(process, u)[1]) for u in (t, s))
         if end == 0 and self.reference.least_variance == 0:
             return self.reference.denoise(y * clock(process, t)[0], t)
-        mean, variance = self._match
+        mean, variance = self.match
         scale = math.sqrt(variance)
-        p, q = self._clock_at(t), self._clock_at(s)
+        p, q = self.clock_at(t), self.clock_at(s)
         middle = float(process.time_at(self._noise_at((p + q) / 2)))
         w, h = (y - mean.to(y)) / math.hypot(scale, r), q - p
         k1 = self._velocity(w, t)
@@ -139,15 +140,30 @@ class FlowPath:
         alpha, tau = clock(self.reference.process, t)
         if tau == 0:
             return torch.zeros_like(w)
-        mean, variance = self._match
+        mean, variance = self.match
         width, r = math.sqrt(variance + tau), math.sqrt(tau)
         y = mean.to(w) + width * w
         gap = alpha * self.reference(alpha * y, t) / width + w / width**2
         wide, narrow = self._scales
         return r * (wide + r) * (narrow + r) / wide * gap
 
+    def velocity_at(self, w: Tensor, p: Tensor) -> Tensor:
+        """dw/dp at a value of the clock for every row; the law must have variance at its end."""
+        mean, variance = self.match
+        wide, narrow = self._scales
+        apart = torch.expm1(p * ((wide - narrow) / wide))
+        r = (wide - narrow) / apart - narrow
+        process, r = self.reference.process, r.clamp_min(0)
+        times = process.time_at(r.square()).clamp_max(process.horizon)
+        speed = expand_like(r * (wide + r) * (narrow + r) / wide, w)
+        alpha, width = (
+            expand_like(a, w) for a in (process.alpha(times), (variance + r**2).sqrt())
+        )
+        score = self.reference(alpha * (mean.to(w) + width * w), times)
+        return speed * (alpha * score / width + w / width**2)
+
     @cached_property
-    def _match(self) -> tuple[Tensor, float]:
+    def match(self) -> tuple[Tensor, float]:
         """Mean and mean variance of the law."""
         mean, covariance = self.reference.moments()
         mean = mean.double().reshape(self.reference.shape)
@@ -156,7 +172,7 @@ class FlowPath:
     @cached_property
     def _scales(self) -> tuple[float, float]:
         """The law's width and its smallest scale, kept apart for the clock's sake."""
-        wide = math.sqrt(self._match[1])
+        wide = math.sqrt(self.match[1])
         narrow = math.sqrt(self.reference.least_variance)
         return wide, min(max(narrow, NARROW * wide), 0.9 * wide)
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from wasserscore.certificate.adaptive_flow import AdaptiveFlowPath
 from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.flow import FlowPath
 from wasserscore.certificate.mixed import MixedPath
@@ -53,8 +54,9 @@ def meetings(coupling: Coupling, n: int) -> list[Meeting]:
     found = [Meeting(coupling.grid.start, x, y)]
     for k, t, s in coupling.grid.pairs():
         here: ReferencePath = path
-        if isinstance(path, FlowPath):
-            here = replace(path, parts=FLOW_PARTS, doublings=0)
+        if isinstance(path, FlowPath | AdaptiveFlowPath):
+            flow = path if isinstance(path, FlowPath) else path.flow
+            here = replace(flow, parts=FLOW_PARTS, doublings=0)
         elif isinstance(path, ReversePath):
             here = replace(path, streams=path.streams.child(f"step/{k}"))
         elif isinstance(path, MixedPath):

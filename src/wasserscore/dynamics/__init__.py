@@ -4,7 +4,9 @@ from wasserscore.dynamics.adams import AdamsBashforth as AdamsBashforth
 from wasserscore.dynamics.adams import log_adams_weights as log_adams_weights
 from wasserscore.dynamics.affine import Affine as Affine
 from wasserscore.dynamics.affine import Coefficients as Coefficients
-from wasserscore.dynamics.embedded import BogackiShampine as BogackiShampine
+from wasserscore.dynamics.embedded import DORMAND_PRINCE as DORMAND_PRINCE
+from wasserscore.dynamics.embedded import Adaptive as Adaptive
+from wasserscore.dynamics.embedded import Tableau as Tableau
 from wasserscore.dynamics.euler import EulerMaruyama as EulerMaruyama
 from wasserscore.dynamics.grid import TimeGrid as TimeGrid
 from wasserscore.dynamics.heun import Heun as Heun

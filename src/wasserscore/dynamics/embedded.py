@@ -2,44 +2,86 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain
 from wasserscore.core.tensors import expand_like
+from wasserscore.dynamics.weighted import weighted_sum
 
 GROWTH = (0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.25, 1.6, 2.0, 3.0, 5.0)
 """Factors by which a step may change. A list, not a power of the error: comparing is exact, so a
 point's steps do not depend on where it lies in a vector register."""
 
 
+class Tableau(NamedTuple):
+    """Coefficients of an embedded pair whose last stage is the next step's first.
+
+    Args:
+        nodes: Of the stages after the first, in steps.
+        stages: Weights of the slopes before each of them; the last are those of the result.
+        error: Weights of all slopes in the error estimate.
+        order: Of the error estimate's step size.
+    """
+
+    nodes: tuple[float, ...]
+    stages: tuple[tuple[float, ...], ...]
+    error: tuple[float, ...]
+    order: int
+
+
+BOGACKI_SHAMPINE = Tableau(
+    (1 / 2, 3 / 4, 1.0),
+    ((1 / 2,), (0.0, 3 / 4), (2 / 9, 1 / 3, 4 / 9)),
+    (-5 / 72, 1 / 12, 1 / 9, -1 / 8),
+    3,
+)
+"""3(2): cheap at loose tolerances. Bogacki, Shampine 1989."""
+DORMAND_PRINCE = Tableau(
+    (1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0),
+    (
+        (1 / 5,),
+        (3 / 40, 9 / 40),
+        (44 / 45, -56 / 15, 32 / 9),
+        (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
+        (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
+        (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
+    ),
+    (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40),
+    5,
+)
+"""5(4): for tight tolerances. Dormand, Prince 1980."""
+
+
 @dataclass(frozen=True)
-class BogackiShampine:
-    r"""From ``t`` to ``s`` by as many steps of the 3(2) pair as the tolerance asks.
+class Adaptive:
+    r"""From ``t`` to ``s`` by as many steps of an embedded pair as the tolerance asks.
 
     .. math::
-        k_2 = v(y + \tfrac h2 k_1),\quad k_3 = v(y + \tfrac{3h}4 k_2),\quad
-        y' = y + \tfrac h9 (2 k_1 + 3 k_2 + 4 k_3),\quad k_4 = v(y')
+        k_i = v\bigl(y + h \sum_{j < i} a_{ij} k_j,\ t + c_i h\bigr), \qquad
+        y' = y + h \sum_j b_j k_j, \qquad
+        \text{error} = h \sum_j e_j k_j
 
-    with the error estimate :math:`h\,(-\tfrac5{72} k_1 + \tfrac1{12} k_2 + \tfrac19 k_3 -
-    \tfrac18 k_4)`; a step is taken where its root mean square is below
-    ``absolute + relative |y|``. Libraries share one step size among all points of a batch, so that
-    a sample depends on its neighbours; here every row has its own, and rows that have arrived are
-    not evaluated any more.
-    Source: Bogacki, Shampine 1989; Hairer, Norsett, Wanner I, section II.4.
+    A step is taken where the error's root mean square is below ``absolute + relative |y|``.
+    Libraries share one step size among all points of a batch, so that a sample depends on its
+    neighbours; here every row has its own, and rows that have arrived are not evaluated any more.
+    Source: Hairer, Norsett, Wanner I, section II.4.
 
     Args:
         velocity: ``v(y, t)`` with one time per row.
         relative: Relative tolerance.
         absolute: Absolute tolerance, in the units of the points.
         most: Refuse to take more attempts than this per interval.
+        tableau: The pair.
     """
 
     velocity: Callable[[Tensor, Tensor], Tensor]
     relative: float = 1e-3
     absolute: float = 1e-3
     most: int = 10_000
+    tableau: Tableau = BOGACKI_SHAMPINE
 
     def __call__(self, y: Tensor, t: float, s: float, noise: Tensor | None = None, /) -> Tensor:
         """The points at ``s``; ``noise`` is not used.
@@ -51,7 +93,7 @@ class BogackiShampine:
         time = torch.full_like(y.flatten(1)[:, 0], t, dtype=torch.float64)
         h = torch.full_like(time, s - t)
         slope, factors = self.velocity(y, time), h.new_tensor(GROWTH)
-        bounds = (0.9 / factors[1:].flip(0)) ** 3
+        bounds = (0.9 / factors[1:].flip(0)) ** self.tableau.order
         rows = torch.arange(len(y), device=y.device)
         for _ in range(self.most):
             moved, last, error = self._attempt(y[rows], time[rows], h[rows], slope[rows])
@@ -74,12 +116,11 @@ class BogackiShampine:
         self, y: Tensor, time: Tensor, h: Tensor, k1: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The points one step on, their velocity there, and the error over the tolerance."""
-        step = expand_like(h, y)
-        k2 = self.velocity(y + step / 2 * k1, time + h / 2)
-        k3 = self.velocity(y + 3 * step / 4 * k2, time + 3 * h / 4)
-        moved = y + step * (2 / 9 * k1 + 1 / 3 * k2 + 4 / 9 * k3)
-        k4 = self.velocity(moved, time + h)
-        error = step * (-5 / 72 * k1 + 1 / 12 * k2 + 1 / 9 * k3 - 1 / 8 * k4)
+        step, slopes, moved = expand_like(h, y), [k1], y
+        for node, weights in zip(self.tableau.nodes, self.tableau.stages, strict=True):
+            moved = y + step * weighted_sum(*zip(weights, slopes, strict=True))
+            slopes.append(self.velocity(moved, time + node * h))
+        error = step * weighted_sum(*zip(self.tableau.error, slopes, strict=True))
         allowed = self.absolute + self.relative * torch.maximum(y.abs(), moved.abs())
         ratio = (error / allowed).flatten(1).to(torch.float64).square().mean(1).sqrt()
-        return moved, k4, torch.nan_to_num(ratio, nan=torch.inf)
+        return moved, slopes[-1], torch.nan_to_num(ratio, nan=torch.inf)

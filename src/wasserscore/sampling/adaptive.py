@@ -6,7 +6,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import expand_like, in_tiles
-from wasserscore.dynamics import BogackiShampine, Step
+from wasserscore.dynamics import Adaptive, Step
 from wasserscore.sampling.law import Law
 from wasserscore.sampling.natural import NaturalLaw
 from wasserscore.sampling.solver import Solver
@@ -16,7 +16,7 @@ from wasserscore.sampling.solver import Solver
 class ToZero:
     """Adaptive between noisy times; the last step, to zero noise, takes the predicted data."""
 
-    inner: BogackiShampine
+    inner: Adaptive
     natural: NaturalLaw
 
     def __call__(self, y: Tensor, r: float, s: float, noise: Tensor | None = None, /) -> Tensor:
@@ -47,7 +47,7 @@ def adaptive(relative: float = 1e-3, absolute: float = 1e-3) -> Solver:
             alpha = expand_like(in_tiles(process.alpha, times), y)
             return -expand_like(r, y) * alpha * law.score(alpha * y, times)
 
-        inner = BogackiShampine(noise, relative, absolute)
+        inner = Adaptive(noise, relative, absolute)
         return natural.lift(ToZero(inner, natural))
 
     return Solver("adaptive", 3, 3, 0.0, "Bogacki, Shampine 1989", stochastic=False, build=build)
