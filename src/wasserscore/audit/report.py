@@ -87,7 +87,7 @@ class AuditReport(Record):
     nearest_distance_holdout: Estimate | None
     closer: Estimate | None
     z_u: Estimate | None
-    c_t: float | None
+    c_t: Estimate | None
     p_exact: float | None
     p_copies: float | None
     p_value: float | None
