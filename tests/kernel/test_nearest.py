@@ -101,14 +101,16 @@ def test_a_tree_finds_what_products_find(monkeypatch, own, levels):
         assert torch.equal(indices, expected[1])
 
 
-@pytest.mark.parametrize("n", [15, 16, 160, 1000, 1003])
-def test_the_smallest_are_found_by_groups(n):
-    value = draw(40, n)
-    value[0] = 1.0
-    near, where = screen.smallest(value, 3)
-    assert torch.equal(near, value.sort(dim=1).values[:, :3])
-    assert torch.equal(value.gather(1, where), near)
-    assert all(len(set(row)) == 3 for row in where.tolist())
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("n", [150, 160, 163])
+def test_groups_do_not_change_the_result(monkeypatch, n, own):
+    y = draw(n, 9)
+    whole = nearest(y, y, 3, exclude_self=own)
+    monkeypatch.setattr(screen, "GROUPS", 40)
+    monkeypatch.setattr(stream, "TILE_BYTES", 8 * 128 * 7)
+    parts = nearest(y, y, 3, exclude_self=own)
+    assert torch.equal(whole[0], parts[0])
+    assert torch.equal(whole[1], parts[1])
 
 
 def test_bad_input_is_refused():

@@ -44,10 +44,10 @@ def nearest(
         distances, indices = [], []
         for rows in tiles(len(x), block_rows(x)):
             own = torch.arange(rows.start, rows.stop, device=x.device) if exclude_self else None
-            found = find(x64[rows], min(k + SPARE, len(y)), own)
-            squared, index = _decide(x64[rows], y64, found.candidate, own, k)
-            if found.candidate.shape[1] < len(y):
-                for i in (~(squared[:, -1] < found.outside)).nonzero()[:, 0].tolist():
+            near = find(x64[rows], min(k + SPARE, len(y)), own)
+            squared, index = _decide(x64[rows], y64, near.candidate, own, k)
+            if near.candidate.shape[1] < len(y):
+                for i in (~(squared[:, -1] < near.outside)).nonzero()[:, 0].tolist():
                     squared[i], index[i] = _search(x64[rows][i], y64, k, own[i] if own is not None else None)  # noqa: E501  # fmt: skip
             distances.append(squared.sqrt().to(x.dtype))
             indices.append(index)

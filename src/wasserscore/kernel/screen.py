@@ -7,7 +7,7 @@ that is not among them; differences decide afterwards.
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from wasserscore.core.tensors import tiles
@@ -17,8 +17,8 @@ from wasserscore.kernel.stream import tile_bytes
 
 TREE_DIMENSIONS, TREE_ROWS = 6, 2000
 """A tree pays up to so many coordinates, from so many rows on."""
-GROUP = 16
-"""Columns that are first reduced to their minimum."""
+GROUPS, LARGEST_GROUP = 4096, 64
+"""About so many groups, and never larger ones: their members all become candidates."""
 
 
 class Found(NamedTuple):
@@ -58,13 +58,15 @@ class Tree:
     def __call__(self, x: Queries, m: int, own: Tensor | None) -> Found:
         """See :class:`Screen`."""
         m = min(m + int(own is not None), self.tree.n)
-        distances, candidate = self.tree.query(x.numpy(), list(range(1, m + 1)))
-        limit = torch.from_numpy(distances[:, -1]).square() * (1 - 1e-12)
-        return Found(torch.from_numpy(candidate), limit)
+        distances, candidate = map(torch.from_numpy, self.tree.query(x.numpy(), range(1, m + 1)))
+        return Found(candidate, distances[:, -1].square() * (1 - 1e-12))
 
 
 class Products:
     """Matrix products in tiles, in coordinates around the mean.
+
+    Rows are dealt to groups, and only the least value of each group is kept: the m nearest rows
+    lie in the m groups with the least values, and sorting groups is cheaper than sorting rows.
 
     Args:
         y: Rows ``(n, d)``, float64.
@@ -75,50 +77,35 @@ class Products:
         self.keys = y - self.centre
         self.half = self.keys.square().sum(1) / 2
         self.radius = float((2 * self.half.max()).sqrt())
+        self.size = max(1, min(LARGEST_GROUP, len(y) // GROUPS))
+        self.groups = len(y) // self.size
 
     def __call__(self, x: Queries, m: int, own: Tensor | None) -> Found:
         """See :class:`Screen`; the screened value is |y|^2/2 - x.y."""
         query = x - self.centre
-        best = query.new_full((len(query), 0), 0.0)
-        index = torch.zeros(len(query), 0, dtype=torch.int64, device=query.device)
-        width = max(m, tile_bytes(query) // (8 * len(query)))
+        lowest = query.new_full((len(query), self.groups), torch.inf)
+        width = min(self.groups, max(1, tile_bytes(query) // (8 * len(query))))
         # One space for all tiles: fresh ones cost time and, between small pieces, memory.
-        space = query.new_empty(len(query) * min(width, len(self.keys)))
-        for run in tiles(len(self.keys), width):
-            keys = self.keys[run]
-            value = space[: len(query) * len(keys)].view(len(query), len(keys))
-            torch.addmm(self.half[run], query, keys.T, alpha=-1, out=value)
-            if own is not None:
-                inside = ((own >= run.start) & (own < run.stop)).nonzero()[:, 0]
-                value[inside, own[inside] - run.start] = torch.inf
-            near, where = smallest(value, min(m, len(keys)))
-            best, index = torch.cat([best, near], 1), torch.cat([index, where + run.start], 1)
-            best, where = best.topk(min(m, best.shape[1]), largest=False)
-            index = index.gather(1, where)
+        space = query.new_empty(len(query) * width)
+        for part in tiles(self.groups, width):
+            value = space[: len(query) * (part.stop - part.start)].view(len(query), -1)
+            for first in range(0, self.size * self.groups, self.groups):
+                run = slice(first + part.start, first + part.stop)
+                torch.addmm(self.half[run], query, self.keys[run].T, alpha=-1, out=value)
+                if own is not None:
+                    inside = ((own >= run.start) & (own < run.stop)).nonzero()[:, 0]
+                    value[inside, own[inside] - run.start] = torch.inf
+                torch.minimum(lowest[:, part], value, out=lowest[:, part])
+        near, group = lowest.topk(min(m, self.groups), largest=False)
+        dealt = self.size * self.groups
+        members = torch.arange(0, dealt, self.groups, device=query.device)
+        rest = torch.arange(dealt, len(self.keys), device=query.device).expand(len(query), -1)
+        candidate = torch.cat([(group[:, None] + members[:, None]).flatten(1), rest], 1)
         slack = rounding(query, self.radius)
-        return Found(index, 2 * best[:, -1] + query.square().sum(1) - slack)
+        return Found(candidate, 2 * near[:, -1] + query.square().sum(1) - slack)
 
 
 def rounding(query: Rows, radius: float) -> PerPoint:
     """What a squared distance by products may be off, for rows within ``radius``."""
-    return 8 * torch.finfo(query.dtype).eps * (query.norm(dim=1) + radius).square()
-
-
-def smallest(value: Float[Tensor, "b n"], m: int) -> tuple[Tensor, Tensor]:
-    """The ``m`` smallest of each row and their columns; which of equals is not said.
-
-    The m smallest lie in the m groups of columns with the smallest minima, and minima of groups
-    are ten times as fast as sorting.
-    """
-    n = value.shape[1]
-    groups = n // GROUP
-    if groups <= 2 * m:
-        return value.topk(m, largest=False)
-    whole = groups * GROUP
-    lowest = value[:, :whole].unflatten(1, (GROUP, groups)).amin(1)
-    chosen = lowest.topk(m, largest=False).indices
-    steps = torch.arange(0, whole, groups, device=value.device)
-    rest = torch.arange(whole, n, device=value.device).expand(len(value), -1)
-    columns = torch.cat([(chosen[:, None] + steps[:, None]).flatten(1), rest], 1)
-    near, where = value.gather(1, columns).topk(m, largest=False)
-    return near, columns.gather(1, where)
+    reach: Tensor = (query.norm(dim=1) + radius).square()
+    return 8 * torch.finfo(query.dtype).eps * reach
