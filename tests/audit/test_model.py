@@ -1,6 +1,7 @@
 """The likelihood gap and the local dimensions that a report holds when it knows the model."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.neighbors import KernelDensity
@@ -61,6 +62,8 @@ def test_estimators_of_scikit_learn_are_models_too(sets):
     own, ours = asked(sets, peer), asked(sets, kernel(sets[0], 0.1))
     assert own["likelihood_gap"].value == pytest.approx(ours["likelihood_gap"].value, rel=1e-9)
     assert own["likelihood_gap_others"] is own["local_dimension"] is None
+    named = KernelDensity(bandwidth=0.1).fit(pd.DataFrame(sets[0], columns=["u", "v"]))
+    assert asked(sets, named) == own  # and without the warning about names
 
 
 def test_a_scaled_model_is_asked_in_the_units_of_the_rows(sets):

@@ -11,6 +11,7 @@ overfitting of another kind; both are reported.
 from typing import Any
 
 import torch
+from pandas import DataFrame
 from torch import Tensor
 
 from wasserscore.audit.closeness import median_distance
@@ -67,7 +68,9 @@ def log_density(model: Any, rows: Tensor) -> PerPoint:
         InputError: If the model has none, or not one finite-or-minus-infinite number per row.
     """
     if hasattr(model, "score_samples"):
-        values = torch.as_tensor(model.score_samples(rows.flatten(1).numpy()))
+        flat, names = rows.flatten(1).numpy(), getattr(model, "feature_names_in_", None)
+        named = flat if names is None else DataFrame(flat, columns=names)
+        values = torch.as_tensor(model.score_samples(named))
     elif hasattr(model, "log_prob"):
         values = model.log_prob(_scaled(model, rows)) - _log_det(model)
     else:
