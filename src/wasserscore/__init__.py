@@ -24,7 +24,7 @@ _ROOMS = {
     "sampling": ("sample", "solvers", "log_likelihood"),
     "certificate": ("certify", "Certificate"),
     "planner": ("plan", "Plan"),
-    "audit": ("audit", "AuditReport"),
+    "audit": ("audit", "AuditReport", "SplitHalf", "split_half"),
     "experiment": ("compare", "ProximalGenerator", "KernelGenerator", "NetworkGenerator"),
     "core.results": ("Estimate",),
     "core.errors": ("InputError", "AssumptionError"),

@@ -3,6 +3,7 @@ import pytest
 import scipy.stats
 import torch
 
+from wasserscore.audit import closeness
 from wasserscore.audit.closeness import c_t, closer_than_holdout, median_distance, z_u
 
 rng = np.random.default_rng(0)
@@ -48,6 +49,16 @@ def test_median_has_the_error_of_a_median():
     assert found.stderr == pytest.approx(np.sqrt(np.pi / 2 / 2000), rel=0.3)
 
 
+@pytest.mark.parametrize("n", [1, 2, 31, 40])
+def test_medians_drawn_by_order_statistics_are_those_of_resamples(n, monkeypatch):
+    monkeypatch.setattr(closeness, "BOOTSTRAPS", 4000)
+    g = np.random.default_rng(2)
+    values = g.gamma(2.0, size=n)
+    resampled = np.median(g.choice(values, (4000, n)), axis=1)
+    found = median_distance(torch.from_numpy(values), seed=0)
+    assert found.stderr == pytest.approx(resampled.std(), rel=0.06)
+
+
 def two_cells(seed, copied_left, far_right):
     """Two far clusters: copies in the left one, underfitting in the right one."""
     g = np.random.default_rng(seed)
@@ -63,18 +74,20 @@ def two_cells(seed, copied_left, far_right):
 
 def test_cells_see_copying_in_one_place_only():
     both = c_t(*two_cells(0, copied_left=True, far_right=True), seed=0)
+    assert 0.3 < both.stderr < 1.2  # two cells of about one standard unit each, at half weight
     train, own, fresh = two_cells(0, copied_left=True, far_right=True)
     gaps = [torch.cdist(x, train).min(1).values.numpy() for x in (own, fresh)]
-    cells = [c_t(*(x[i : i + 60] for x in (train, own, fresh)), seed=0) for i in (0, 60)]
+    cells = [c_t(*(x[i : i + 60] for x in (train, own, fresh)), seed=0).value for i in (0, 60)]
     assert cells[0] < -7
     assert cells[1] > 3
-    assert both == pytest.approx(sum(cells) / 2, abs=1e-9)  # two cells of equal weight
+    assert both.value == pytest.approx(sum(cells) / 2, abs=1e-9)  # two cells of equal weight
     assert abs(z_u(*gaps)) < 6
-    assert abs(c_t(*two_cells(0, copied_left=False, far_right=False), seed=0)) < 3
+    assert abs(c_t(*two_cells(0, copied_left=False, far_right=False), seed=0).value) < 3
 
 
 def test_cells_without_enough_rows_do_not_count():
     train, own, fresh = two_cells(0, copied_left=True, far_right=False)
     assert c_t(train, own[:20], fresh, seed=0) is None
+    left = c_t(train[:60], own[:60], fresh[:60], seed=0)
     only_left = c_t(train, own[:60], fresh, seed=0)
-    assert only_left == pytest.approx(c_t(train[:60], own[:60], fresh[:60], seed=0), abs=1e-9)
+    assert only_left.value == pytest.approx(left.value, abs=1e-9)

@@ -49,6 +49,24 @@ def test_p_values_are_uniform_under_the_null(monkeypatch):
         assert abs((p <= 0.5).mean() - 0.5) < 0.13
 
 
+def test_stopping_early_changes_no_decision(monkeypatch):
+    """With the same draws: what is not significant stays so, what may be is not stopped."""
+    rng = np.random.default_rng(3)
+    sets = [(pairs(rng, 60), pairs(rng, 60)) for _ in range(9)]
+    for own, _ in sets[:4]:
+        own[:12] *= 0.05
+    found = {}
+    for enough in (significance.ENOUGH, 10**9):
+        monkeypatch.setattr(significance, "ENOUGH", enough)
+        found[enough] = np.array([permutation_p_values(a, b, 0) for a, b in sets])
+    early, late = found.values()
+    limit = 25 / significance.PERMUTATIONS
+    assert np.array_equal(early[late < limit], late[late < limit])
+    assert ((early < limit) == (late < limit)).all()
+    assert 0 < (late < limit).sum() < 18
+    assert np.abs(early - late).max() < 0.25  # 25 exceedances know p to a fifth
+
+
 def test_a_smoother_law_is_closer_but_no_copy_and_copies_are_both_or_only_copies():
     rng = np.random.default_rng(1)
     own, fresh = pairs(rng, 400), pairs(rng, 400)

@@ -204,7 +204,10 @@ def test_audit_exit_codes(table, tmp_path):
     train, fresh, hold = (tmp_path / f"{n}.csv" for n in ("train", "fresh", "hold"))
     passed = call("audit", train, fresh, "--holdout", hold, "--fail-if", "copies>0%")
     assert passed.exit_code == 0, passed.output
-    failed = call("audit", train, train, "--holdout", hold, "--fail-if", "copies>0.1%")
+    failed = call("audit", train, train, "--holdout", hold, "--fail-if", "copies>0.1%",
+                  "--out", tmp_path / "page")  # fmt: skip
+    assert f"Page: {tmp_path / 'page' / 'audit.html'}" in failed.stdout
+    assert (tmp_path / "page" / "audit.html").is_file()
     assert failed.exit_code == 1
     assert "failed: copies>0.1% (copies = 1.0)" in failed.stdout
     found = json.loads(call("audit", train, train, "--fail-if", "copies>50%", "--json").stdout)

@@ -5,7 +5,6 @@ from tests.distance.clouds import cloud
 
 from wasserscore.core.errors import InputError
 from wasserscore.distance import prdc
-from wasserscore.distance.prdc import _inside
 
 
 def naive(q, p, k):
@@ -63,19 +62,6 @@ def test_standard_errors_are_those_of_a_mean():
     q, p = cloud(200, 2, 1) * 2, cloud(200, 2, 2)
     share = prdc(q, p).precision
     assert share.stderr == pytest.approx(np.sqrt(share.value * (1 - share.value) / 200))
-
-
-def test_tiles_do_not_change_the_counts(monkeypatch):
-    import sys
-
-    from wasserscore.distance import prdc as _  # noqa: F401
-
-    q, p = cloud(60, 3, 1), cloud(50, 3, 2)
-    radii = cloud(50, 1, 3)[:, 0].abs()
-    whole = _inside(q, p, radii)
-    monkeypatch.setattr(sys.modules["wasserscore.distance.prdc"], "TILE_BYTES", 8 * 50 * 7)
-    parts = _inside(q, p, radii)
-    assert all((a == b).all() for a, b in zip(whole, parts, strict=True))
 
 
 def test_too_few_points_are_refused():

@@ -1,9 +1,14 @@
+import html
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from wasserscore.core.errors import InputError
+from wasserscore.data import load
 from wasserscore.experiment.audit_files import audit_files, numbers, read_rules
+from wasserscore.experiment.sections import neighbours_section
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +82,29 @@ def test_copies_are_recognised_through_rounding_but_not_beyond(files, tmp_path):
     assert found["short"]["copies"] == 1.0
     assert found["noisy"]["copies"] == 0.0
     assert found["noisy"]["near_copies"] == 1.0
+
+
+def test_a_folder_gets_the_page_and_the_numbers(files, tmp_path):
+    out = tmp_path / "new" / "audit"
+    report = audit_files(
+        str(files / "real.csv"), str(files / "copied.csv"), str(files / "holdout.csv"), out=out
+    )
+    found = json.loads((out / "audit.json").read_text())
+    assert found["audit"] == report.to_dict()
+    first = found["neighbours"]
+    assert first["samples"] == first["nearest"]  # copies, matched across two unlike scales
+    assert first["distances"] == [0.0] * 12
+    assert report.sentence in html.unescape((out / "audit.html").read_text())
+
+
+def test_neighbours_are_those_the_audit_found(files):
+    """One column has a thousand times the scale: in data units other rows would be nearest."""
+    real, fresh = load(str(files / "real.csv")), load(str(files / "fresh.csv"))
+    report = audit(files, "fresh.csv")
+    found = neighbours_section(fresh.points, real, report.suspects, count=5)
+    spread = real.points.std(0, unbiased=False)
+    for row, sample, near, distance in zip(*found.values(), strict=True):
+        assert sample == fresh.points[row].tolist()
+        gaps = ((fresh.points[row] - real.points) / spread).norm(dim=1)
+        assert near == real.points[int(gaps.argmin())].tolist()
+        assert distance == pytest.approx(float(gaps.min()), rel=1e-9)

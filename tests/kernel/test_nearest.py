@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from wasserscore.core.errors import InputError
-from wasserscore.kernel import nearest, stream
+from wasserscore.kernel import nearest, screen, stream
 
 
 def draw(*shape: int, seed: int = 0, dtype=torch.float64) -> torch.Tensor:
@@ -86,6 +86,31 @@ def test_clusters_so_far_apart_that_the_product_sees_nothing(k):
     expected = brute(x, y, k)
     assert torch.equal(indices, expected[1])
     assert torch.equal(distances, expected[0])
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("levels", [0, 40])
+def test_a_tree_finds_what_products_find(monkeypatch, own, levels):
+    """Both screens, and brute force, also where rows repeat and tie (levels of a lattice)."""
+    y = (draw(600, 2) * levels).round() if levels else draw(600, 2)
+    expected = brute(y, y, 3, own=own)
+    for rows in (1, 10**9):
+        monkeypatch.setattr(screen, "TREE_ROWS", rows)
+        distances, indices = nearest(y, y, 3, exclude_self=own)
+        assert torch.equal(distances, expected[0])
+        assert torch.equal(indices, expected[1])
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("n", [150, 160, 163])
+def test_groups_do_not_change_the_result(monkeypatch, n, own):
+    y = draw(n, 9)
+    whole = nearest(y, y, 3, exclude_self=own)
+    monkeypatch.setattr(screen, "GROUPS", 40)
+    monkeypatch.setattr(stream, "TILE_BYTES", 8 * 128 * 7)
+    parts = nearest(y, y, 3, exclude_self=own)
+    assert torch.equal(whole[0], parts[0])
+    assert torch.equal(whole[1], parts[1])
 
 
 def test_bad_input_is_refused():

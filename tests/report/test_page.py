@@ -1,10 +1,11 @@
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
-from tests.report.example import results, samples
+from tests.report.example import pairs, results, samples
 
-from wasserscore.report import write_report
+from wasserscore.report import figures, write_audit, write_report
 from wasserscore.report.page import render
 
 
@@ -100,3 +101,41 @@ def test_the_same_results_give_the_same_bytes(tmp_path):
         (tmp_path / name).mkdir()
         pages.append(write_report(results(), samples(64), tmp_path / name).read_bytes())
     assert pages[0] == pages[1]
+
+
+def audit(shape=(3,), kind="table"):
+    e = lambda value, error=None: {"value": value, "stderr": error}
+    numbers = {"verdict": "suspicious", "n_generated": 40, "n_train": 30, "n_holdout": 20,
+               "false_positive_rate": 0.02, "copy_rate": e(0.125, 0.05), "z_u": e(-4.2, 1.1),
+               "copy_rate_holdout": e(0.01), "likelihood_train": e(3.0, 0.1),
+               "likelihood_holdout": e(-2.0, 0.1), "c_t": None,
+               "prdc": {"coverage": e(0.5, 0.1)}}  # fmt: skip
+    columns = ["<b>a", "b", "c"] if kind == "table" else []
+    data = {"kind": kind, "shape": list(shape), "name": "train", "d": 3, "low": [-1.0] * 3,
+            "high": [1.0] * 3, "columns": columns}  # fmt: skip
+    return {"generated": "fake", "sentence": "Suspicious.", "privacy": "No privacy.",
+            "data": data, "audit": numbers, "neighbours": pairs(shape)}  # fmt: skip
+
+
+def test_the_page_of_an_audit_shows_pairs_first_and_the_numbers_beside_fresh_data(tmp_path):
+    text = write_audit(audit(), tmp_path).read_text()
+    assert Tags(text).tags.count("img") == 1
+    assert text.index("<img") < text.index("<tr") < text.index("The numbers")
+    assert text.count('class="sample"') == 6
+    assert "&lt;b&gt;a" in text
+    assert "<td>12.5 %</td><td>1.0 %</td>" in text
+    assert "<td>-4 ± 1</td><td>–</td>" in text or "<td>-4.2 ± 1.1</td><td>–</td>" in text
+    assert "<td>3.0 ± 0.1</td><td>-2.0 ± 0.1</td>" in text
+    assert "<td>C_T</td>" not in text
+    assert "<td>50.0 %</td>" in text
+    images = write_audit(audit((2, 2), "image"), tmp_path).read_text()
+    assert 'class="sample"' not in images
+
+
+def test_rows_of_a_table_are_drawn_by_their_range():
+    lines = audit()["neighbours"]
+    data = audit()["data"] | {"low": [-1.0, -10.0, 0.0], "high": [1.0, 10.0, 0.0]}
+    axis = figures.neighbours(lines, data).axes[0]
+    sample = np.array(lines["samples"][0])
+    drawn = axis.lines[1].get_ydata()
+    assert drawn == pytest.approx([(sample[0] + 1) / 2, (sample[1] + 10) / 20, sample[2]])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wasserscore.core.errors import InputError
 from wasserscore.process import OU, VE, VP
-from wasserscore.score import spiked_mixture
+from wasserscore.score import EmpiricalScore, spiked_mixture
 from wasserscore.score.fit_report import FitReport
 from wasserscore.score.proximal import ProximalScore
 from wasserscore.score.spiked import Spiked
@@ -137,6 +137,25 @@ def test_without_factors_it_is_the_smoothed_empirical_score():
     torch.testing.assert_close(bare(x, tau), (weights @ points - x) / tau, rtol=1e-12, atol=1e-12)
     with pytest.raises(InputError, match="no density"):
         bare(x, 0.0)
+
+
+def test_the_empirical_score_sees_the_same_dimensions_and_the_same_others():
+    """Two codes for one law: isotropic kernels of variance .09, at and without noise."""
+    points, x = draw(30, 4), draw(8, 4, seed=8)
+    score = ProximalScore(points, Spiked.pooled(30, wide(0.09), 4), CLOCK)
+    plain = EmpiricalScore(points, CLOCK, bandwidth=0.3)
+    times = torch.linspace(0.01, 2.0, 8).double()
+    torch.testing.assert_close(
+        plain.local_dimension(x, times), score.local_dimension(x, times), rtol=1e-9, atol=1e-9
+    )
+    for rows in (x, points):
+        torch.testing.assert_close(
+            plain.log_prob_of_others(rows), score.log_prob_of_others(rows), rtol=1e-9, atol=1e-9
+        )
+    left_out = EmpiricalScore(points[1:], CLOCK, bandwidth=0.3).log_prob(points[:1])
+    torch.testing.assert_close(score.log_prob_of_others(points[:1]), left_out)
+    with pytest.raises(InputError, match="bandwidth"):
+        EmpiricalScore(points, CLOCK).log_prob_of_others(x)
 
 
 def test_far_in_the_noise_the_score_points_at_the_mean():

@@ -5,6 +5,9 @@ from types import ModuleType
 from typing import Any
 
 from wasserscore.audit.examine import audit as audit
+from wasserscore.audit.halves import SplitHalf as SplitHalf
+from wasserscore.audit.halves import split_half as split_half
+from wasserscore.audit.report import PRIVACY as PRIVACY
 from wasserscore.audit.report import AuditReport as AuditReport
 from wasserscore.audit.report import Suspect as Suspect
 

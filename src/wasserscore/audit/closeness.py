@@ -51,11 +51,7 @@ def closer_than_holdout(
     """P(L_gen < L_test), ties one half, and Z_U; bootstrap standard errors over both sets."""
     m, n = len(generated), len(holdout)
     generator = np.random.default_rng(Streams(seed).key("closer"))
-    drawn = [
-        z_u(generator.choice(generated, m), generator.choice(holdout, n))
-        for _ in range(BOOTSTRAPS)
-    ]
-    z, spread = z_u(generated, holdout), float(np.std(drawn))
+    z, spread = z_u(generated, holdout), z_u_error(generated, holdout, generator)
     unit = math.sqrt((n + m + 1) / (12 * n * m))  # of P, per unit of Z
     return (
         Estimate(0.5 - z * unit, stderr=spread * unit, n=min(m, n), units=""),
@@ -63,21 +59,46 @@ def closer_than_holdout(
     )
 
 
-def median_distance(distances: Tensor, seed: int) -> Estimate:
-    """The median of distances to the nearest training row, with its bootstrap error."""
-    values = distances.numpy()
+def z_u_error(generated: Numbers, holdout: Numbers, generator: np.random.Generator) -> float:
+    """Bootstrap standard error of Z_U; ranks are found once, resamples only counted."""
+    m, n = len(generated), len(holdout)
+    values, place = np.unique(np.concatenate([generated, holdout]), return_inverse=True)
+
+    def resampled(places: NDArray[np.int64]) -> Numbers:
+        chosen = places[generator.integers(len(places), size=len(places))]
+        return np.bincount(chosen, minlength=len(values)).astype(np.float64)
+
+    drawn = []
+    for _ in range(BOOTSTRAPS):
+        own, other = resampled(place[:m]), resampled(place[m:])
+        drawn.append(own @ (np.cumsum(other) - other / 2))
+    return float(np.std(drawn)) / math.sqrt(n * m * (n + m + 1) / 12)
+
+
+def median_distance(distances: Tensor, seed: int, units: str = "data units") -> Estimate:
+    r"""The median of some numbers, with its bootstrap standard error.
+
+    Medians of resamples are drawn without resampling: order statistics of n uniforms, which are
+    beta variables, say which of the sorted values are the middle ones.
+    """
+    values = np.sort(distances.numpy())
+    n = len(values)
+    low = (n + 1) // 2
     generator = np.random.default_rng(Streams(seed).key("median"))
-    drawn = [np.median(generator.choice(values, len(values))) for _ in range(BOOTSTRAPS)]
-    return Estimate(float(np.median(values)), stderr=float(np.std(drawn)), n=len(values))
+    first = generator.beta(low, n + 1 - low, BOOTSTRAPS)
+    second = first if n % 2 else first + (1 - first) * generator.beta(1, n - low, BOOTSTRAPS)
+    drawn = (values[(first * n).astype(int)] + values[(second * n).astype(int)]) / 2
+    return Estimate(float(np.median(values)), stderr=float(np.std(drawn)), n=n, units=units)
 
 
-def c_t(train: Tensor, generated: Tensor, holdout: Tensor, seed: int) -> float | None:
+def c_t(train: Tensor, generated: Tensor, holdout: Tensor, seed: int) -> Estimate | None:
     r"""Z_U by cells, so that copying one region and missing another do not cancel.
 
     .. math:: C_T = \frac{\sum_c P(c) Z_U(c)}{\sum_c P(c)}
 
     over k-means cells of train with more than ``CELL_GENERATED`` generated rows and some held-out
-    ones, nearest training rows searched inside the cell, P(c) the share of held-out rows.
+    ones, nearest training rows searched inside the cell, P(c) the share of held-out rows. The
+    bootstrap resamples the rows of each cell; cells and their shares stay as they are.
 
     Source: :cite:p:`meehan2020`, eq. (2)-(3).
 
@@ -85,22 +106,34 @@ def c_t(train: Tensor, generated: Tensor, holdout: Tensor, seed: int) -> float |
         train: Distinct training rows (n, d).
         generated: Rows (m, d).
         holdout: Rows (l, d).
-        seed: Seed of the cells.
+        seed: Seed of cells and bootstrap.
 
     Returns:
         The weighted mean, or None when no cell holds enough rows.
     """
     cells = max(1, min(10, len(train) // 50))
-    kmeans = KMeans(cells, n_init=1, random_state=Streams(seed).key("cells") % 2**31)
+    streams = Streams(seed)
+    generator = np.random.default_rng(streams.key("c_t"))
+    kmeans = KMeans(cells, n_init=1, random_state=streams.key("cells") % 2**31)
     labels = kmeans.fit_predict(train.numpy())
     own, fresh = kmeans.predict(generated.numpy()), kmeans.predict(holdout.numpy())
-    total, weight = 0.0, 0.0
+    found: list[tuple[float, float, float]] = []
     for cell in range(cells):
         inside, rows, others = (torch.from_numpy(which == cell) for which in (labels, own, fresh))
         share = float(others.double().mean())
         if rows.sum() > CELL_GENERATED and share > 0 and inside.any():
-            points = train[inside]
-            near = (nearest(x, points)[0][:, 0] for x in (generated[rows], holdout[others]))
-            total += share * z_u(*(distances.numpy() for distances in near))
-            weight += share
-    return total / weight if weight else None
+            near = [
+                nearest(x, train[inside])[0][:, 0].numpy()
+                for x in (generated[rows], holdout[others])
+            ]
+            found.append((share, z_u(near[0], near[1]), z_u_error(near[0], near[1], generator)))
+    if not found:
+        return None
+    share, value, error = np.array(found).T
+    weight = share / share.sum()
+    return Estimate(
+        float(weight @ value),
+        stderr=float(np.linalg.norm(weight * error)),
+        n=min(len(generated), len(holdout)),
+        units="standard units",
+    )

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from wasserscore.audit.closeness import c_t, closer_than_holdout, median_distance
+from wasserscore.audit.features import Features, feature_map
+from wasserscore.audit.model import NEED_MODEL, asked_of_model
 from wasserscore.audit.neighbours import Closest, Training, training
 from wasserscore.audit.report import AuditReport, Suspect
 from wasserscore.audit.significance import count_p_value, permutation_p_values
-from wasserscore.audit.tables import Rows, as_rows, exact_matches
+from wasserscore.audit.tables import Rows, as_rows, distinct, exact_matches
 from wasserscore.audit.verdict import FALSE_POSITIVE_RATE, NOT_JUDGED, Evidence, judge
-from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate
-from wasserscore.core.tensors import as_points
 from wasserscore.distance import PRDC, prdc
 
 SUSPECTS = 100
@@ -37,7 +37,8 @@ def audit(
     train: Any,
     generated: Any,
     holdout: Any = None,
-    features: Callable[[Tensor], Any] | None = None,
+    features: Features = None,
+    model: Any = None,
     seed: int = 0,
 ) -> AuditReport:
     """Audit generated rows against training rows, with held-out rows as the reference.
@@ -55,18 +56,23 @@ def audit(
         train: Training rows ``(n, *shape)``: tensor, array or DataFrame.
         generated: Generated rows; DataFrame columns are aligned to those of train by name.
         holdout: Rows the generator has not seen; without them copies are counted, not judged.
-        features: Maps a tensor of rows to (n, k) features in which distances are taken; exact
+        features: Where distances are taken: None for the rows as given, "pca" for at most 64
+            principal components of train, or a map of a tensor of rows to (n, k) features. Exact
             copies are always counted in the rows themselves.
+        model: The model that generated the rows, in their units: a score of ours, or anything
+            with ``score_samples``. Then the report holds its likelihood gap and, for kernel
+            scores, local dimensions; the verdict does not rest on them.
         seed: Seed of bootstrap, permutations and cells.
 
     Raises:
         InputError: On rows that do not fit, or fewer than three distinct training rows.
     """
     rows = as_rows(train, generated, holdout)
+    embed, space = feature_map(features, rows.train)
     points = Rows(
-        _embed(rows.train, features),
-        _embed(rows.generated, features),
-        None if rows.holdout is None else _embed(rows.holdout, features),
+        embed(rows.train),
+        embed(rows.generated),
+        None if rows.holdout is None else embed(rows.holdout),
     )
     yardstick = training(points.train)
     found = yardstick.closest(points.generated)
@@ -86,6 +92,10 @@ def audit(
                 p_closer=tests["p_value"],
             )
         )
+    asked: dict[str, Any] = dict.fromkeys(NEED_MODEL)
+    if model is not None:
+        known = rows.train[distinct(rows.train)[1]]
+        asked = asked_of_model(model, known, rows.generated, rows.holdout, seed)
     return AuditReport(
         verdict=verdict,
         reason=reason,
@@ -94,25 +104,14 @@ def audit(
         n_generated=len(rows.generated),
         n_holdout=0 if rows.holdout is None else len(rows.holdout),
         train_duplicates=len(rows.train) - len(yardstick.points),
-        features="rows as given"
-        if features is None
-        else getattr(features, "__name__", "features"),
+        features=space,
         copy_distance=yardstick.copy_distance,
         nearest_distance=median_distance(found.first, seed),
         suspects=_suspects(found),
         **counts,
         **tests,
+        **asked,
     )
-
-
-def _embed(rows: Tensor, features: Callable[[Tensor], Any] | None) -> Tensor:
-    """Flat float64 points, through the feature map when there is one."""
-    if features is None:
-        return rows.flatten(1).double()
-    points = as_points(features(rows), "features").detach().cpu().flatten(1).double()
-    require(len(points) == len(rows), "features must return one row per row",
-            got=f"{len(points)} for {len(rows)}")  # fmt: skip
-    return points
 
 
 def _counts(

@@ -1,5 +1,6 @@
 """What an audit returns: a frozen record whose ``repr`` is the answer."""
 
+import math
 from dataclasses import dataclass
 
 from wasserscore.audit.verdict import CLEAN, NOT_JUDGED
@@ -59,6 +60,14 @@ class AuditReport(Record):
         p_copies: Permutation p-value that no rows are closer than the bulk explains.
         p_value: Permutation p-value that the set as a whole is no closer than the hold-out.
         prdc: Precision, recall, density, coverage against the hold-out, at equal sizes.
+        likelihood_train: Mean log density of the model at distinct training rows, in nats; this
+            and all below are None without a model that can tell.
+        likelihood_gap: That minus the same at held-out rows: how much better the model knows the
+            rows it was trained on.
+        likelihood_gap_others: The gap of a kernel mixture without each row's own component.
+        local_dimension: Median local dimension of the model's law at generated rows, at noise of
+            half the spacing of train: near zero where the law is a lone point.
+        local_dimension_contrast: That minus the same at held-out rows.
         suspects: Rows to look at, most suspicious first.
     """
 
@@ -87,11 +96,18 @@ class AuditReport(Record):
     nearest_distance_holdout: Estimate | None
     closer: Estimate | None
     z_u: Estimate | None
-    c_t: float | None
+    c_t: Estimate | None
     p_exact: float | None
     p_copies: float | None
     p_value: float | None
     prdc: PRDC | None
+    likelihood_train: Estimate | None
+    likelihood_holdout: Estimate | None
+    likelihood_gap: Estimate | None
+    likelihood_gap_others: Estimate | None
+    local_dimension: Estimate | None
+    local_dimension_holdout: Estimate | None
+    local_dimension_contrast: Estimate | None
     suspects: tuple[Suspect, ...]
 
     @property
@@ -114,28 +130,63 @@ class AuditReport(Record):
         )
 
     def __repr__(self) -> str:
-        lines = [self.sentence]
-        for name, words in (
-            ("exact_rate", "exact copies"),
-            ("copy_rate", f"copies (nearer than {self.copy_distance:.3g})"),
-            ("nn_ratio", "3x nearer to one row than to others"),
-            ("authenticity", "authentic"),
-        ):
-            fresh = getattr(self, f"{name}_holdout")
-            beside = "" if fresh is None else f"   fresh data {fresh.value:.2%}"
-            lines.append(f"  {words:<36}{getattr(self, name).value:8.2%}{beside}")
-        fresh = self.nearest_distance_holdout
-        beside = "" if fresh is None else f"   fresh data {fresh.value:.4g}"
-        lines.append(
-            f"  {'median distance to train':<36}{self.nearest_distance.value:8.4g}{beside}"
-        )
-        if self.closer is not None and self.z_u is not None:
-            lines.append(
-                f"  {'closer than fresh data':<36}{self.closer.value:8.1%}   ideal 50%,"
-                f" Z_U {self.z_u.value:.1f}, p = {self.p_value:.3g}"
-            )
-        if self.prdc is not None:
-            for name in ("precision", "recall", "density", "coverage"):
-                lines.append(f"  {name:<36}{getattr(self.prdc, name).value:8.3f}")
-        lines.append("Copies are counted here; this is not differential privacy.")
-        return "\n".join(lines)
+        return "\n".join([self.sentence, *table(self), PRIVACY])
+
+
+PRIVACY = "Copies are counted here; this is not differential privacy."
+SHARES = {
+    "exact_rate": "exact copies",
+    "copy_rate": "copies (nearer than {0.copy_distance:.3g})",
+    "nn_ratio": "3x nearer to one row than to others",
+    "authenticity": "authentic",
+}
+
+
+def table(report: AuditReport) -> list[str]:
+    """The numbers of a report, one line each, with what fresh data give beside them."""
+    lines = [
+        _line(words.format(report), getattr(report, name), getattr(report, f"{name}_holdout"),
+              unit=100.0, suffix=" %")
+        for name, words in SHARES.items()
+    ]  # fmt: skip
+    near, fresh = report.nearest_distance, report.nearest_distance_holdout
+    lines.append(_line("median distance to train", near, fresh))
+    if report.closer is not None and report.z_u is not None:
+        lines.append(_line("closer than fresh data", report.closer, unit=100.0, suffix=" %")
+                     + f"   ideal 50 %, p = {report.p_value:.2g}")  # fmt: skip
+        lines.append(_line("  in standard units, Z_U", report.z_u) + "   -3 or less: copying")
+    if report.c_t is not None:
+        lines.append(_line("  the same by cells, C_T", report.c_t) + "   -3 or less: copying")
+    if report.prdc is not None:
+        for name in ("precision", "recall", "density", "coverage"):
+            lines.append(_line(name, getattr(report.prdc, name)))
+    if report.likelihood_train is not None:
+        lines.append(_line("log-likelihood of train (nats)", report.likelihood_train,
+                           report.likelihood_holdout))  # fmt: skip
+    for name, words in (("likelihood_gap", "  gap to fresh data"),
+                        ("likelihood_gap_others", "  gap without own components")):  # fmt: skip
+        if getattr(report, name) is not None:
+            lines.append(_line(words, getattr(report, name)))
+    if report.local_dimension is not None:
+        lines.append(_line("local dimension of the model", report.local_dimension,
+                           report.local_dimension_holdout))  # fmt: skip
+    return lines
+
+
+def _line(
+    words: str,
+    own: Estimate,
+    fresh: Estimate | None = None,
+    *,
+    unit: float = 1.0,
+    suffix: str = "",
+) -> str:
+    """Words, value ± error, and the same number of fresh data."""
+
+    def number(e: Estimate) -> str:
+        value, error = e.value * unit, (e.stderr or 0.0) * unit
+        places = max(0, min(6, 1 - math.floor(math.log10(error)))) if error > 0 else 2
+        return f"{value:.{places}f} ± {error:.{places}f}{suffix}"
+
+    beside = "" if fresh is None else f"   fresh data {number(fresh)}"
+    return f"  {words:<36}{number(own):>20}{beside}"

@@ -10,6 +10,9 @@ below one, then looks for the threshold below which generated rows are most over
 .. math:: \max_k \frac{g_k - k m / N}{\sqrt{k \frac{m}{N} \frac{n}{N} \frac{N - k}{N - 1}}},
 
 with :math:`g_k` the generated rows among the k smallest of N = m + n values, k up to N/10.
+
+Permuting stops as soon as both statistics were exceeded often enough: a p-value so far from every
+level need not be known better, and most audits of fresh data end after a tenth of the work.
 """
 
 from typing import NamedTuple
@@ -26,6 +29,8 @@ Places = NDArray[np.int64]
 PERMUTATIONS = 999
 MAX_ROWS = 5000
 """Rows of each set that the permutations look at (drawn at random from more)."""
+ENOUGH = 25
+"""Exceedances after which a p-value is settled; below 25 / 999 all permutations are made."""
 FEWEST = 8
 LOWER_END = 0.1
 
@@ -38,7 +43,12 @@ class PValues(NamedTuple):
 
 
 def permutation_p_values(generated: Numbers, holdout: Numbers, seed: int) -> PValues:
-    """Permutation p-values of the rank sum of distances and of the scan for copies.
+    r"""Permutation p-values of the rank sum of distances and of the scan for copies.
+
+    .. math:: p = h / l \text{ if draw } l \text{ was the } h\text{-th exceedance}, \qquad
+              p = (g + 1) / (R + 1) \text{ if only } g < h \text{ of all } R \text{ exceed}
+
+    Source: :cite:p:`besag1991`, both cases are exact.
 
     Args:
         generated: (m, 2): distance to the nearest training row, and its ratio to the second.
@@ -50,17 +60,22 @@ def permutation_p_values(generated: Numbers, holdout: Numbers, seed: int) -> PVa
     values = np.concatenate([generated, holdout])
     ranks = rankdata(values[:, 0])
     scans = [_sorted(column) for column in values.T]
-    mask = np.arange(len(values)) < len(generated)
+    total = len(values)
 
-    def statistics() -> tuple[float, float]:
+    def statistics(mask: NDArray[np.bool_]) -> tuple[float, float]:
         return -ranks[mask].sum(), max(_scan(v[mask[i]], v[~mask[i]]) for v, i in scans)
 
-    observed = np.array(statistics()) - 1e-9  # equal up to rounding counts as exceeded
-    exceeded = np.ones(2)
-    for _ in range(PERMUTATIONS):
-        generator.shuffle(mask)
-        exceeded += np.greater_equal(statistics(), observed)
-    closer, copies = exceeded / (PERMUTATIONS + 1)
+    observed = np.array(statistics(np.arange(total) < len(generated)))
+    observed -= 1e-9  # equal up to rounding counts as exceeded
+    exceeded, settled = np.zeros(2), np.full(2, np.nan)
+    for draw in range(1, PERMUTATIONS + 1):
+        mask = np.zeros(total, dtype=np.bool_)
+        mask[generator.permutation(total)[: len(generated)]] = True
+        exceeded += np.greater_equal(statistics(mask), observed)
+        settled[np.isnan(settled) & (exceeded >= ENOUGH)] = ENOUGH / draw
+        if not np.isnan(settled).any():
+            break
+    closer, copies = np.where(np.isnan(settled), (exceeded + 1) / (PERMUTATIONS + 1), settled)
     return PValues(float(closer), float(copies))
 
 

@@ -93,11 +93,18 @@ def plan(source: str, target_w2: float, *, out: Path | None, json: bool, **optio
 
 
 def audit(
-    real: str, fake: str, *, holdout: str | None, rules: list[str], seed: int, json: bool
+    real: str,
+    fake: str,
+    *,
+    holdout: str | None,
+    out: Path | None,
+    rules: list[str],
+    seed: int,
+    json: bool,
 ) -> bool:
     """An audit of files; whether every rule held."""
     checks = audit_files.read_rules(rules)
-    report = audit_files.audit_files(real, fake, holdout, seed=seed)
+    report = audit_files.audit_files(real, fake, holdout, out=out, seed=seed)
     numbers = audit_files.numbers(report)
     failed = [rule for rule in checks if rule.broken_by(numbers)]
     if json:
@@ -105,6 +112,8 @@ def audit(
     else:
         print_lines(repr(report))
         print_lines(*(f"failed: {r.text} ({r.quantity} = {numbers[r.quantity]})" for r in failed))
+        if out is not None:
+            print_lines(f"Page: {out / 'audit.html'}")
     return not failed
 
 

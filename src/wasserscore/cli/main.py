@@ -350,6 +350,12 @@ def audit(
             "Quantities: copies, near_copies, repeats, excess_near_copies, flagged.",
         ),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for audit.html and audit.json.", show_default=False
+        ),
+    ] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -361,7 +367,8 @@ def audit(
     """  # fmt: skip
     from wasserscore.cli import commands
 
-    passed = commands.audit(real, fake, holdout=holdout, rules=fail_if or [], seed=seed, json=json)
+    passed = commands.audit(real, fake, holdout=holdout, out=out, rules=fail_if or [], seed=seed,
+                            json=json)  # fmt: skip
     if not passed:
         raise typer.Exit(RULE_FAILED)
 

@@ -12,16 +12,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.results import Estimate, Record
-from wasserscore.core.tensors import tiles
-from wasserscore.distance.clouds import as_clouds, distances
-from wasserscore.kernel import nearest
+from wasserscore.distance.clouds import as_clouds
+from wasserscore.kernel import in_balls, nearest
 
-TILE_BYTES = 2**25
 TIE = 1e-12
 """A point this close to a sphere, relatively, lies on it, and so outside the open ball."""
 
@@ -59,8 +56,8 @@ def prdc(generated: Any, reference: Any, k: int = 5) -> PRDC:
     require(k >= 1, "k must be at least 1", got=k)
     q, p = as_clouds(generated, reference, minimum=k + 1)
     q, p = q.double(), p.double()
-    inside_p, covered = _inside(q, p, nearest(p, p, k, exclude_self=True)[0][:, -1])
-    inside_q, _ = _inside(p, q, nearest(q, q, k, exclude_self=True)[0][:, -1])
+    inside_p, covered = in_balls(q, p, _radii(p, k))
+    inside_q, _ = in_balls(p, q, _radii(q, k))
     status = "ok" if len(q) == len(p) else f"sizes differ: {len(q)} generated, {len(p)} reference"
     return PRDC(
         precision=_mean(inside_p > 0, status),
@@ -70,15 +67,9 @@ def prdc(generated: Any, reference: Any, k: int = 5) -> PRDC:
     )
 
 
-def _inside(points: Tensor, centres: Tensor, radii: Tensor) -> tuple[Tensor, Tensor]:
-    """How many balls hold each point, and which balls hold any; tile by tile."""
-    counts, holds = [], torch.zeros(len(centres), dtype=torch.bool, device=points.device)
-    radii = radii * (1 - TIE)
-    for part in tiles(len(points), max(1, TILE_BYTES // (8 * len(centres)))):
-        within = distances(points[part], centres) < radii
-        counts.append(within.sum(1))
-        holds |= within.any(0)
-    return torch.cat(counts), holds
+def _radii(points: Tensor, k: int) -> Tensor:
+    """Distances to the k-th neighbour, a little less so that what lies on a sphere is outside."""
+    return nearest(points, points, k, exclude_self=True)[0][:, -1] * (1 - TIE)
 
 
 def _mean(values: Tensor, status: str, unit: int = 1) -> Estimate:

@@ -1,12 +1,18 @@
 """Two files in, a verdict out: an audit that needs no model of ours."""
 
+from pathlib import Path
+
 import torch
 
-from wasserscore.audit import AuditReport
+from wasserscore.audit import PRIVACY, AuditReport
 from wasserscore.core.errors import require
+from wasserscore.core.files import write_json
+from wasserscore.core.results import plain
 from wasserscore.data import Dataset, load
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.rules import Rule, parse_rule
+from wasserscore.experiment.sections import data_section, neighbours_section
+from wasserscore.report import write_audit
 
 QUANTITIES = ("copies", "near_copies", "repeats", "excess_near_copies", "flagged")
 """What a ``--fail-if`` rule may name; see :func:`numbers`."""
@@ -17,21 +23,38 @@ def read_rules(texts: list[str]) -> list[Rule]:
     return [parse_rule(text, QUANTITIES) for text in texts]
 
 
-def audit_files(real: str, fake: str, holdout: str | None = None, *, seed: int = 0) -> AuditReport:
+def audit_files(
+    real: str, fake: str, holdout: str | None = None, *, out: Path | None = None, seed: int = 0
+) -> AuditReport:
     """Audit generated rows against the rows a model was trained on.
 
     Args:
         real: Name or path of the training rows.
         fake: Of the generated rows.
         holdout: Of real rows the model has not seen; without it there is no verdict.
+        out: Folder for ``audit.html`` and ``audit.json``, made if it is not there.
         seed: Of the permutations.
 
     Raises:
         InputError: On files that cannot be used or do not fit each other.
     """
-    train = load(real)
-    fresh = None if holdout is None else _like(train, holdout)
-    return audit_rows(train, _like(train, fake), fresh, seed=seed)
+    train, rows = load(real), load(fake)
+    generated = _like(train, rows, fake)
+    fresh = None if holdout is None else _like(train, load(holdout), holdout)
+    report = audit_rows(train, generated, fresh, seed=seed)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        results = {
+            "generated": rows.name,
+            "sentence": report.sentence,
+            "privacy": PRIVACY,
+            "data": plain(data_section(train, train, train)),
+            "audit": report.to_dict(),
+            "neighbours": neighbours_section(generated, train, report.suspects),
+        }
+        write_json(out / "audit.json", results)
+        write_audit(results, out)
+    return report
 
 
 def numbers(report: AuditReport) -> dict[str, float | None]:
@@ -53,9 +76,8 @@ def numbers(report: AuditReport) -> dict[str, float | None]:
     }
 
 
-def _like(train: Dataset, source: str) -> torch.Tensor:
+def _like(train: Dataset, other: Dataset, source: str) -> torch.Tensor:
     """The rows of another file, its columns in the order of the training rows."""
-    other = load(source)
     if train.kind == other.kind == "table" and sorted(train.columns) == sorted(other.columns):
         order = [other.columns.index(column) for column in train.columns]
         return other.points[:, order]

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from wasserscore.audit import AuditReport
@@ -273,11 +272,10 @@ class Journey:
         metrics = self.scales.weigh(rows, self.floors)
         metrics["log_likelihood"] = self._likelihood(model) if model.has_density else None
         metrics["copy_rate"] = report.exact_rate
-        order = torch.tensor([s.index for s in report.suspects], dtype=torch.long)
         return {
             "metrics": metrics,
             "audit": report.to_dict(),
-            "neighbours": sections.neighbours_section(rows, self.train, order),
+            "neighbours": sections.neighbours_section(rows, self.train, report.suspects),
         }
 
     def _likelihood(self, model: Model) -> Estimate:

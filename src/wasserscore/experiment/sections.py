@@ -1,18 +1,16 @@
 """Parts of ``results.json``: records of other rooms in the shape the page reads."""
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-import torch
-from torch import Tensor
-
+from wasserscore.audit import Suspect
 from wasserscore.certificate import Certificate
 from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset
 from wasserscore.experiment.config import RunConfig
-from wasserscore.kernel import nearest
 
 PAIRS = 12
 """Samples shown beside their nearest training rows."""
@@ -65,25 +63,24 @@ def certificate_section(certificate: Certificate) -> dict[str, Any]:
 
 
 def neighbours_section(
-    generated: Cloud, train: Dataset, order: Tensor, *, count: int = PAIRS
+    generated: Cloud, train: Dataset, suspects: Sequence[Suspect], *, count: int = PAIRS
 ) -> dict[str, Any]:
-    """Samples beside their nearest training rows, distances in data units.
+    """Samples beside their nearest training rows, as the audit found them.
 
     Args:
         generated: Rows, data units.
         train: The training rows.
-        order: Row numbers, the ones to show first.
+        suspects: The rows to show, most suspicious first.
         count: How many pairs.
     """
-    rows = torch.unique_consecutive(order)[:count]
-    chosen = generated[rows]
-    distances, index = nearest(chosen, train.points, 1)
-    shape = (len(chosen), *train.shape)
+    shown = list(suspects)[:count]
+    rows, known = [suspect.index for suspect in shown], [suspect.nearest for suspect in shown]
+    shape = (len(shown), *train.shape)
     return {
-        "rows": rows.tolist(),
-        "samples": chosen.reshape(shape).tolist(),
-        "nearest": train.points[index[:, 0]].reshape(shape).tolist(),
-        "distances": distances[:, 0].tolist(),
+        "rows": rows,
+        "samples": generated[rows].reshape(shape).tolist(),
+        "nearest": train.points[known].reshape(shape).tolist(),
+        "distances": [suspect.distance for suspect in shown],
     }
 
 

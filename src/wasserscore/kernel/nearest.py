@@ -1,4 +1,4 @@
-"""Exact nearest neighbours: a matrix product finds the candidates, differences decide."""
+"""Exact nearest neighbours: a screen finds the candidates, differences decide."""
 
 import torch
 from jaxtyping import Float, Int
@@ -7,6 +7,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import tiles
 from wasserscore.kernel.keys import Queries, Rows
+from wasserscore.kernel.screen import screen
 from wasserscore.kernel.stream import block_rows, tile_bytes
 
 SPARE = 8
@@ -18,9 +19,9 @@ def nearest(
 ) -> tuple[Float[Tensor, "b k"], Int[Tensor, "b k"]]:
     """Distances and indices of the ``k`` nearest rows of ``y``, nearest first, ties by index.
 
-    A float64 product screens in tiles; the best ``k + 8`` are computed again by differences, so
-    identical rows are at distance exactly 0. Where the bound on the screen's rounding cannot
-    exclude the others (many ties), the row is searched in full by differences.
+    A float64 product in tiles, or a tree in few dimensions, finds ``k + 8`` candidates, which are
+    computed again by differences: identical rows are at distance exactly 0. Where the others
+    cannot be excluded (many ties, rounding), the row is searched in full by differences.
 
     Args:
         x: Queries ``(b, d)``.
@@ -39,44 +40,18 @@ def nearest(
     require(1 <= k <= found, f"k must be between 1 and the {found} rows to search", got=k)
     with torch.no_grad():
         x64, y64 = x.to(torch.float64), y.to(torch.float64)
-        centre = y64.mean(0)
-        keys = y64 - centre
-        half = keys.square().sum(1) / 2
+        find = screen(y64)
         distances, indices = [], []
         for rows in tiles(len(x), block_rows(x)):
             own = torch.arange(rows.start, rows.stop, device=x.device) if exclude_self else None
-            query = x64[rows] - centre
-            screen, candidate = _screen(query, keys, half, min(k + SPARE, len(y)), own)
-            squared, index = _decide(x64[rows], y64, candidate, own, k)
-            radius = float((2 * half.max()).sqrt())
-            slack = 8 * torch.finfo(torch.float64).eps * (query.norm(dim=1) + radius).square()
-            # A row outside the candidates is at least this far:
-            outside = 2 * screen[:, -1] + query.square().sum(1) - slack
-            open_rows = ~(squared[:, -1] < outside) if candidate.shape[1] < len(y) else None
-            if open_rows is not None and bool(open_rows.any()):
-                for i in open_rows.nonzero()[:, 0].tolist():
+            near = find(x64[rows], min(k + SPARE, len(y)), own)
+            squared, index = _decide(x64[rows], y64, near.candidate, own, k)
+            if near.candidate.shape[1] < len(y):
+                for i in (~(squared[:, -1] < near.outside)).nonzero()[:, 0].tolist():
                     squared[i], index[i] = _search(x64[rows][i], y64, k, own[i] if own is not None else None)  # noqa: E501  # fmt: skip
             distances.append(squared.sqrt().to(x.dtype))
             indices.append(index)
     return torch.cat(distances), torch.cat(indices)
-
-
-def _screen(
-    query: Tensor, keys: Tensor, half: Tensor, m: int, own: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """The ``m`` smallest of |y|^2/2 - x.y over all keys, ascending, with their indices."""
-    best = query.new_full((len(query), 0), 0.0)
-    index = torch.zeros(len(query), 0, dtype=torch.int64, device=query.device)
-    for run in tiles(len(keys), max(m, tile_bytes(query) // (8 * len(query)))):
-        value = torch.addmm(half[run], query, keys[run].T, alpha=-1)
-        if own is not None:
-            inside = ((own >= run.start) & (own < run.stop)).nonzero()[:, 0]
-            value[inside, own[inside] - run.start] = torch.inf
-        near, where = value.topk(min(m, value.shape[1]), largest=False)
-        best, index = torch.cat([best, near], 1), torch.cat([index, where + run.start], 1)
-        best, where = best.topk(min(m, best.shape[1]), largest=False)
-        index = index.gather(1, where)
-    return best, index
 
 
 def _decide(

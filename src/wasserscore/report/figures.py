@@ -194,7 +194,7 @@ def _curve(values: Sequence[float | None]) -> Array:
 
 
 def neighbours(pairs: Mapping[str, Any], data: Mapping[str, Any]) -> Figure:
-    """Samples above their nearest training rows, the distance printed below each pair.
+    """Samples above their nearest training rows, or over them, each pair with its distance.
 
     Args:
         pairs: ``samples``, ``nearest`` (rows) and ``distances``.
@@ -203,6 +203,10 @@ def neighbours(pairs: Mapping[str, Any], data: Mapping[str, Any]) -> Figure:
     samples, nearest = np.asarray(pairs["samples"]), np.asarray(pairs["nearest"])
     if data["kind"] == "image":
         return _image_pairs(samples, nearest, pairs["distances"], data)
+    if data["kind"] == "table":  # every column from its least to its largest value
+        low, high = np.asarray(data["low"]), np.asarray(data["high"])
+        span = np.where(high > low, high - low, 1.0)
+        samples, nearest = (samples - low) / span, (nearest - low) / span
     return _row_pairs(samples, nearest, pairs["distances"])
 
 

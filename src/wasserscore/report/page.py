@@ -42,15 +42,7 @@ def render(results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
         results: What a run writes to ``results.json``.
         pictures: PNG bytes by figure name; figures that are missing are left out.
     """
-    environment = Environment(
-        loader=PackageLoader("wasserscore.report"), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters |= {
-        "estimate": wording.estimate,
-        "number": wording.number,
-        "tone": wording.tone,
-    }
-    environment.globals["picture"] = partial(_picture, pictures)
+    environment = _environment(pictures)
     models = results["models"]
     honest = [model for model in models if wording.tone(model["audit"]["verdict"]) != "bad"]
     return environment.get_template("report.html.jinja").render(
@@ -64,6 +56,39 @@ def render(results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
             for column in wording.COLUMNS
         },
     )
+
+
+def write_audit(results: Mapping[str, Any], folder: Path) -> Path:
+    """Draw the picture into ``folder/figures`` and write ``folder/audit.html``.
+
+    Args:
+        results: ``audit`` (a report's ``to_dict()``), its ``sentence`` and ``privacy`` note,
+            ``generated`` (a name), ``data`` and ``neighbours`` as in a run's results.
+        folder: A folder that exists.
+
+    Returns:
+        The path of the page.
+    """
+    picture = partial(figures.neighbours, results["neighbours"], results["data"])
+    pictures = {"neighbours": _draw(picture, folder / "figures" / "neighbours.png")}
+    template = _environment(pictures).get_template("audit.html.jinja")
+    page = folder / "audit.html"
+    write_atomically(page, template.render(**results).encode())
+    return page
+
+
+def _environment(pictures: Mapping[str, bytes]) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("wasserscore.report"), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters |= {
+        "audit_rows": wording.audit_rows,
+        "estimate": wording.estimate,
+        "number": wording.number,
+        "tone": wording.tone,
+    }
+    environment.globals["picture"] = partial(_picture, pictures)
+    return environment
 
 
 def _figures(

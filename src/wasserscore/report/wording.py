@@ -49,6 +49,62 @@ COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class AuditRow:
+    """One line of an audit's table.
+
+    Args:
+        label: What is counted.
+        meaning: The same in a sentence.
+        own: The estimate for generated rows.
+        fresh: For held-out rows, or None.
+        percent: Whether it is a share.
+    """
+
+    label: str
+    meaning: str
+    own: Mapping[str, Any]
+    fresh: Mapping[str, Any] | None
+    percent: bool
+
+
+AUDIT = (
+    ("exact_rate", "exact copies", "equal to a training row", True),
+    ("copy_rate", "copies", "nearer to a training row than 99 % of training rows to others", True),
+    ("nn_ratio", "repeats", "three times nearer to one training row than to any other", True),
+    ("authenticity", "authentic", "farther from a training row than that row's neighbour", True),
+    (
+        "nearest_distance",
+        "distance to train",
+        "median distance to the nearest training row",
+        False,
+    ),
+    ("closer", "closer", "pairs in which the generated row is the closer one; ideal 50 %", True),
+    ("z_u", "Z_U", "the same in standard units; below -3 speaks of copying", False),
+    ("c_t", "C_T", "the same cell by cell; below -3 speaks of copying", False),
+    ("precision", "precision", "generated rows among held-out rows", True),
+    ("recall", "recall", "held-out rows among generated rows", True),
+    ("density", "density", "held-out rows around a generated row; ideal 1", False),
+    ("coverage", "coverage", "held-out rows with a generated row nearby", True),
+    ("likelihood_train", "log-likelihood", "of the model at training rows, nats", False),
+    ("likelihood_gap", "likelihood gap", "that minus the one of held-out rows", False),
+    ("likelihood_gap_others", "gap of others", "without each row's own component", False),
+    ("local_dimension", "local dimension", "room to move that the model sees; 0: none", False),
+)
+FRESH = {"likelihood_train": "likelihood_holdout"}
+"""Where the number of held-out rows has a name of its own."""
+
+
+def audit_rows(audit: Mapping[str, Any]) -> list[AuditRow]:
+    """The numbers of an audit that are there, in the order of the reader's questions."""
+    found = {**audit, **(audit.get("prdc") or {})}
+    return [
+        AuditRow(label, meaning, found[key], found.get(FRESH.get(key, f"{key}_holdout")), percent)
+        for key, label, meaning, percent in AUDIT
+        if found.get(key) is not None
+    ]
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """A number with ``digits`` significant digits, in plain notation where that is short."""
     if value is None:

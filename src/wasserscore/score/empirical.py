@@ -1,5 +1,6 @@
 r"""The score of the noised data set, smoothed by a stated bandwidth."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import log, pi
@@ -9,13 +10,16 @@ from jaxtyping import Int
 from torch import Tensor
 
 from wasserscore.core.errors import require
-from wasserscore.core.tensors import as_points, expand_like
-from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Vector
+from wasserscore.core.tensors import as_points, expand_like, tiles
+from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
 from wasserscore.kernel import Keys, softmax_mean, softmax_pick
 from wasserscore.process.base import Process
 from wasserscore.score.base import ClosedFormScore, Tau
 from wasserscore.score.components import gain_and_spread
+
+TILE = 2**20
+"""Distances held at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +72,48 @@ class EmpiricalScore(ClosedFormScore):
     def least_variance(self) -> float:
         """Bandwidth squared."""
         return self.bandwidth**2
+
+    def local_dimension(self, x: Points, t: Times) -> PerPoint:
+        r"""Local intrinsic dimension of the noised data seen from ``x``, ``(b,)``.
+
+        .. math:: LID = d + \tau \frac{\Delta p_\tau}{p_\tau}
+                      = d - \frac{\tau d}{v} + \frac{\tau}{v^2} \sum_i w_i |y - x_i|^2,
+                  \qquad v = h^2 + \tau
+
+        It goes to zero at a lone data point as the noise goes, which is what memorizing looks
+        like from within. Source: as :meth:`ProximalScore.local_dimension`.
+        """
+        alpha, tau = self._clock(t, x)
+        flat = self._flat(x).double() / expand_like(alpha, self._flat(x).double())
+        level = tau.expand(len(flat))
+        found = []
+        for part, squared in self._squared(flat):
+            noise, variance = level[part], level[part] + self.least_variance
+            mean = (torch.softmax(-squared / (2 * variance[:, None]), 1) * squared).sum(1)
+            found.append(self.dim * (1 - noise / variance) + noise / variance.square() * mean)
+        return torch.cat(found).to(x.dtype)
+
+    def log_prob_of_others(self, x: Points) -> PerPoint:
+        """Log density without the data point nearest to each ``x`` (and its copies), ``(b,)``.
+
+        At the data themselves: the leave-one-out density. Needs a bandwidth.
+        """
+        require(self.least_variance > 0, "a density needs a bandwidth", got=self.bandwidth)
+        variance, n, found = self.least_variance, len(self.points), []
+        for _, squared in self._squared(self._flat(x).double()):
+            own = squared == squared.amin(1, keepdim=True)
+            left = (-squared / (2 * variance)).masked_fill(own, -torch.inf).logsumexp(1)
+            found.append(left - (n - own.sum(1)).double().log())
+        return (torch.cat(found) - self.dim / 2 * log(2 * pi * variance)).to(x.dtype)
+
+    def _squared(self, y: Cloud) -> Iterator[tuple[slice, Tensor]]:
+        """Squared distances to the data from differences, in tiles of rows."""
+        known = self.points.reshape(len(self.points), -1).double()
+        for part in tiles(len(y), max(1, TILE // len(known))):
+            yield (
+                part,
+                torch.cdist(y[part], known, compute_mode="donot_use_mm_for_euclid_dist").square(),
+            )
 
     def _width(self, tau: Tau) -> Tensor:
         return (tau + self.least_variance).sqrt()

@@ -22,14 +22,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wasserscore.core.errors import require
-from wasserscore.core.tensors import expand_like
+from wasserscore.core.tensors import expand_like, tiles
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
+from wasserscore.kernel import nearest
 from wasserscore.process.base import Process
 from wasserscore.score.base import ClosedFormScore, Tau, conditioned_scaling
 from wasserscore.score.fit_report import FitReport
 from wasserscore.score.spiked import Spiked
 from wasserscore.score.spiked_mixture import SpikedMixture
+
+TILE = 2**20
+"""Log densities of components held at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +116,21 @@ class ProximalScore(ClosedFormScore):
         """
         _, tau, y = self._natural(x, t)
         return (self.dim + tau * self._each_tau(self.law.laplacian, y, tau)).to(x.dtype)
+
+    def log_prob_of_others(self, x: Points) -> PerPoint:
+        r"""Log density without the component centred nearest to each ``x``, ``(b,)``.
+
+        .. math:: \log \frac{1}{1 - w_i} \sum_{j \ne i} w_j N(x; z_j, \Sigma_j)
+
+        At points that became centres: the leave-one-out density, the covariances kept.
+        """
+        y = self._flat(x).to(self.centres)
+        own = nearest(y, self.centres)[1]
+        found = []
+        for part in tiles(len(y), max(1, TILE // len(self.centres))):
+            joint = self.law.log_joint(y[part]).scatter(1, own[part], -torch.inf)
+            found.append(joint.logsumexp(1))
+        return (torch.cat(found) - torch.log1p(-self.law.weights[own[:, 0]])).to(x.dtype)
 
     def conditioned(self, y: Vector) -> "ProximalScore":
         r"""The law of the unknown coordinates given the known ones, again a spiked mixture.
