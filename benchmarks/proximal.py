@@ -7,8 +7,8 @@
 ``planar``: 200 points of two moons (noise .05 and .02) and of a spiral of two arms (.01), 4,000
 held-out points, ten seeds; every model chooses its settings inside its own points. ``digits``:
 scikit-learn's, dequantised by one grey level and cut into halves at random, ten times. One JSON
-line per model and seed in ``results/proximal_*.jsonl``; a stopped run goes on. Run from the root of
-the repository.
+line per model and seed in ``results/proximal_*.jsonl``; a stopped run goes on. Run from the root
+of the repository.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def planar(name: str, model: str, seed: int) -> Row:
 
 def planar_cases() -> Iterator[tuple[str, Callable[[], Row]]]:
     """Cheap models first, then networks, seed by seed."""
-    for models in ((*KERNELS, AUTO), *((m,) for m in NETWORKS)):
+    for models in ((*KERNELS, AUTO), NETWORKS):
         for seed in range(SEEDS):
             for name in SETS:
                 for model in models:
