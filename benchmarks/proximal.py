@@ -83,8 +83,8 @@ def planar(name: str, model: str, seed: int) -> Row:
 
 
 def planar_cases() -> Iterator[tuple[str, Callable[[], Row]]]:
-    """Cheap models first, then networks, seed by seed."""
-    for models in ((*KERNELS, AUTO), NETWORKS):
+    """Cheap models first, then networks, each seed by seed."""
+    for models in ((*KERNELS, AUTO), (PAPER_FEW,), NETWORKS):
         for seed in range(SEEDS):
             for name in SETS:
                 for model in models:

@@ -35,7 +35,7 @@ NETWORKS = {
 FLOORS = (1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32)
 """In units of the kernel's covariance, tried in this order while the likelihood rises."""
 STEPS = 2000
-EVERY = 50
+EVERY = 25
 """Steps between two looks at the held-out rows."""
 PATIENCE = 4
 """Training ends when so many looks in a row were no better."""
