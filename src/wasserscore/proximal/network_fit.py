@@ -32,7 +32,7 @@ NETWORKS = {
     "network": "precision network, implicit score matching",
     "network_likelihood": "precision network, likelihood",
 }
-FLOORS = (1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32)
+FLOORS = (1 / 2, 1 / 8, 1 / 32)
 """In units of the kernel's covariance, tried in this order while the likelihood rises."""
 STEPS = 2000
 EVERY = 25
