@@ -59,14 +59,13 @@ Split = Callable[[torch.Generator], tuple[Rows, Rows]]
 
 @dataclass(eq=False)
 class Training:
-    """A network that is being trained, and the average of its weights.
+    """A network that is being trained; ``averaged`` is what the training has come to.
 
     Args:
         model: The network, changed in place.
         objective: One of :data:`NETWORKS`.
         split: Centres and fit points of a step.
         streams: Decides the splits.
-        averaged: What the training has come to.
     """
 
     model: PrecisionNetwork
