@@ -136,7 +136,7 @@ def digits_cases() -> Iterator[tuple[str, Callable[[], Row]]]:
 def mean_with_error(values: list[float]) -> str:
     """Mean and its standard error."""
     if len(values) < 2:
-        return f"{values[0]:.3f}"
+        return f"{values[0]:.3f}" if values else "not run"
     error = statistics.stdev(values) / math.sqrt(len(values))
     return f"{statistics.mean(values):.3f} ± {error:.3f}"
 
