@@ -71,9 +71,9 @@ def fit_proximal(
             are kernel densities), and "analysers" (a mixture of factor analysers) where rows
             are fewer than 50 or more than 1500. "network" is the paper's precision network,
             trained by implicit score matching, "network_likelihood" the same by likelihood; both
-            for few columns. On 200 points they took about ten times as long as "auto"
-            and explained held-out points less well (``benchmarks/proximal.md``), so "auto"
-            leaves them out.
+            for few columns. On 200 points "network" took about ten times as long as "auto" and
+            explained held-out points less well (``benchmarks/proximal.md``), so both are left
+            out there.
         fit_points: ``(m, *shape)``, for the networks only: points to train on, the centres
             staying ``points``. Without them every step splits ``points`` anew in two halves.
         seed: Decides the folds (and the rows for tuning, if there are more than 1500).
