@@ -16,18 +16,16 @@ other seeds, ``tables`` prints what there is. Run from the root of the repositor
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 import torch
 from tests.problems import affine, gaussian, line
 from tests.problems.base import Problem
 
-from benchmarks import certificate_coverage, certificate_discrete, certificate_variance
-from benchmarks.machine import RESULTS, provenance, table
+from benchmarks import certificate_coverage, certificate_discrete, certificate_variance, resumable
+from benchmarks.machine import table
 from wasserscore.certificate import certify
 
 Row = dict[str, object]
@@ -79,21 +77,9 @@ def again(key: str, seeds: int = 20) -> None:
           f"{max(ratios):.4f}, {sum(r < 1 for r in ratios)} below 1")  # fmt: skip
 
 
-def lines(name: str) -> Path:
-    return RESULTS / f"certificate_{name}.jsonl"
-
-
 def read(name: str) -> list[Row]:
-    """Rows measured so far, without the lines that say where."""
-    if not lines(name).exists():
-        return []
-    rows = map(json.loads, lines(name).read_text().splitlines())
-    return [row for row in rows if "machine" not in row]
-
-
-def append(name: str, row: Row) -> None:
-    with lines(name).open("a") as file:
-        file.write(json.dumps(row) + "\n")
+    """Rows measured so far."""
+    return resumable.read(f"certificate_{name}")
 
 
 def problems(families: list[str]) -> Iterator[tuple[str, Callable[[], Row]]]:
@@ -108,17 +94,7 @@ def problems(families: list[str]) -> Iterator[tuple[str, Callable[[], Row]]]:
 
 def campaign(name: str, cases: Iterable[tuple[str, Callable[[], Row]]], budget: float) -> bool:
     """Run the cases that are missing, for at most about ``budget`` seconds; whether none is."""
-    deadline = time.monotonic() + budget
-    done = {row["key"] for row in read(name)}
-    if not lines(name).exists() or json.dumps(provenance()) not in lines(name).read_text():
-        append(name, provenance())
-    for key, run in cases:
-        if key in done:
-            continue
-        if time.monotonic() > deadline:
-            return False
-        append(name, {"key": key} | run())
-    return True
+    return resumable.run(f"certificate_{name}", cases, budget)
 
 
 def summary(rows: list[Row], title: str) -> Row:

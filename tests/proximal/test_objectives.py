@@ -64,10 +64,15 @@ def test_gradient_in_a_precision_has_its_closed_form():
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
 
 
-def test_one_gaussian_has_its_optimum_at_the_inverse_second_moment():
+@pytest.mark.parametrize("objective", ["matching", "likelihood"])
+def test_c10_one_gaussian_has_its_optimum_at_the_inverse_second_moment(objective):
     x = draw(2000, 2) @ torch.tensor([[1.0, 0.5], [0.0, 0.7]]).double()
     best = torch.linalg.inv(x.mT @ x / len(x)).requires_grad_()
-    implicit_score_matching(with_precisions(torch.zeros(1, 2).double(), best[None]), x).backward()
+    score = with_precisions(torch.zeros(1, 2).double(), best[None])
+    if objective == "matching":
+        implicit_score_matching(score, x).backward()
+    else:
+        score.log_prob(x).mean().backward()
     assert float(best.grad.abs().max()) < 1e-10
 
 

@@ -114,9 +114,10 @@ def test_divergence_is_the_trace_of_the_jacobian(basis):
         torch.testing.assert_close(score.divergence(x, t), trace, rtol=1e-8, atol=1e-8)
 
 
-def test_density_obeys_the_heat_equation():
+@pytest.mark.parametrize("r", [2, 5])
+def test_c4_density_obeys_the_heat_equation(r):
     # d/dtau log p = (1/2) Laplacian(p) / p: the Hamilton-Jacobi-Bellman residual of the model.
-    score, x, tau, step = example(), draw(6, 5, seed=7), 0.4, 1e-4
+    score, x, tau, step = example(r=r), draw(6, 5, seed=7), 0.4, 1e-4
     rate = (score.log_prob(x, tau + step) - score.log_prob(x, tau - step)) / (2 * step)
     ratio = score.divergence(x, tau) + score(x, tau).square().sum(1)
     torch.testing.assert_close(rate, ratio / 2, rtol=1e-5, atol=1e-7)

@@ -28,6 +28,7 @@ from wasserscore.process.base import Process
 from wasserscore.proximal.analysers import fit_analysers
 from wasserscore.proximal.bandwidth import Covariance, kernel_covariance
 from wasserscore.proximal.local_pca import local_spread
+from wasserscore.proximal.network_fit import NETWORKS, fit_network
 from wasserscore.proximal.sample_rows import Rows, distinct, least_variance
 from wasserscore.proximal.tuning import (
     MAX_RANK,
@@ -46,6 +47,7 @@ TUNING_ROWS = 1500
 """Rows that the settings are chosen on; the model itself takes all of them."""
 FEW_ROWS = 50
 """With fewer, neighbourhoods hold too few rows for covariances of their own."""
+_TITLES = TITLES | NETWORKS
 
 
 def fit_proximal(
@@ -53,6 +55,7 @@ def fit_proximal(
     process: Process,
     *,
     method: str = "auto",
+    fit_points: Any = None,
     seed: int = 0,
     scaling: Scaling | None = None,
 ) -> ProximalScore:
@@ -66,28 +69,38 @@ def fit_proximal(
         process: The forward process of the score.
         method: "auto" tries all of: "local_pca", "isotropic", "columns", "full" (the last three
             are kernel densities), and "analysers" (a mixture of factor analysers) where rows
-            are fewer than 50 or more than 1500.
+            are fewer than 50 or more than 1500. "network" is the paper's precision network,
+            trained by implicit score matching, "network_likelihood" the same by likelihood; both
+            for few columns. On 200 points "network" took about ten times as long as "auto" and
+            explained held-out points less well (``benchmarks/proximal.md``), so both are left
+            out there.
+        fit_points: ``(m, *shape)``, for the networks only: points to train on, the centres
+            staying ``points``. Without them every step splits ``points`` anew in two halves.
         seed: Decides the folds (and the rows for tuning, if there are more than 1500).
         scaling: Stored with the score.
 
     Raises:
         InputError: For an unknown method, or points that cannot be fitted.
     """
-    require(method in ("auto", *METHODS),
-            f"method must be one of auto, {', '.join(METHODS)}", got=repr(method))  # fmt: skip
+    names = ("auto", *METHODS, *NETWORKS)
+    require(method in names, f"method must be one of {', '.join(names)}", got=repr(method))
+    require(fit_points is None or method in NETWORKS, "only the networks take fit_points",
+            got=f"method={method!r}", do="method='network'")  # fmt: skip
     rows, shape = distinct(points)
     streams = Streams(seed).child("fit_proximal")
     least = least_variance(rows)
     tuning = rows.subset(TUNING_ROWS, streams)
-    folds = tuning.folds(FOLDS, streams)
-    rank = affordable_rank(*rows.points.shape)
-    require(rank > 0 or method != "local_pca", "local components would not fit into memory",
-            got=f"{rows.points.shape[0]} rows of {rows.points.shape[1]} columns",
-            do="use method='auto', fewer rows, or principal components of the data")  # fmt: skip
-    names = _candidates(len(rows.points), rank) if method == "auto" else (method,)
-    choices = [tune(name, folds, least, rank=rank or MAX_RANK) for name in names]
-    best = max(choices, key=lambda choice: choice.log_likelihood)
-    centres, covariance, weights = _build(best, rows, least, tuning)
+    notes: tuple[str, ...] = ()
+    if method in NETWORKS:
+        fit = None if fit_points is None else _apart(fit_points, rows)
+        best, network, notes = fit_network(method, rows, fit, least, streams)
+        choices, tuning = [best], rows
+        covariance = network.covariance(rows.points)
+        centres, weights = rows.points, rows.counts if rows.repeated else None
+    else:
+        choices = _tuned(method, rows, tuning, least, streams)
+        best = max(choices, key=lambda choice: choice.log_likelihood)
+        centres, covariance, weights = _build(best, rows, least, tuning)
     return ProximalScore(
         centres=centres,
         covariance=covariance,
@@ -95,8 +108,27 @@ def fit_proximal(
         weights=weights,
         shape=shape,
         scaling=scaling,
-        fit_report=_report(best, choices, rows, len(tuning.points)),
+        fit_report=_report(best, choices, rows, len(tuning.points), notes),
     )
+
+
+def _apart(fit_points: Any, rows: Rows) -> Rows:
+    """Fit points, with as many columns as the centres."""
+    fit, d = distinct(fit_points)[0], rows.points.shape[1]
+    require(fit.points.shape[1] == d, f"fit_points must have {d} columns, like the points",
+            got=fit.points.shape[1])  # fmt: skip
+    return fit
+
+
+def _tuned(method: str, rows: Rows, tuning: Rows, least: Vector, streams: Streams) -> list[Choice]:
+    """The best settings of every family that is asked for."""
+    folds = tuning.folds(FOLDS, streams)
+    rank = affordable_rank(*rows.points.shape)
+    require(rank > 0 or method != "local_pca", "local components would not fit into memory",
+            got=f"{rows.points.shape[0]} rows of {rows.points.shape[1]} columns",
+            do="use method='auto', fewer rows, or principal components of the data")  # fmt: skip
+    names = _candidates(len(rows.points), rank) if method == "auto" else (method,)
+    return [tune(name, folds, least, rank=rank or MAX_RANK) for name in names]
 
 
 def _candidates(n: int, rank: int) -> tuple[str, ...]:
@@ -137,21 +169,23 @@ def _local(choice: Choice, rows: Rows, kernel: Covariance) -> tuple[Cloud, Spike
     return spread.centres(settings["pull"]) * scale, covariance
 
 
-def _report(best: Choice, choices: list[Choice], rows: Rows, tuned_on: int) -> FitReport:
+def _report(
+    best: Choice, choices: list[Choice], rows: Rows, tuned_on: int, notes: tuple[str, ...]
+) -> FitReport:
     candidates = {c.method: c.log_likelihood for c in choices}
     ranked = sorted(choices, key=lambda c: -c.log_likelihood)
-    why = f"{TITLES[best.method]}: {best.log_likelihood:.2f} nats per held-out point"
+    why = f"{_TITLES[best.method]}: {best.log_likelihood:.2f} nats per held-out point"
     if len(ranked) > 1:
         gap = best.log_likelihood - ranked[1].log_likelihood
-        why += f", {gap:.2f} more than the next, {TITLES[ranked[1].method]}"
-    notes = []
+        why += f", {gap:.2f} more than the next, {_TITLES[ranked[1].method]}"
+    told = list(notes)
     n, d = rows.points.shape
-    if affordable_rank(n, d) < min(MAX_RANK, d):
-        notes.append(f"memory allows {affordable_rank(n, d)} local components per row")
+    if best.method not in NETWORKS and affordable_rank(n, d) < min(MAX_RANK, d):
+        told.append(f"memory allows {affordable_rank(n, d)} local components per row")
     if rows.repeated:
-        notes.append(f"{int(rows.counts.sum()) - len(rows.points)} repeated rows became weights")
+        told.append(f"{int(rows.counts.sum()) - len(rows.points)} repeated rows became weights")
     if tuned_on < len(rows.points):
-        notes.append(f"settings chosen on {tuned_on} of {len(rows.points)} rows")
+        told.append(f"settings chosen on {tuned_on} of {len(rows.points)} rows")
     return FitReport(
         method=best.method,
         settings=dict(best.settings),
@@ -160,5 +194,5 @@ def _report(best: Choice, choices: list[Choice], rows: Rows, tuned_on: int) -> F
         candidates=candidates,
         evaluated=sum(c.evaluated for c in choices),
         why=why,
-        notes=tuple(notes),
+        notes=tuple(told),
     )

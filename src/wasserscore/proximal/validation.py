@@ -140,7 +140,12 @@ class AnalyserFold:
 def mean_log_density(folds: Sequence[Fold], settings: Settings) -> tuple[float, float]:
     """Mean over all held-out points, and its standard error, in nats per point."""
     values = torch.cat([fold.log_density(settings) for fold in folds])
-    counts = torch.cat([fold.held_out.counts for fold in folds])
+    return weighted_mean(values, [fold.held_out for fold in folds])
+
+
+def weighted_mean(values: PerPoint, held_out: Sequence[Rows]) -> tuple[float, float]:
+    """Mean of one value per held-out row, counted as often as it came, and its standard error."""
+    counts = torch.cat([rows.counts for rows in held_out])
     mean = float((values * counts).sum() / counts.sum())
     spread = float(((values - mean).square() * counts).sum() / counts.sum())
     return mean, math.sqrt(spread / float(counts.sum()))
