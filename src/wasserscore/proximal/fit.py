@@ -15,8 +15,10 @@ Source: :cite:p:`zhang2024` sections 4.1, 4.2 for the model; local principal com
 a trained precision network.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, overload
 
+from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
@@ -26,6 +28,7 @@ from wasserscore.data import Scaling
 from wasserscore.kernel import nearest
 from wasserscore.process.base import Process
 from wasserscore.proximal.analysers import fit_analysers
+from wasserscore.proximal.axes import principal_axes
 from wasserscore.proximal.bandwidth import Covariance, kernel_covariance
 from wasserscore.proximal.local_pca import local_spread
 from wasserscore.proximal.sample_rows import Rows, distinct, least_variance
@@ -38,6 +41,7 @@ from wasserscore.proximal.tuning import (
     tune,
 )
 from wasserscore.score.fit_report import FitReport
+from wasserscore.score.latent import LatentScore
 from wasserscore.score.proximal import ProximalScore
 from wasserscore.score.spiked import Spiked
 
@@ -48,6 +52,7 @@ FEW_ROWS = 50
 """With fewer, neighbourhoods hold too few rows for covariances of their own."""
 
 
+@overload
 def fit_proximal(
     points: Any,
     process: Process,
@@ -55,7 +60,32 @@ def fit_proximal(
     method: str = "auto",
     seed: int = 0,
     scaling: Scaling | None = None,
-) -> ProximalScore:
+) -> ProximalScore: ...
+
+
+@overload
+def fit_proximal(
+    points: Any,
+    process: Process,
+    *,
+    method: str = "auto",
+    latent: int | float,
+    whiten: bool = False,
+    seed: int = 0,
+    scaling: Scaling | None = None,
+) -> LatentScore: ...
+
+
+def fit_proximal(
+    points: Any,
+    process: Process,
+    *,
+    method: str = "auto",
+    latent: int | float | None = None,
+    whiten: bool = False,
+    seed: int = 0,
+    scaling: Scaling | None = None,
+) -> ProximalScore | LatentScore:
     """A proximal kernel score of the points, with its choice explained in ``.fit_report``.
 
     Lattice data (grey levels, counts) should come dequantised; if not, no kernel gets thinner
@@ -67,6 +97,10 @@ def fit_proximal(
         method: "auto" tries all of: "local_pca", "isotropic", "columns", "full" (the last three
             are kernel densities), and "analysers" (a mixture of factor analysers) where rows
             are fewer than 50 or more than 1500.
+        latent: Fit on so many principal axes, or on those that hold this share of the variance
+            (a number below one); the other directions get isotropic noise of their own variance,
+            so that the density stays one in all coordinates. None fits the points as they are.
+        whiten: Whether the axes are scaled to unit variance for the fit.
         seed: Decides the folds (and the rows for tuning, if there are more than 1500).
         scaling: Stored with the score.
 
@@ -75,28 +109,46 @@ def fit_proximal(
     """
     require(method in ("auto", *METHODS),
             f"method must be one of auto, {', '.join(METHODS)}", got=repr(method))  # fmt: skip
+    require(latent is not None or not whiten, "whiten scales principal axes, and there are none",
+            got="latent=None", do="say how many axes with latent=")  # fmt: skip
     rows, shape = distinct(points)
     streams = Streams(seed).child("fit_proximal")
+    if latent is None:
+        law, report = _fit(rows, method, streams)
+        return ProximalScore(law.centres, law.covariance, process, law.weights, shape, scaling,
+                             report)  # fmt: skip
+    axes = principal_axes(rows, latent, least_variance(rows), whiten=whiten)
+    law, report = _fit(axes.coordinates(rows), method, streams)
+    inner = ProximalScore(
+        axes.centres(law.centres), axes.covariance(law.covariance), process, law.weights,
+        fit_report=report.on_axes(axes.log_likelihood, axes.note),
+    )  # fmt: skip
+    return LatentScore(inner, axes.axes, axes.middle, axes.residual, process, shape, scaling)
+
+
+@dataclass(frozen=True, eq=False)
+class _Law:
+    """What a fit decides: centres, covariances, and weights where they differ."""
+
+    centres: Cloud
+    covariance: Spiked
+    weights: Float[Tensor, " n"] | None
+
+
+def _fit(rows: Rows, method: str, streams: Streams) -> tuple[_Law, FitReport]:
+    """The best law of the method, or of all of them, and how it was chosen."""
     least = least_variance(rows)
     tuning = rows.subset(TUNING_ROWS, streams)
     folds = tuning.folds(FOLDS, streams)
     rank = affordable_rank(*rows.points.shape)
     require(rank > 0 or method != "local_pca", "local components would not fit into memory",
             got=f"{rows.points.shape[0]} rows of {rows.points.shape[1]} columns",
-            do="use method='auto', fewer rows, or principal components of the data")  # fmt: skip
+            do="use method='auto', fewer rows, or principal axes (latent=)")  # fmt: skip
     names = _candidates(len(rows.points), rank) if method == "auto" else (method,)
     choices = [tune(name, folds, least, rank=rank or MAX_RANK) for name in names]
     best = max(choices, key=lambda choice: choice.log_likelihood)
-    centres, covariance, weights = _build(best, rows, least, tuning)
-    return ProximalScore(
-        centres=centres,
-        covariance=covariance,
-        process=process,
-        weights=weights,
-        shape=shape,
-        scaling=scaling,
-        fit_report=_report(best, choices, rows, len(tuning.points)),
-    )
+    law = _Law(*_build(best, rows, least, tuning))
+    return law, _report(best, choices, rows, len(tuning.points))
 
 
 def _candidates(n: int, rank: int) -> tuple[str, ...]:

@@ -85,7 +85,8 @@ class Spiked:
         if self.basis is None:
             return self
         least = self.floor.min()
-        shared = self.basis * (self.floor - least).sqrt()
+        above = self.floor > least
+        shared = self.basis[:, above] * (self.floor[above] - least).sqrt()
         factors = torch.cat([self.factors, shared.expand(len(self.factors), -1, -1)], dim=2)
         return Spiked(factors, least.expand_as(self.floor).clone())
 
@@ -93,6 +94,15 @@ class Spiked:
         """The marginal covariances of some coordinates (sub-blocks of the covariance)."""
         flat = self.on_axes()
         return Spiked(flat.factors[:, index], flat.floor[index])
+
+    def stretched(self, scale: Vector) -> "Spiked":
+        """The covariances after every coordinate is multiplied by its entry of ``scale``."""
+        factors = self.factors * scale[:, None]
+        if self.basis is None:
+            return Spiked(factors, self.floor * scale.square())
+        shared = scale[:, None] * self._floor_matrix() * scale
+        values, vectors = torch.linalg.eigh(symmetric(shared))
+        return Spiked(factors, values.clamp_min(0), vectors)
 
     def turned(self, x: Tensor) -> Tensor:
         """Row vectors ``(..., d)`` in the basis of the floor."""
