@@ -61,15 +61,16 @@ def whitened(x: Cloud, covariance: Covariance) -> Cloud:
     """Points in coordinates where the kernel is standard normal."""
     if covariance.ndim < 2:
         return x / covariance.sqrt()
-    values, vectors = torch.linalg.eigh(covariance)
-    turned: Cloud = x @ (vectors / values.sqrt())
+    lower = torch.linalg.cholesky(covariance)
+    turned: Cloud = torch.linalg.solve_triangular(lower, x.mT, upper=False).mT
     return turned
 
 
 def log_volume(covariance: Covariance, d: int) -> Tensor:
     """Half the log determinant of the kernel covariance in d dimensions."""
-    values = torch.linalg.eigvalsh(covariance) if covariance.ndim == 2 else covariance.expand(d)
-    half: Tensor = values.log().sum() / 2
+    if covariance.ndim < 2:
+        return covariance.expand(d).log().sum() / 2
+    half: Tensor = torch.diagonal(torch.linalg.cholesky(covariance)).log().sum()
     return half
 
 
