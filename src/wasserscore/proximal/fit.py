@@ -23,7 +23,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
-from wasserscore.core.typing import Cloud, Vector
+from wasserscore.core.typing import Cloud
 from wasserscore.data import Scaling
 from wasserscore.kernel import nearest
 from wasserscore.process.base import Process
@@ -31,6 +31,7 @@ from wasserscore.proximal.analysers import fit_analysers
 from wasserscore.proximal.axes import principal_axes
 from wasserscore.proximal.bandwidth import Covariance, kernel_covariance
 from wasserscore.proximal.local_pca import local_spread
+from wasserscore.proximal.many_rows import refine
 from wasserscore.proximal.sample_rows import Rows, distinct, least_variance
 from wasserscore.proximal.tuning import (
     MAX_RANK,
@@ -140,15 +141,32 @@ def _fit(rows: Rows, method: str, streams: Streams) -> tuple[_Law, FitReport]:
     least = least_variance(rows)
     tuning = rows.subset(TUNING_ROWS, streams)
     folds = tuning.folds(FOLDS, streams)
-    rank = affordable_rank(*rows.points.shape)
+    rank = affordable_rank(*tuning.points.shape)
     require(rank > 0 or method != "local_pca", "local components would not fit into memory",
             got=f"{rows.points.shape[0]} rows of {rows.points.shape[1]} columns",
             do="use method='auto', fewer rows, or principal axes (latent=)")  # fmt: skip
     names = _candidates(len(rows.points), rank) if method == "auto" else (method,)
     choices = [tune(name, folds, least, rank=rank or MAX_RANK) for name in names]
+    del folds
     best = max(choices, key=lambda choice: choice.log_likelihood)
-    law = _Law(*_build(best, rows, least, tuning))
-    return law, _report(best, choices, rows, len(tuning.points))
+    report = _report(best, choices, rows, len(tuning.points))
+    if best.method == "analysers":
+        cells, factors = int(best.settings["cells"]), int(best.settings["rank"])
+        mixture = fit_analysers(rows, cells, factors, least, Streams(0)).mixture
+        return _Law(mixture.centres, mixture.covariance, mixture.weights), report
+    kind = "columns" if best.method == "local_pca" else best.method
+    kernel = kernel_covariance(tuning, kind, least)
+    n, d = rows.points.shape
+    # A kernel tuned on fewer rows is wider than the full set needs, by Scott's rate.
+    kernel = kernel * (n / len(tuning.points)) ** (-2 / (d + 4))
+    weights = rows.counts if rows.repeated else None
+    if best.method != "local_pca":
+        covariance = Spiked.pooled(n, kernel * best.settings["floor"], d)
+        return _Law(rows.points, covariance, weights), report
+    if n == len(tuning.points):
+        return _Law(*_local(best, rows, kernel), weights), report
+    refined = refine(best.settings, len(tuning.points), rows, kernel, streams)
+    return _Law(*refined.model), refined.told(report, n)
 
 
 def _candidates(n: int, rank: int) -> tuple[str, ...]:
@@ -157,25 +175,6 @@ def _candidates(n: int, rank: int) -> tuple[str, ...]:
     if FEW_ROWS <= n <= TUNING_ROWS:
         skipped.add("analysers")
     return tuple(name for name in METHODS if name not in skipped)
-
-
-def _build(
-    choice: Choice, rows: Rows, least: Vector, tuning: Rows
-) -> tuple[Cloud, Spiked, Tensor | None]:
-    """Centres, covariances and weights of the chosen model on all rows."""
-    if choice.method == "analysers":
-        cells, rank = int(choice.settings["cells"]), int(choice.settings["rank"])
-        mixture = fit_analysers(rows, cells, rank, least, Streams(0)).mixture
-        return mixture.centres, mixture.covariance, mixture.weights
-    weights = rows.counts if rows.repeated else None
-    kind = "columns" if choice.method == "local_pca" else choice.method
-    kernel = kernel_covariance(tuning, kind, least)
-    n, d = rows.points.shape
-    # A kernel tuned on fewer rows is wider than the full set needs, by Scott's rate.
-    kernel = kernel * (n / len(tuning.points)) ** (-2 / (d + 4))
-    if choice.method != "local_pca":
-        return rows.points, Spiked.pooled(n, kernel * choice.settings["floor"], d), weights
-    return *_local(choice, rows, kernel), weights
 
 
 def _local(choice: Choice, rows: Rows, kernel: Covariance) -> tuple[Cloud, Spiked]:
@@ -197,9 +196,9 @@ def _report(best: Choice, choices: list[Choice], rows: Rows, tuned_on: int) -> F
         gap = best.log_likelihood - ranked[1].log_likelihood
         why += f", {gap:.2f} more than the next, {TITLES[ranked[1].method]}"
     notes = []
-    n, d = rows.points.shape
-    if affordable_rank(n, d) < min(MAX_RANK, d):
-        notes.append(f"memory allows {affordable_rank(n, d)} local components per row")
+    d = rows.points.shape[1]
+    if affordable_rank(tuned_on, d) < min(MAX_RANK, d):
+        notes.append(f"memory allows {affordable_rank(tuned_on, d)} local components per row")
     if rows.repeated:
         notes.append(f"{int(rows.counts.sum()) - len(rows.points)} repeated rows became weights")
     if tuned_on < len(rows.points):

@@ -19,8 +19,11 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.linalg import symmetric
+from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Matrix, Vector
 
+TILE = 2**22
+"""Numbers of factors that are worked on at once; all of them may be most of the memory."""
 Factors = Float[Tensor, "n d r"]
 """One d x r factor per centre."""
 Queries = Float[Tensor, "b d"]
@@ -76,9 +79,12 @@ class Spiked:
 
     def mean_covariance(self, weights: Float[Tensor, " n"]) -> Matrix:
         r"""The weighted mean :math:`\sum_i w_i \Sigma_i`, ``(d, d)``."""
-        weighted = (self.factors * weights.sqrt()[:, None, None]).permute(1, 0, 2)
-        stacked = weighted.flatten(1)
-        return stacked @ stacked.mT + self._floor_matrix()
+        total, (_, d, rank) = self._floor_matrix(), self.factors.shape
+        for part in tiles(len(self.factors), max(1, TILE // (d * max(rank, 1)))):
+            weighted = self.factors[part] * weights[part].sqrt()[:, None, None]
+            stacked = weighted.permute(1, 0, 2).flatten(1)
+            total = total + stacked @ stacked.mT
+        return total
 
     def on_axes(self) -> "Spiked":
         """The same covariances without a basis: what it turned becomes part of the factors."""
