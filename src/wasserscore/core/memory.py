@@ -45,7 +45,7 @@ def require_memory(needed: int, what: str, *, do: str) -> None:
         )  # fmt: skip
 
 
-def gigabytes(size: float) -> str:
+def gigabytes(size: int) -> str:
     """A number of bytes as people say it.
 
     >>> gigabytes(3_460_000_000)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
+from wasserscore.core.tensors import as_points
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Scaling
 from wasserscore.kernel import nearest
@@ -32,6 +33,7 @@ from wasserscore.proximal.axes import principal_axes
 from wasserscore.proximal.bandwidth import Covariance, kernel_covariance
 from wasserscore.proximal.local_pca import local_spread
 from wasserscore.proximal.many_rows import refine
+from wasserscore.proximal.memory import require_room
 from wasserscore.proximal.sample_rows import Rows, distinct, least_variance
 from wasserscore.proximal.tuning import (
     MAX_RANK,
@@ -106,20 +108,28 @@ def fit_proximal(
         scaling: Stored with the score.
 
     Raises:
-        InputError: For an unknown method, or points that cannot be fitted.
+        InputError: For an unknown method, points that cannot be fitted, or a fit that needs more
+            memory than there is.
     """
     require(method in ("auto", *METHODS),
             f"method must be one of auto, {', '.join(METHODS)}", got=repr(method))  # fmt: skip
     require(latent is not None or not whiten, "whiten scales principal axes, and there are none",
             got="latent=None", do="say how many axes with latent=")  # fmt: skip
-    rows, shape = distinct(points)
+    x = as_points(points, minimum=2)
+    n, d = len(x), x[0].numel()
+    tried = _tried(method, n, d) if latent is None else ("principal axes",)
+    require_room(n, d, tried, TUNING_ROWS)
+    rows, shape = distinct(x)
     streams = Streams(seed).child("fit_proximal")
     if latent is None:
         law, report = _fit(rows, method, streams)
         return ProximalScore(law.centres, law.covariance, process, law.weights, shape, scaling,
                              report)  # fmt: skip
     axes = principal_axes(rows, latent, least_variance(rows), whiten=whiten)
-    law, report = _fit(axes.coordinates(rows), method, streams)
+    coordinates = axes.coordinates(rows)
+    n, d = coordinates.points.shape
+    require_room(n, d, _tried(method, n, d), TUNING_ROWS)
+    law, report = _fit(coordinates, method, streams)
     inner = ProximalScore(
         axes.centres(law.centres), axes.covariance(law.covariance), process, law.weights,
         fit_report=report.on_axes(axes.log_likelihood, axes.note),
@@ -141,12 +151,12 @@ def _fit(rows: Rows, method: str, streams: Streams) -> tuple[_Law, FitReport]:
     least = least_variance(rows)
     tuning = rows.subset(TUNING_ROWS, streams)
     folds = tuning.folds(FOLDS, streams)
-    rank = affordable_rank(*tuning.points.shape)
+    n, d = rows.points.shape
+    rank = affordable_rank(len(tuning.points), d)
     require(rank > 0 or method != "local_pca", "local components would not fit into memory",
-            got=f"{rows.points.shape[0]} rows of {rows.points.shape[1]} columns",
+            got=f"{n} rows of {d} columns",
             do="use method='auto', fewer rows, or principal axes (latent=)")  # fmt: skip
-    names = _candidates(len(rows.points), rank) if method == "auto" else (method,)
-    choices = [tune(name, folds, least, rank=rank or MAX_RANK) for name in names]
+    choices = [tune(name, folds, least, rank=rank or MAX_RANK) for name in _tried(method, n, d)]
     del folds
     best = max(choices, key=lambda choice: choice.log_likelihood)
     report = _report(best, choices, rows, len(tuning.points))
@@ -156,7 +166,6 @@ def _fit(rows: Rows, method: str, streams: Streams) -> tuple[_Law, FitReport]:
         return _Law(mixture.centres, mixture.covariance, mixture.weights), report
     kind = "columns" if best.method == "local_pca" else best.method
     kernel = kernel_covariance(tuning, kind, least)
-    n, d = rows.points.shape
     # A kernel tuned on fewer rows is wider than the full set needs, by Scott's rate.
     kernel = kernel * (n / len(tuning.points)) ** (-2 / (d + 4))
     weights = rows.counts if rows.repeated else None
@@ -169,9 +178,11 @@ def _fit(rows: Rows, method: str, streams: Streams) -> tuple[_Law, FitReport]:
     return _Law(*refined.model), refined.told(report, n)
 
 
-def _candidates(n: int, rank: int) -> tuple[str, ...]:
+def _tried(method: str, n: int, d: int) -> tuple[str, ...]:
     """What "auto" tries: cells where neighbourhoods are too small or rows too many."""
-    skipped = set[str]() if rank > 0 else {"local_pca"}
+    if method != "auto":
+        return (method,)
+    skipped = set[str]() if affordable_rank(min(n, TUNING_ROWS), d) > 0 else {"local_pca"}
     if FEW_ROWS <= n <= TUNING_ROWS:
         skipped.add("analysers")
     return tuple(name for name in METHODS if name not in skipped)
