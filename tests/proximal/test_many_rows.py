@@ -7,7 +7,7 @@ import torch
 
 from wasserscore.core.random import Streams
 from wasserscore.process import VE
-from wasserscore.proximal import fit_proximal, many_rows, tuning
+from wasserscore.proximal import fit, fit_proximal, many_rows, tuning
 from wasserscore.proximal.many_rows import ManyRows, centre_count, refine, top_rank
 from wasserscore.proximal.sample_rows import Rows
 from wasserscore.score.spiked_mixture import SpikedMixture
@@ -100,3 +100,22 @@ def test_settings_chosen_on_all_rows_beat_those_of_a_subset():
     assert found.log_likelihood == pytest.approx(ask(found.model), abs=4 * found.stderr)
     assert len(found.model[0]) == 1800  # nothing asks for fewer here
     assert math.isfinite(found.stderr)
+
+
+def test_cells_grow_with_the_rows(monkeypatch):
+    """A subset has rows for two cells only; all rows show the eight clouds that there are."""
+    monkeypatch.setattr(fit, "TUNING_ROWS", 30)
+    middles = 8 * torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * 3)
+    x = middles.repeat(60, 1) + draw(480, 3)
+    score = fit_proximal(x, CLOCK, method="analysers")
+    settings = score.fit_report.settings
+    assert settings["cells"] in (8, 16)
+    assert f"settings chosen again on 480 rows, {score.components} centres" in str(
+        score.fit_report
+    )
+    fresh = middles.repeat(200, 1) + draw(1600, 3, seed=7)
+    truth = torch.distributions.Normal(0.0, 1.0).log_prob(draw(1600, 3, seed=7)).sum(1) - math.log(
+        8
+    )
+    assert float(score.log_prob(fresh).mean()) > float(truth.mean()) - 0.25
+    assert score.fit_report.log_likelihood == pytest.approx(float(truth.mean()), abs=0.8)

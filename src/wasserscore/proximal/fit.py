@@ -32,7 +32,7 @@ from wasserscore.proximal.analysers import fit_analysers
 from wasserscore.proximal.axes import principal_axes
 from wasserscore.proximal.bandwidth import Covariance, kernel_covariance
 from wasserscore.proximal.local_pca import local_spread
-from wasserscore.proximal.many_rows import refine
+from wasserscore.proximal.many_rows import grow, refine
 from wasserscore.proximal.memory import require_room
 from wasserscore.proximal.sample_rows import Rows, distinct, least_variance
 from wasserscore.proximal.tuning import (
@@ -160,6 +160,9 @@ def _fit(rows: Rows, method: str, streams: Streams) -> tuple[_Law, FitReport]:
     del folds
     best = max(choices, key=lambda choice: choice.log_likelihood)
     report = _report(best, choices, rows, len(tuning.points))
+    if best.method == "analysers" and n > len(tuning.points):
+        grown = grow(best.settings, rows, least, streams)
+        return _Law(*grown.model), grown.told(report, n)
     if best.method == "analysers":
         cells, factors = int(best.settings["cells"]), int(best.settings["rank"])
         mixture = fit_analysers(rows, cells, factors, least, Streams(0)).mixture

@@ -25,7 +25,7 @@ from wasserscore.proximal.bandwidth import log_volume
 from wasserscore.proximal.local_pca import LocalSpread, local_spread
 from wasserscore.proximal.sample_rows import Rows
 from wasserscore.proximal.search import Ladders, Settings, climb
-from wasserscore.proximal.validation import mean_log_density
+from wasserscore.proximal.validation import AnalyserFold, mean_log_density
 from wasserscore.score.fit_report import FitReport
 from wasserscore.score.spiked import Spiked
 
@@ -171,7 +171,7 @@ class Refined:
 
     def told(self, report: FitReport, n: int) -> FitReport:
         """The report of the subset's choice, with this one's settings and likelihood."""
-        note = (f"settings chosen again on {n} rows, {len(self.model[0])} of them centres: "
+        note = (f"settings chosen again on {n} rows, {len(self.model[0])} centres: "
                 f"{self.log_likelihood:.2f} nats on {self.held_out} held-out rows")  # fmt: skip
         return replace(
             report, settings=dict(self.settings), log_likelihood=self.log_likelihood,
@@ -193,8 +193,7 @@ def refine(
         streams: Decides which rows are held out and which become centres.
     """
     n, d = rows.points.shape
-    order = torch.randperm(n, generator=streams.generator("many rows"))
-    few = min(HELD_OUT, n // 10)
+    order, few = _split(n, streams)
     fold = ManyRows(rows.at(order[few:]), rows.at(order[:few]), kernel)
     start, ladders = _ladders(settings, (n / subset) ** 0.5, n - few, d)
     best, tried = climb(lambda s: mean_log_density([fold], s)[0], start, ladders)
@@ -203,6 +202,37 @@ def refine(
     if len(model[0]) == n - few:  # no row is to spare: those held out become centres too
         model = ManyRows(rows, rows.at(order[:1]), kernel).model(best)
     return Refined(model, best, value, stderr, few, len(tried))
+
+
+def grow(settings: Settings, rows: Rows, least: Vector, streams: Streams) -> Refined:
+    """Fit factor analysers to all rows, with twice the cells for as long as it helps.
+
+    Args:
+        settings: Chosen on a subset.
+        rows: All of them.
+        least: Smallest variance allowed per column.
+        streams: Decides which rows are held out.
+    """
+    order, few = _split(len(rows.points), streams)
+    fold = AnalyserFold(rows.at(order[few:]), rows.at(order[:few]), least)
+    tried: list[Refined] = []
+    while True:
+        value, stderr = mean_log_density([fold], settings)
+        if tried and value <= tried[-1].log_likelihood:
+            return replace(tried[-1], evaluated=len(tried) + 1)
+        law = fold.fitted
+        assert law is not None
+        model = law.centres, law.covariance, law.weights
+        tried.append(Refined(model, settings, value, stderr, few, len(tried) + 1))
+        if 20 * int(settings["cells"]) > len(rows.points):
+            return tried[-1]
+        settings = {**settings, "cells": 2 * int(settings["cells"])}
+
+
+def _split(n: int, streams: Streams) -> tuple[Tensor, int]:
+    """The rows in random order, and how many of the first are held out."""
+    order = torch.randperm(n, generator=streams.generator("many rows"))
+    return order, min(HELD_OUT, n // 10)
 
 
 def _ladders(settings: Settings, growth: float, n: int, d: int) -> tuple[Settings, Ladders]:
