@@ -35,6 +35,10 @@ WIDE = (*tuning.NEIGHBOURS, 96, 128, 192, 256, 384, 512, 768, 1024)
 RICH = (*tuning.RANKS, 48, 64, 96, 128, 192, 256)
 WORK = 10**11
 """Multiplications that the eigenvectors of all neighbourhoods may take."""
+SEARCH = 10**12
+"""Multiplications that finding the neighbours may take."""
+SEEN_BYTES = 2**28
+"""Largest array of held-out rows seen along all directions, 256 MiB."""
 
 
 def top_rank(d: int, k: int) -> int:
@@ -43,9 +47,11 @@ def top_rank(d: int, k: int) -> int:
 
 
 def centre_count(n: int, d: int, k: int) -> int:
-    """How many of n rows become centres: all that memory and :data:`WORK` allow."""
-    memory = tuning.FACTOR_BYTES // (8 * d * top_rank(d, k))
-    return max(1, min(n, memory, WORK // (min(k, d) ** 2 * max(k, d))))
+    """How many of n rows become centres: all that memory and work allow."""
+    rank = top_rank(d, k)
+    memory = min(tuning.FACTOR_BYTES // (8 * d * rank), SEEN_BYTES // (4 * HELD_OUT * rank))
+    work = min(WORK // (min(k, d) ** 2 * max(k, d)), SEARCH // (n * max(d, 16)))
+    return max(1, min(n, memory, work))
 
 
 @dataclass(eq=False)

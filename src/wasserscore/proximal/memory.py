@@ -46,13 +46,12 @@ def predicted_bytes(n: int, d: int, methods: tuple[str, ...], subset: int) -> in
 
 def _refining(n: int, d: int) -> int:
     """Rows in another order and in single precision, then neighbours, or two sets of factors."""
-    rows = NUMBER * n * d
-    factors = max(
-        NUMBER * many_rows.centre_count(n, d, k) * d * many_rows.top_rank(d, k)
-        for k in many_rows.WIDE
-        if k < n
-    )
-    return rows + rows // 2 + max(2 * rows, 7 * factors // 2)
+    rows, most = NUMBER * n * d, 0
+    for k in (k for k in many_rows.WIDE if k < n):
+        centres, rank = many_rows.centre_count(n, d, k), many_rows.top_rank(d, k)
+        seen = 2 * NUMBER // 2 * many_rows.HELD_OUT * centres * rank
+        most = max(most, 7 * NUMBER * centres * d * rank // 2 + seen + 2 * NUMBER * centres * k)
+    return rows + rows // 2 + max(2 * rows, most)
 
 
 def require_room(n: int, d: int, methods: tuple[str, ...], subset: int) -> None:
