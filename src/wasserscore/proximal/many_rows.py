@@ -204,10 +204,10 @@ def refine(
     start, ladders = _ladders(settings, (n / subset) ** 0.5, n - few, d)
     best, tried = climb(lambda s: mean_log_density([fold], s)[0], start, ladders)
     value, stderr = mean_log_density([fold], best)
-    model = fold.model(best)
-    if len(model[0]) == n - few:  # no row is to spare: those held out become centres too
-        model = ManyRows(rows, rows.at(order[:1]), kernel).model(best)
-    return Refined(model, best, value, stderr, few, len(tried))
+    if centre_count(n - few, d, int(best["k"])) == n - few:
+        # No row is to spare: those held out become centres too.
+        fold = ManyRows(rows, rows.at(order[:1]), kernel)
+    return Refined(fold.model(best), best, value, stderr, few, len(tried))
 
 
 def grow(settings: Settings, rows: Rows, least: Vector, streams: Streams) -> Refined:

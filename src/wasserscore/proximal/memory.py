@@ -8,8 +8,8 @@ from wasserscore.core.memory import require_memory
 from wasserscore.proximal import many_rows, tuning
 from wasserscore.proximal.local_pca import TILE_BYTES
 
-NUMBER = 8
-"""Bytes of a number in double precision."""
+NUMBER, SINGLE = 8, 4
+"""Bytes of a number in double and in single precision."""
 MARGIN = 2**28
 """Tiles, threads and libraries: 256 MiB."""
 CACHED = 7
@@ -49,8 +49,8 @@ def _refining(n: int, d: int) -> int:
     rows, most = NUMBER * n * d, 0
     for k in (k for k in many_rows.WIDE if k < n):
         centres, rank = many_rows.centre_count(n, d, k), many_rows.top_rank(d, k)
-        seen = 2 * NUMBER // 2 * many_rows.HELD_OUT * centres * rank
-        most = max(most, 7 * NUMBER * centres * d * rank // 2 + seen + 2 * NUMBER * centres * k)
+        seen = 2 * SINGLE * many_rows.HELD_OUT * centres * rank
+        most = max(most, 7 * SINGLE * centres * d * rank + seen + 2 * NUMBER * centres * k)
     return rows + rows // 2 + max(2 * rows, most)
 
 
