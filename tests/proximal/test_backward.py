@@ -90,3 +90,67 @@ def test_a_potential_of_the_wrong_shape_and_a_long_step_are_refused():
         BackwardProximal(lambda x: x, time=0.1, step=0.1).run(draw(4, 2), 1)
     with pytest.raises(InputError, match="shorter step"):
         BackwardProximal(double_well, time=0.1, step=1e3).run(draw(20, 1), 50)
+
+
+def wide(values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+S = wide([[4.0, 0.3], [0.3, 0.05]])
+"""A covariance of condition number 150."""
+
+
+def test_in_the_metric_of_its_covariance_a_gaussian_is_round():
+    """Particles reach gamma (1 - T^2) S in a few steps that S alone would make impossible."""
+
+    def potential(x):
+        return (x * torch.linalg.solve(S, x.mT).mT).sum(1) / 2
+
+    sampler = Exact(potential, time=0.5, step=0.2, gamma=0.7, metric=S)
+    y = sampler.run(1.0 + draw(400, 2), 80)
+    torch.testing.assert_close(torch.cov(y.mT), 0.7 * 0.75 * S, rtol=0.06, atol=0.003)
+
+
+class Curved(BackwardProximal):
+    """V = k |u|^2 / 2 in the coordinates of the run, with normalisers in closed form."""
+
+    def log_normaliser(self, particles):
+        k = 2 * float(self.potential(torch.ones_like(particles[:1])))
+        square, bend = particles.square().sum(1), 1 + k * self.time
+        return -math.log(bend) / 2 - k * square / (4 * self.gamma * bend)
+
+
+@pytest.mark.parametrize("a", [0.5, 2.0])
+def test_the_fixed_point_under_another_metric(a):
+    """Variance gamma s (1 - (a T / s)^2) for V = x^2 / 2 s."""
+    s, gamma, time = 3.0, 0.6, 0.9
+    sampler = Curved(lambda x: x.square().sum(1) / (2 * s), time=time, step=0.4, gamma=gamma,
+                     metric=wide([[a]]))  # fmt: skip
+    y = sampler.run(1.0 + draw(500, 1), 150)
+    assert float(y.var()) == pytest.approx(gamma * s * (1 - (a * time / s) ** 2), rel=0.02)
+
+
+def test_the_score_in_a_metric_is_a_gradient():
+    """Of the proximal density with distances (x - y) A^-1 (x - y)."""
+    sampler = BackwardProximal(double_well, time=0.4, step=0.1, metric=S)
+    y, x = draw(30, 2), draw(7, 2, seed=1).requires_grad_()
+    gap = (x[:, None] - y) @ torch.linalg.inv(torch.linalg.cholesky(S)).mT
+    energy = double_well(x)[:, None] + gap.square().sum(2) / (2 * 0.4)
+    flat, root = sampler._flat(y)
+    normaliser = flat.log_normaliser(torch.linalg.solve(root, y.mT).mT)
+    (expected,) = torch.autograd.grad((-energy / 2 - normaliser).logsumexp(1).sum(), x)
+    torch.testing.assert_close(sampler.score(x.detach(), y), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("metric", [[[1.0, 2.0], [0.0, 1.0]], [[1.0, 2.0], [2.0, 1.0]]])
+def test_what_is_no_metric_is_refused(metric):
+    with pytest.raises(InputError, match="metric must be symmetric and positive"):
+        BackwardProximal(quadratic, time=0.4, step=0.1, metric=wide(metric))
+
+
+def test_callbacks_see_the_points_of_the_user():
+    seen = []
+    sampler = BackwardProximal(quadratic, time=0.4, step=0.1, metric=S)
+    y = sampler.run(draw(5, 2), 3, lambda k, u: seen.append(u))
+    torch.testing.assert_close(seen[-1], y)
+    assert len(seen) == 3

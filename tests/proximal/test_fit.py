@@ -145,6 +145,8 @@ def test_more_rows_than_the_settings_are_chosen_on(monkeypatch):
         score = fit.fit_proximal(normal(240, 2), CLOCK, method=method)
         assert len(score.centres) == 240
         assert "settings chosen on 60 of 240 rows" in score.fit_report.notes
+        again = "settings chosen again on 240 rows, 240 centres" in str(score.fit_report)
+        assert again == (method == "local_pca")
 
 
 def test_the_rank_respects_the_memory(monkeypatch):

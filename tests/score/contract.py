@@ -9,7 +9,13 @@ import torch
 
 from wasserscore.process import EDM, OU, VE, VP, LinearSDE, SubVP
 from wasserscore.process.base import Process
-from wasserscore.score import EmpiricalScore, GaussianScore, MixtureScore, ProximalScore
+from wasserscore.score import (
+    EmpiricalScore,
+    GaussianScore,
+    LatentScore,
+    MixtureScore,
+    ProximalScore,
+)
 from wasserscore.score.base import ClosedFormScore
 from wasserscore.score.spiked import Spiked
 
@@ -40,6 +46,13 @@ BUILDERS: dict[str, Builder] = {
     "empirical": lambda p, d: EmpiricalScore(1 + 0.8 * draw(40, d), p, bandwidth=0.2),
     "proximal": lambda p, d: ProximalScore(
         1.5 * draw(5, d), Spiked(0.3 * draw(5, d, 1, seed=2), POSITIVE[:d]), p
+    ),
+    "latent": lambda p, d: LatentScore(
+        ProximalScore(1.5 * draw(5, 1), Spiked(0.3 * draw(5, 1, 1, seed=2), POSITIVE[:1]), p),
+        torch.tensor({1: [[1.0]], 2: [[0.6], [0.8]]}[d], dtype=torch.float64),
+        1 + draw(d),
+        0.3,
+        p,
     ),
 }
 

@@ -8,7 +8,7 @@ from tests.score.contract import BUILDERS, PROCESSES, draw, times
 
 from wasserscore.core.errors import InputError
 from wasserscore.process import EDM, VE, VP
-from wasserscore.score import EmpiricalScore, ProximalScore, load, save
+from wasserscore.score import EmpiricalScore, LatentScore, ProximalScore, load, save
 
 laws = pytest.mark.parametrize("law", BUILDERS)
 processes = pytest.mark.parametrize("process", PROCESSES)
@@ -166,20 +166,20 @@ def test_a_reverse_transition_keeps_the_joint_law(law, process, generator):
 def test_a_bridge_keeps_the_law_of_its_component_at_every_noise_level(law, eta):
     """One affine map: A V_t A' + N N' = V_s, and the component's mean goes to its mean."""
     score = BUILDERS[law](PROCESSES["VP"], 2)
-    if law == "proximal" and eta < 1:
+    if law in ("proximal", "latent") and eta < 1:
         with pytest.raises(InputError, match="noise level 1 only"):
             one_bridge(score, 1.2, 0.3, eta)
         return
-    clock = score.process
+    clock, plain = score.process, score.full() if isinstance(score, LatentScore) else score
     for t, s in [(1.2, 0.3), (0.3, 0.0)]:
         A, shift, N = one_bridge(score, t, s, eta)
         alpha, alpha_s = float(clock.alpha(t)), float(clock.alpha(s))
         mean = torch.linalg.solve((alpha_s * torch.eye(2) - alpha * A.mT).double(), shift)
-        C, eye = covariance_of(score, 0), torch.eye(2).double()
+        C, eye = covariance_of(plain, 0), torch.eye(2).double()
         V_t, V_s = (float(clock.alpha(u)) ** 2 * (C + float(clock.noise_to_signal(u)) * eye)
                     for u in (t, s))  # fmt: skip
         torch.testing.assert_close(A.mT @ V_t @ A + N.mT @ N, V_s, rtol=1e-9, atol=1e-12)
-        torch.testing.assert_close(mean, centre_of(score, 0), rtol=1e-7, atol=1e-9)
+        torch.testing.assert_close(mean, centre_of(plain, 0), rtol=1e-7, atol=1e-9)
 
 
 def one_bridge(score, t, s, eta):

@@ -42,6 +42,13 @@ MODELS = {
         points(g), Spiked.pooled(6, torch.tensor(0.3, dtype=torch.float64), 2), EDM(),
         scaling=SCALING,
     ),
+    "LatentScore": lambda g: room.LatentScore(
+        room.ProximalScore(
+            points(g)[:, :1], Spiked.pooled(6, torch.tensor(0.3, dtype=torch.float64), 1), EDM()
+        ),
+        torch.tensor([[0.6], [0.8]], dtype=torch.float64), points(g)[0], 0.1, EDM(),
+        scaling=SCALING,
+    ),
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ must see the *same* noise.
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,7 +30,8 @@ def lattice_step(values: Tensor) -> float:
     >>> lattice_step(torch.tensor([0.0, 0.5, 0.5, 1.5, 0.0, 1.5, 0.5, 0.0]))
     0.5
     """
-    levels = torch.unique(values.double())
+    # NumPy sorts several times as fast.
+    levels = torch.from_numpy(np.unique(values.double().cpu().numpy()))
     if len(levels) < 2 or len(levels) > 0.75 * values.numel():
         return 0.0
     span = float(levels[-1] - levels[0])

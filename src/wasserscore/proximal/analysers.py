@@ -104,9 +104,13 @@ def _leading(
 ) -> Float[Tensor, "d r"]:
     """Principal directions above half of the floor, zeros where there are no more."""
     scaled = gap * share[:, None].sqrt() / floor.sqrt()
-    _, values, vectors = torch.linalg.svd(scaled, full_matrices=False)
-    size = (values[:rank].square() - 0.5).clamp_min(0).sqrt()
-    found = vectors[:rank].T * size * floor.sqrt()[:, None]
+    # The smaller of the two Gram matrices has the same non-zero eigenvalues.
+    wide = scaled.shape[1] > len(scaled)
+    values, vectors = torch.linalg.eigh(scaled @ scaled.T if wide else scaled.T @ scaled)
+    values, vectors = values.flip(0)[:rank], vectors.flip(1)[:, :rank]
+    if wide:
+        vectors = torch.nn.functional.normalize(scaled.T @ vectors, dim=0)
+    found = vectors * (values - 0.5).clamp_min(0).sqrt() * floor.sqrt()[:, None]
     return torch.nn.functional.pad(found, (0, rank - found.shape[1]))
 
 

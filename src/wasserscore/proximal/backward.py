@@ -13,12 +13,17 @@ T ahead, makes it explicit and the step implicit: particles stay spread out, not
 The fixed point is not the target but close to it: for :math:`V = |x|^2 / 2` its variance is
 :math:`\gamma (1 - T^2)`.
 
+With a metric A, noise has covariance proportional to A and distances are
+:math:`(x - y)^T A^{-1} (x - y)`: the same in coordinates :math:`A^{-1/2} x`. A potential that is
+steep in one direction and flat in another then takes steps that suit both; for
+:math:`V = x^2 / 2 s` and A = a the variance is :math:`\gamma s (1 - (a T / s)^2)`.
+
 Source: :cite:p:`tan2024noise` (the step); :cite:p:`li2023` (the kernel).
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -26,7 +31,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.tensors import as_points, tiles
-from wasserscore.core.typing import Cloud, PerPoint
+from wasserscore.core.typing import Cloud, Matrix, PerPoint
 from wasserscore.kernel import softmax_mean
 from wasserscore.kernel.keys import Queries
 
@@ -48,9 +53,11 @@ class BackwardProximal:
         gamma: The temperature.
         draws: Points behind every normaliser Z, in antithetic pairs, the same for all particles.
         seed: Of those points.
+        metric: A, symmetric positive ``(d, d)``: a guess of the target's covariance; None for
+            the identity.
 
     Raises:
-        InputError: If a number is not positive, or ``draws`` is odd.
+        InputError: If a number is not positive, ``draws`` is odd, or the metric is no metric.
     """
 
     potential: Potential
@@ -59,12 +66,19 @@ class BackwardProximal:
     gamma: float = 1.0
     draws: int = 64
     seed: int = 0
+    metric: Matrix | None = None
 
     def __post_init__(self) -> None:
         for name in ("time", "step", "gamma", "draws"):
             value = getattr(self, name)
             require(math.isfinite(value) and value > 0, f"{name} must be positive", got=value)
         require(self.draws % 2 == 0, "draws come in pairs", got=self.draws, do="an even number")
+        if self.metric is not None:
+            a = self.metric
+            good = bool(torch.isfinite(a).all()) and float((a - a.mT).abs().max()) <= (
+                1e-6 * float(a.abs().max()))  # fmt: skip
+            require(good and float(torch.linalg.eigvalsh(a).min()) > 0,
+                    "metric must be symmetric and positive", got=a.tolist())  # fmt: skip
 
     def run(
         self, start: Tensor, steps: int, callback: Callable[[int, Cloud], object] | None = None
@@ -80,6 +94,10 @@ class BackwardProximal:
             InputError: If the particles leave the finite numbers: the step is too long.
         """
         y = as_points(start, minimum=2)
+        if self.metric is not None:
+            flat, root = self._flat(y)
+            told = None if callback is None else (lambda k, u: callback(k, u @ root.mT))
+            return flat.run(_solved(root, y), steps, told) @ root.mT
         for k in range(steps):
             force, score = self._forces(y, y)
             y = y - self.step * (force + self.gamma * score)
@@ -92,7 +110,18 @@ class BackwardProximal:
 
     def score(self, x: Queries, particles: Cloud) -> Queries:
         r""":math:`\nabla \log \rho_T` at ``x`` for particles with the law :math:`\rho_0`."""
+        if self.metric is not None:
+            flat, root = self._flat(x)
+            inner = flat.score(_solved(root, x), _solved(root, particles))
+            back: Queries = torch.linalg.solve_triangular(root.mT, inner.mT, upper=True).mT
+            return back
         return self._forces(x, particles)[1]
+
+    def _flat(self, like: Tensor) -> tuple["BackwardProximal", Matrix]:
+        """The same in coordinates where the metric is the identity, and its Cholesky factor."""
+        assert self.metric is not None
+        root = torch.linalg.cholesky(self.metric.to(like))
+        return replace(self, metric=None, potential=lambda u: self.potential(u @ root.mT)), root
 
     def _forces(self, x: Queries, particles: Cloud) -> tuple[Queries, Queries]:
         width = math.sqrt(2 * self.gamma * self.time)
@@ -128,3 +157,9 @@ class BackwardProximal:
         require(values.shape == x.shape[:1], "the potential must give one number per point",
                 got=tuple(values.shape))  # fmt: skip
         return values
+
+
+def _solved(root: Matrix, x: Cloud) -> Cloud:
+    """Rows in coordinates where the metric is the identity."""
+    solved: Cloud = torch.linalg.solve_triangular(root, x.mT, upper=False).mT
+    return solved

@@ -44,14 +44,13 @@ def kernel_covariance(rows: Rows, kind: str, least: Vector) -> Covariance:
     x, share = rows.points, rows.counts / rows.counts.sum()
     x = x - share @ x
     n, d = x.shape
-    spread = x.mT @ (x * share[:, None]) + torch.diag(least)
-    shape = _of_kind(spread * n ** (-2 / (d + 4)), kind, least)  # Scott's rule to start from
+    # Scott's rule to start from
+    start = x.mT @ (x * share[:, None]) if kind == "full" else share @ x.square()
+    shape = _of_kind((start + _like(least, start)) * n ** (-2 / (d + 4)), kind, least)
     for _ in range(STEPS):
         weights = _leave_one_out(whitened(x, shape), rows.counts) * rows.counts[:, None]
-        out, back = weights.sum(1), weights.sum(0)
-        cross = x.mT @ weights @ x
-        moved = x.mT @ (x * (out + back)[:, None]) - cross - cross.mT
-        last, shape = shape, _of_kind(moved / rows.counts.sum(), kind, least)
+        moved = _scatter(x, weights, kind) / rows.counts.sum()
+        last, shape = shape, _of_kind(moved, kind, least)
         if float((log_volume(shape, d) - log_volume(last, d)).abs()) < TOLERANCE * d:
             break
     return shape
@@ -61,15 +60,16 @@ def whitened(x: Cloud, covariance: Covariance) -> Cloud:
     """Points in coordinates where the kernel is standard normal."""
     if covariance.ndim < 2:
         return x / covariance.sqrt()
-    values, vectors = torch.linalg.eigh(covariance)
-    turned: Cloud = x @ (vectors / values.sqrt())
+    lower = torch.linalg.cholesky(covariance)
+    turned: Cloud = torch.linalg.solve_triangular(lower, x.mT, upper=False).mT
     return turned
 
 
 def log_volume(covariance: Covariance, d: int) -> Tensor:
     """Half the log determinant of the kernel covariance in d dimensions."""
-    values = torch.linalg.eigvalsh(covariance) if covariance.ndim == 2 else covariance.expand(d)
-    half: Tensor = values.log().sum() / 2
+    if covariance.ndim < 2:
+        return covariance.expand(d).log().sum() / 2
+    half: Tensor = torch.diagonal(torch.linalg.cholesky(covariance)).log().sum()
     return half
 
 
@@ -79,9 +79,23 @@ def _leave_one_out(z: Cloud, counts: Tensor) -> Tensor:
     return logits.fill_diagonal_(-torch.inf).softmax(1)
 
 
-def _of_kind(s: Matrix, kind: str, least: Vector) -> Covariance:
+def _scatter(x: Cloud, weights: Float[Tensor, "n n"], kind: str) -> Matrix | Vector:
+    """The weighted sum of (x_i - x_j)(x_i - x_j)^T, or its diagonal where that is enough."""
+    both = weights.sum(1) + weights.sum(0)
+    moved = weights @ x
+    if kind != "full":
+        return both @ x.square() - 2 * (x * moved).sum(0)
+    cross = x.mT @ moved
+    return x.mT @ (x * both[:, None]) - cross - cross.mT
+
+
+def _like(variances: Vector, s: Matrix | Vector) -> Matrix | Vector:
+    return torch.diag(variances) if s.ndim == 2 else variances
+
+
+def _of_kind(s: Matrix | Vector, kind: str, least: Vector) -> Covariance:
     if kind == "isotropic":
-        return torch.maximum(torch.diagonal(s).mean(), least.mean())
+        return torch.maximum(s.mean(), least.mean())
     if kind == "columns":
-        return torch.maximum(torch.diagonal(s), least)
+        return torch.maximum(s, least)
     return symmetric(s) + torch.diag(least)

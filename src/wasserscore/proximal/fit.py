@@ -15,19 +15,25 @@ Source: :cite:p:`zhang2024` sections 4.1, 4.2 for the model; local principal com
 a trained precision network.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, overload
 
+from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
-from wasserscore.core.typing import Cloud, Vector
+from wasserscore.core.tensors import as_points
+from wasserscore.core.typing import Cloud
 from wasserscore.data import Scaling
 from wasserscore.kernel import nearest
 from wasserscore.process.base import Process
 from wasserscore.proximal.analysers import fit_analysers
+from wasserscore.proximal.axes import principal_axes
 from wasserscore.proximal.bandwidth import Covariance, kernel_covariance
 from wasserscore.proximal.local_pca import local_spread
+from wasserscore.proximal.many_rows import grow, refine
+from wasserscore.proximal.memory import require_room
 from wasserscore.proximal.network_fit import NETWORKS, fit_network
 from wasserscore.proximal.sample_rows import Rows, distinct, least_variance
 from wasserscore.proximal.tuning import (
@@ -39,6 +45,7 @@ from wasserscore.proximal.tuning import (
     tune,
 )
 from wasserscore.score.fit_report import FitReport
+from wasserscore.score.latent import LatentScore
 from wasserscore.score.proximal import ProximalScore
 from wasserscore.score.spiked import Spiked
 
@@ -50,6 +57,7 @@ FEW_ROWS = 50
 _TITLES = TITLES | NETWORKS
 
 
+@overload
 def fit_proximal(
     points: Any,
     process: Process,
@@ -58,7 +66,33 @@ def fit_proximal(
     fit_points: Any = None,
     seed: int = 0,
     scaling: Scaling | None = None,
-) -> ProximalScore:
+) -> ProximalScore: ...
+
+
+@overload
+def fit_proximal(
+    points: Any,
+    process: Process,
+    *,
+    method: str = "auto",
+    latent: int | float,
+    whiten: bool = False,
+    seed: int = 0,
+    scaling: Scaling | None = None,
+) -> LatentScore: ...
+
+
+def fit_proximal(
+    points: Any,
+    process: Process,
+    *,
+    method: str = "auto",
+    fit_points: Any = None,
+    latent: int | float | None = None,
+    whiten: bool = False,
+    seed: int = 0,
+    scaling: Scaling | None = None,
+) -> ProximalScore | LatentScore:
     """A proximal kernel score of the points, with its choice explained in ``.fit_report``.
 
     Lattice data (grey levels, counts) should come dequantised; if not, no kernel gets thinner
@@ -76,40 +110,96 @@ def fit_proximal(
             out there.
         fit_points: ``(m, *shape)``, for the networks only: points to train on, the centres
             staying ``points``. Without them every step splits ``points`` anew in two halves.
+        latent: Fit on so many principal axes, or on those that hold this share of the variance
+            (a number below one); the other directions get isotropic noise of their own variance,
+            so that the density stays one in all coordinates. None fits the points as they are.
+        whiten: Whether the axes are scaled to unit variance for the fit.
         seed: Decides the folds (and the rows for tuning, if there are more than 1500).
         scaling: Stored with the score.
 
     Raises:
-        InputError: For an unknown method, or points that cannot be fitted.
+        InputError: For an unknown method, points that cannot be fitted, or a fit that needs more
+            memory than there is.
     """
     names = ("auto", *METHODS, *NETWORKS)
     require(method in names, f"method must be one of {', '.join(names)}", got=repr(method))
-    require(fit_points is None or method in NETWORKS, "only the networks take fit_points",
-            got=f"method={method!r}", do="method='network'")  # fmt: skip
-    rows, shape = distinct(points)
+    require(fit_points is None or (method in NETWORKS and latent is None),
+            "only the networks take fit_points, and on the points as they are",
+            got=f"method={method!r}, latent={latent!r}", do="method='network'")  # fmt: skip
+    require(latent is not None or not whiten, "whiten scales principal axes, and there are none",
+            got="latent=None", do="say how many axes with latent=")  # fmt: skip
+    x = as_points(points, minimum=2)
+    n, d = len(x), x[0].numel()
+    tried = _tried(method, n, d) if latent is None else ("principal axes",)
+    require_room(n, d, tried, TUNING_ROWS)
+    rows, shape = distinct(x)
     streams = Streams(seed).child("fit_proximal")
+    if latent is None:
+        law, report = _fit(rows, method, streams, fit_points)
+        return ProximalScore(law.centres, law.covariance, process, law.weights, shape, scaling,
+                             report)  # fmt: skip
+    axes = principal_axes(rows, latent, least_variance(rows), whiten=whiten)
+    coordinates = axes.coordinates(rows)
+    n, d = coordinates.points.shape
+    require_room(n, d, _tried(method, n, d), TUNING_ROWS)
+    law, report = _fit(coordinates, method, streams)
+    inner = ProximalScore(
+        axes.centres(law.centres), axes.covariance(law.covariance), process, law.weights,
+        fit_report=report.on_axes(axes.log_likelihood, axes.note),
+    )  # fmt: skip
+    return LatentScore(inner, axes.axes, axes.middle, axes.residual, process, shape, scaling)
+
+
+@dataclass(frozen=True, eq=False)
+class _Law:
+    """What a fit decides: centres, covariances, and weights where they differ."""
+
+    centres: Cloud
+    covariance: Spiked
+    weights: Float[Tensor, " n"] | None
+
+
+def _fit(
+    rows: Rows, method: str, streams: Streams, fit_points: Any = None
+) -> tuple[_Law, FitReport]:
+    """The best law of the method, or of all of them, and how it was chosen."""
     least = least_variance(rows)
-    tuning = rows.subset(TUNING_ROWS, streams)
-    notes: tuple[str, ...] = ()
     if method in NETWORKS:
-        fit = None if fit_points is None else _apart(fit_points, rows)
-        best, network, notes = fit_network(method, rows, fit, least, streams)
-        choices, tuning = [best], rows
-        covariance = network.covariance(rows.points)
-        centres, weights = rows.points, rows.counts if rows.repeated else None
-    else:
-        choices = _tuned(method, rows, tuning, least, streams)
-        best = max(choices, key=lambda choice: choice.log_likelihood)
-        centres, covariance, weights = _build(best, rows, least, tuning)
-    return ProximalScore(
-        centres=centres,
-        covariance=covariance,
-        process=process,
-        weights=weights,
-        shape=shape,
-        scaling=scaling,
-        fit_report=_report(best, choices, rows, len(tuning.points), notes),
-    )
+        apart = None if fit_points is None else _apart(fit_points, rows)
+        best, network, notes = fit_network(method, rows, apart, least, streams)
+        weights = rows.counts if rows.repeated else None
+        report = _report(best, [best], rows, len(rows.points), notes)
+        return _Law(rows.points, network.covariance(rows.points), weights), report
+    tuning = rows.subset(TUNING_ROWS, streams)
+    folds = tuning.folds(FOLDS, streams)
+    n, d = rows.points.shape
+    rank = affordable_rank(len(tuning.points), d)
+    require(rank > 0 or method != "local_pca", "local components would not fit into memory",
+            got=f"{n} rows of {d} columns",
+            do="use method='auto', fewer rows, or principal axes (latent=)")  # fmt: skip
+    choices = [tune(name, folds, least, rank=rank or MAX_RANK) for name in _tried(method, n, d)]
+    del folds
+    best = max(choices, key=lambda choice: choice.log_likelihood)
+    report = _report(best, choices, rows, len(tuning.points))
+    if best.method == "analysers" and n > len(tuning.points):
+        grown = grow(best.settings, rows, least, streams)
+        return _Law(*grown.model), grown.told(report, n)
+    if best.method == "analysers":
+        cells, factors = int(best.settings["cells"]), int(best.settings["rank"])
+        mixture = fit_analysers(rows, cells, factors, least, Streams(0)).mixture
+        return _Law(mixture.centres, mixture.covariance, mixture.weights), report
+    kind = "columns" if best.method == "local_pca" else best.method
+    kernel = kernel_covariance(tuning, kind, least)
+    # A kernel tuned on fewer rows is wider than the full set needs, by Scott's rate.
+    kernel = kernel * (n / len(tuning.points)) ** (-2 / (d + 4))
+    weights = rows.counts if rows.repeated else None
+    if best.method != "local_pca":
+        covariance = Spiked.pooled(n, kernel * best.settings["floor"], d)
+        return _Law(rows.points, covariance, weights), report
+    if n == len(tuning.points):
+        return _Law(*_local(best, rows, kernel), weights), report
+    refined = refine(best.settings, len(tuning.points), rows, kernel, streams)
+    return _Law(*refined.model), refined.told(report, n)
 
 
 def _apart(fit_points: Any, rows: Rows) -> Rows:
@@ -120,42 +210,14 @@ def _apart(fit_points: Any, rows: Rows) -> Rows:
     return fit
 
 
-def _tuned(method: str, rows: Rows, tuning: Rows, least: Vector, streams: Streams) -> list[Choice]:
-    """The best settings of every family that is asked for."""
-    folds = tuning.folds(FOLDS, streams)
-    rank = affordable_rank(*rows.points.shape)
-    require(rank > 0 or method != "local_pca", "local components would not fit into memory",
-            got=f"{rows.points.shape[0]} rows of {rows.points.shape[1]} columns",
-            do="use method='auto', fewer rows, or principal components of the data")  # fmt: skip
-    names = _candidates(len(rows.points), rank) if method == "auto" else (method,)
-    return [tune(name, folds, least, rank=rank or MAX_RANK) for name in names]
-
-
-def _candidates(n: int, rank: int) -> tuple[str, ...]:
+def _tried(method: str, n: int, d: int) -> tuple[str, ...]:
     """What "auto" tries: cells where neighbourhoods are too small or rows too many."""
-    skipped = set[str]() if rank > 0 else {"local_pca"}
+    if method != "auto":
+        return (method,)
+    skipped = set[str]() if affordable_rank(min(n, TUNING_ROWS), d) > 0 else {"local_pca"}
     if FEW_ROWS <= n <= TUNING_ROWS:
         skipped.add("analysers")
     return tuple(name for name in METHODS if name not in skipped)
-
-
-def _build(
-    choice: Choice, rows: Rows, least: Vector, tuning: Rows
-) -> tuple[Cloud, Spiked, Tensor | None]:
-    """Centres, covariances and weights of the chosen model on all rows."""
-    if choice.method == "analysers":
-        cells, rank = int(choice.settings["cells"]), int(choice.settings["rank"])
-        mixture = fit_analysers(rows, cells, rank, least, Streams(0)).mixture
-        return mixture.centres, mixture.covariance, mixture.weights
-    weights = rows.counts if rows.repeated else None
-    kind = "columns" if choice.method == "local_pca" else choice.method
-    kernel = kernel_covariance(tuning, kind, least)
-    n, d = rows.points.shape
-    # A kernel tuned on fewer rows is wider than the full set needs, by Scott's rate.
-    kernel = kernel * (n / len(tuning.points)) ** (-2 / (d + 4))
-    if choice.method != "local_pca":
-        return rows.points, Spiked.pooled(n, kernel * choice.settings["floor"], d), weights
-    return *_local(choice, rows, kernel), weights
 
 
 def _local(choice: Choice, rows: Rows, kernel: Covariance) -> tuple[Cloud, Spiked]:
@@ -170,7 +232,7 @@ def _local(choice: Choice, rows: Rows, kernel: Covariance) -> tuple[Cloud, Spike
 
 
 def _report(
-    best: Choice, choices: list[Choice], rows: Rows, tuned_on: int, notes: tuple[str, ...]
+    best: Choice, choices: list[Choice], rows: Rows, tuned_on: int, told: tuple[str, ...] = ()
 ) -> FitReport:
     candidates = {c.method: c.log_likelihood for c in choices}
     ranked = sorted(choices, key=lambda c: -c.log_likelihood)
@@ -178,14 +240,13 @@ def _report(
     if len(ranked) > 1:
         gap = best.log_likelihood - ranked[1].log_likelihood
         why += f", {gap:.2f} more than the next, {_TITLES[ranked[1].method]}"
-    told = list(notes)
-    n, d = rows.points.shape
-    if best.method not in NETWORKS and affordable_rank(n, d) < min(MAX_RANK, d):
-        told.append(f"memory allows {affordable_rank(n, d)} local components per row")
+    notes, d = list(told), rows.points.shape[1]
+    if best.method not in NETWORKS and affordable_rank(tuned_on, d) < min(MAX_RANK, d):
+        notes.append(f"memory allows {affordable_rank(tuned_on, d)} local components per row")
     if rows.repeated:
-        told.append(f"{int(rows.counts.sum()) - len(rows.points)} repeated rows became weights")
+        notes.append(f"{int(rows.counts.sum()) - len(rows.points)} repeated rows became weights")
     if tuned_on < len(rows.points):
-        told.append(f"settings chosen on {tuned_on} of {len(rows.points)} rows")
+        notes.append(f"settings chosen on {tuned_on} of {len(rows.points)} rows")
     return FitReport(
         method=best.method,
         settings=dict(best.settings),
@@ -194,5 +255,5 @@ def _report(
         candidates=candidates,
         evaluated=sum(c.evaluated for c in choices),
         why=why,
-        notes=tuple(told),
+        notes=tuple(notes),
     )

@@ -19,11 +19,11 @@ is one mean shift step on k neighbours.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.tensors import tiles
-from wasserscore.core.typing import Cloud, Vector
+from wasserscore.core.typing import Cloud, Indices, Vector
 from wasserscore.score.spiked import Factors, Spiked
 
 TILE_BYTES = 2**26
@@ -59,19 +59,20 @@ class LocalSpread:
         return Spiked(factors * scale[:, None], floor * scale.square())
 
 
-def local_spread(z: Cloud, near: Int[Tensor, "n k"], rank: int) -> LocalSpread:
-    """Local principal components of every row.
+def local_spread(z: Cloud, near: Indices, rank: int) -> LocalSpread:
+    """Local principal components of the first rows.
 
     Args:
         z: Whitened points, ``(n, d)``.
-        near: Their neighbours.
+        near: The neighbours of as many of them as it has rows.
         rank: How many components to keep, at most min(k, d).
     """
     k, d = near.shape[1], z.shape[1]
     rows = max(1, TILE_BYTES // (8 * k * max(d, k)))
-    pieces = [_components(z[near[part]], rank) for part in tiles(len(z), rows)]
+    pieces = [_components(z[near[part]], rank) for part in tiles(len(near), rows)]
     mean, variances, directions = (torch.cat(a) for a in zip(*pieces, strict=True))
-    return LocalSpread(z, mean - z, variances, directions)
+    own = z[: len(near)]
+    return LocalSpread(own, mean - own, variances, directions)
 
 
 def _components(

@@ -18,6 +18,7 @@ from wasserscore.proximal.bandwidth import Covariance, kernel_covariance, log_vo
 from wasserscore.proximal.local_pca import LocalSpread, local_spread
 from wasserscore.proximal.sample_rows import Rows
 from wasserscore.proximal.search import Settings
+from wasserscore.score.spiked_mixture import SpikedMixture
 
 CACHE_BYTES = 2**21
 """Projections are squared and summed in pieces that stay in the processor's cache."""
@@ -129,12 +130,14 @@ class AnalyserFold:
     train: Rows
     held_out: Rows
     least: Float[Tensor, " d"]
+    fitted: SpikedMixture | None = field(init=False, default=None)
+    """The last mixture."""
 
     def log_density(self, settings: Settings) -> PerPoint:
         """With as many ``cells`` and directions (``rank``) as ``settings`` say."""
         cells, rank = int(settings["cells"]), int(settings["rank"])
-        fitted = fit_analysers(self.train, cells, rank, self.least, Streams(0))
-        return fitted.mixture.log_density(self.held_out.points, 0.0)
+        self.fitted = fit_analysers(self.train, cells, rank, self.least, Streams(0)).mixture
+        return self.fitted.log_density(self.held_out.points, 0.0)
 
 
 def mean_log_density(folds: Sequence[Fold], settings: Settings) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from wasserscore.score.empirical import EmpiricalScore as EmpiricalScore
 from wasserscore.score.gaussian import GaussianScore as GaussianScore
+from wasserscore.score.latent import LatentScore as LatentScore
 from wasserscore.score.mixture import MixtureScore as MixtureScore
 from wasserscore.score.network import NetworkScore as NetworkScore
 from wasserscore.score.proximal import ProximalScore as ProximalScore

@@ -1,6 +1,6 @@
 """How a model was chosen: every candidate with its cross-validated likelihood, and why."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wasserscore.core.results import Record
@@ -39,6 +39,19 @@ class FitReport(Record):
             *(f"  note: {note}" for note in self.notes),
         ]
         return "\n".join(lines)
+
+    def on_axes(self, gain: float, note: str) -> "FitReport":
+        """The report of a fit on principal axes, its likelihoods in all coordinates.
+
+        Args:
+            gain: What a point's log-likelihood gains in the mean from the other directions, nats.
+            note: What to say of the axes.
+        """
+        why = f"{self.why}; {gain:+.2f} from the directions across the principal axes"
+        return replace(
+            self, log_likelihood=self.log_likelihood + gain, why=why, notes=(note, *self.notes),
+            candidates={name: value + gain for name, value in self.candidates.items()},
+        )  # fmt: skip
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> "FitReport":

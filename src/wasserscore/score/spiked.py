@@ -19,8 +19,11 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.linalg import symmetric
+from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Matrix, Vector
 
+TILE = 2**22
+"""Numbers of factors that are worked on at once; all of them may be most of the memory."""
 Factors = Float[Tensor, "n d r"]
 """One d x r factor per centre."""
 Queries = Float[Tensor, "b d"]
@@ -76,16 +79,20 @@ class Spiked:
 
     def mean_covariance(self, weights: Float[Tensor, " n"]) -> Matrix:
         r"""The weighted mean :math:`\sum_i w_i \Sigma_i`, ``(d, d)``."""
-        weighted = (self.factors * weights.sqrt()[:, None, None]).permute(1, 0, 2)
-        stacked = weighted.flatten(1)
-        return stacked @ stacked.mT + self._floor_matrix()
+        total, (_, d, rank) = self._floor_matrix(), self.factors.shape
+        for part in tiles(len(self.factors), max(1, TILE // (d * max(rank, 1)))):
+            weighted = self.factors[part] * weights[part].sqrt()[:, None, None]
+            stacked = weighted.permute(1, 0, 2).flatten(1)
+            total = total + stacked @ stacked.mT
+        return total
 
     def on_axes(self) -> "Spiked":
         """The same covariances without a basis: what it turned becomes part of the factors."""
         if self.basis is None:
             return self
         least = self.floor.min()
-        shared = self.basis * (self.floor - least).sqrt()
+        above = self.floor > least
+        shared = self.basis[:, above] * (self.floor[above] - least).sqrt()
         factors = torch.cat([self.factors, shared.expand(len(self.factors), -1, -1)], dim=2)
         return Spiked(factors, least.expand_as(self.floor).clone())
 
@@ -93,6 +100,15 @@ class Spiked:
         """The marginal covariances of some coordinates (sub-blocks of the covariance)."""
         flat = self.on_axes()
         return Spiked(flat.factors[:, index], flat.floor[index])
+
+    def stretched(self, scale: Vector) -> "Spiked":
+        """The covariances after every coordinate is multiplied by its entry of ``scale``."""
+        factors = self.factors * scale[:, None]
+        if self.basis is None:
+            return Spiked(factors, self.floor * scale.square())
+        shared = scale[:, None] * self._floor_matrix() * scale
+        values, vectors = torch.linalg.eigh(symmetric(shared))
+        return Spiked(factors, values.clamp_min(0), vectors)
 
     def turned(self, x: Tensor) -> Tensor:
         """Row vectors ``(..., d)`` in the basis of the floor."""

@@ -1,0 +1,256 @@
+r"""Local components of many rows: fewer centres than rows, with more directions each.
+
+Memory holds so many numbers, centres x d x rank. With few rows every one must be a centre; with
+many, some of them, each with a larger neighbourhood and more directions, explain held-out rows
+better for the same memory (docs/theory/proximal.md has numbers). Neighbours come from all rows.
+The settings are chosen on the model itself, fitted to all rows but a few and asked for those:
+what is right for a subset is too wide for the whole.
+
+Source: :cite:p:`zhang2024` section 4.2 (the centres are a subset of the rows).
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wasserscore.core.random import Streams
+from wasserscore.core.tensors import tiles
+from wasserscore.core.typing import Cloud, Indices, PerPoint, Vector
+from wasserscore.kernel import nearest
+from wasserscore.proximal import tuning
+from wasserscore.proximal.bandwidth import log_volume
+from wasserscore.proximal.local_pca import LocalSpread, local_spread
+from wasserscore.proximal.sample_rows import Rows
+from wasserscore.proximal.search import Ladders, Settings, climb
+from wasserscore.proximal.validation import AnalyserFold, mean_log_density
+from wasserscore.score.fit_report import FitReport
+from wasserscore.score.spiked import Spiked
+
+HELD_OUT = 128
+"""Rows that judge the settings; they are nobody's neighbours."""
+WIDE = (*tuning.NEIGHBOURS, 96, 128, 192, 256, 384, 512, 768, 1024)
+RICH = (*tuning.RANKS, 48, 64, 96, 128, 192, 256)
+WORK = 10**11
+"""Multiplications that the eigenvectors of all neighbourhoods may take."""
+SEARCH = 10**12
+"""Multiplications that finding the neighbours may take."""
+SEEN_BYTES = 2**28
+"""Largest array of held-out rows seen along all directions, 256 MiB."""
+
+
+def top_rank(d: int, k: int) -> int:
+    """The most directions of a neighbourhood: half of its rows where these are many."""
+    return min(d, k, max(tuning.MAX_RANK, k // 2), RICH[-1])
+
+
+def centre_count(n: int, d: int, k: int) -> int:
+    """How many of n rows become centres: all that memory and work allow."""
+    rank = top_rank(d, k)
+    memory = min(tuning.FACTOR_BYTES // (8 * d * rank), SEEN_BYTES // (4 * HELD_OUT * rank))
+    work = min(WORK // (min(k, d) ** 2 * max(k, d)), SEARCH // (n * max(d, 16)))
+    return max(1, min(n, memory, work))
+
+
+@dataclass(eq=False)
+class ManyRows:
+    """Nearly all rows, and a few that ask for the density of the model fitted to them.
+
+    Args:
+        rows: The former, in the order in which they become centres.
+        held_out: The latter.
+        kernel: Kernel covariance per column, ``(d,)``.
+    """
+
+    rows: Rows
+    held_out: Rows
+    kernel: Vector
+    _near: Indices = field(init=False)
+    _spreads: dict[int, tuple[LocalSpread, "_Seen"]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.scale = self.kernel.sqrt()
+        self.middle = self.rows.points.mean(0)
+        # Single precision is enough to find directions, and halves the time.
+        self.z = self._whitened(self.rows.points)
+        self.queries = self._whitened(self.held_out.points)
+        self._near = torch.empty(0, 0, dtype=torch.long)
+
+    def log_density(self, settings: Settings) -> PerPoint:
+        """Of the held-out rows, nats; settings as in a fold: k, pull, rank, shrink, floor."""
+        spread, seen = self._spread(int(settings["k"]))
+        rank, floor, pull = int(settings["rank"]), settings["floor"], settings["pull"]
+        along = settings["shrink"] * spread.variances[:, :rank]
+        explained = along / (along + floor)
+        squared = seen.squared - 2 * pull * seen.aside + pull**2 * spread.shift.square().sum(1)
+        for part in tiles(len(squared), max(1, 2**22 // seen.own.numel())):
+            gap = seen.along[part, :, :rank] - pull * seen.own[:, :rank]
+            squared[part] -= torch.einsum("bnr,nr->bn", gap.square_(), explained)
+        d = self.z.shape[1]
+        counts = self.rows.counts[: len(along)]
+        constant = (counts / counts.sum()).log() - d / 2 * math.log(2 * math.pi * floor)
+        constant = constant - log_volume(self.kernel, d) - torch.log1p(along / floor).sum(1) / 2
+        return (constant - squared.double() / (2 * floor)).logsumexp(1)
+
+    def model(self, settings: Settings) -> tuple[Cloud, Spiked, Tensor | None]:
+        """Centres, covariances, and weights where rows were repeated."""
+        spread, _ = self._spread(int(settings["k"]))
+        rank = min(int(settings["rank"]), spread.variances.shape[1])
+        covariance = spread.spiked(rank, settings["shrink"], settings["floor"], self.scale)
+        weights = self.rows.counts[: len(spread.points)] if self.rows.repeated else None
+        centres = spread.centres(settings["pull"]) * self.scale + self.middle
+        return centres, covariance, weights
+
+    def _whitened(self, x: Cloud) -> Cloud:
+        return ((x - self.middle) / self.scale).float()
+
+    def _spread(self, k: int) -> tuple[LocalSpread, "_Seen"]:
+        """Local components of the centres, and the queries seen by them; the last two k."""
+        k = min(k, len(self.z) - 1)
+        if k not in self._spreads:
+            if len(self._spreads) > 1:
+                self._spreads.pop(next(iter(self._spreads)))
+            n, d = self.z.shape
+            own = self.z[: centre_count(n, d, k)]
+            if self._near.shape[0] < len(own) or self._near.shape[1] < k:
+                self._near = nearest(own, self.z, k + 1)[1][:, 1:]
+            spread = local_spread(self.z, self._near[: len(own), :k], top_rank(d, k))
+            self._spreads[k] = (spread, _Seen.of(self.queries, spread))
+        return self._spreads[k]
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Queries as the centres see them, whatever the pull.
+
+    With q a query, z a row that is a centre, and G its directions:
+
+    Args:
+        squared: |q - z|^2, ``(b, n)``.
+        aside: (q - z) . shift, ``(b, n)``.
+        along: G^T (q - z), ``(b, n, r)``.
+        own: G^T shift, ``(n, r)``.
+    """
+
+    squared: Float[Tensor, "b n"]
+    aside: Float[Tensor, "b n"]
+    along: Float[Tensor, "b n r"]
+    own: Float[Tensor, "n r"]
+
+    @classmethod
+    def of(cls, queries: Cloud, spread: LocalSpread) -> "_Seen":
+        """From the components of the centres."""
+        n, _, r = spread.directions.shape
+        stacked = spread.directions.permute(1, 0, 2).flatten(1)
+        away = queries @ stacked
+        at = (spread.points[:, None] @ spread.directions).squeeze(1)
+        aside = queries @ spread.shift.mT - (spread.points * spread.shift).sum(1)
+        return cls(
+            squared=torch.cdist(queries, spread.points).square(),
+            aside=aside,
+            along=away.reshape(len(queries), n, r).sub_(at),
+            own=(spread.shift[:, None] @ spread.directions).squeeze(1),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """A model of all rows.
+
+    Args:
+        model: Centres, covariances, weights.
+        settings: Chosen on it.
+        log_likelihood: Of the held-out rows in the mean, nats.
+        stderr: Its standard error.
+        held_out: How many rows those were.
+        evaluated: How many settings were tried.
+    """
+
+    model: tuple[Cloud, Spiked, Tensor | None]
+    settings: Settings
+    log_likelihood: float
+    stderr: float
+    held_out: int
+    evaluated: int
+
+    def told(self, report: FitReport, n: int) -> FitReport:
+        """The report of the subset's choice, with this one's settings and likelihood."""
+        note = (f"settings chosen again on {n} rows, {len(self.model[0])} centres: "
+                f"{self.log_likelihood:.2f} nats on {self.held_out} held-out rows")  # fmt: skip
+        return replace(
+            report, settings=dict(self.settings), log_likelihood=self.log_likelihood,
+            stderr=self.stderr, evaluated=report.evaluated + self.evaluated,
+            notes=(*report.notes, note),
+        )  # fmt: skip
+
+
+def refine(
+    settings: Settings, subset: int, rows: Rows, kernel: Vector, streams: Streams
+) -> Refined:
+    """Fit local components to all rows, starting from the settings of a subset.
+
+    Args:
+        settings: Chosen on a subset.
+        subset: How many rows that had.
+        rows: All of them.
+        kernel: Kernel covariance per column for all of them.
+        streams: Decides which rows are held out and which become centres.
+    """
+    n, d = rows.points.shape
+    order, few = _split(n, streams)
+    fold = ManyRows(rows.at(order[few:]), rows.at(order[:few]), kernel)
+    start, ladders = _ladders(settings, (n / subset) ** 0.5, n - few, d)
+    best, tried = climb(lambda s: mean_log_density([fold], s)[0], start, ladders)
+    value, stderr = mean_log_density([fold], best)
+    if centre_count(n - few, d, int(best["k"])) == n - few:
+        # No row is to spare: those held out become centres too.
+        fold = ManyRows(rows, rows.at(order[:1]), kernel)
+    return Refined(fold.model(best), best, value, stderr, few, len(tried))
+
+
+def grow(settings: Settings, rows: Rows, least: Vector, streams: Streams) -> Refined:
+    """Fit factor analysers to all rows, with twice the cells for as long as it helps.
+
+    Args:
+        settings: Chosen on a subset.
+        rows: All of them.
+        least: Smallest variance allowed per column.
+        streams: Decides which rows are held out.
+    """
+    order, few = _split(len(rows.points), streams)
+    fold = AnalyserFold(rows.at(order[few:]), rows.at(order[:few]), least)
+    tried: list[Refined] = []
+    while True:
+        value, stderr = mean_log_density([fold], settings)
+        if tried and value <= tried[-1].log_likelihood:
+            return replace(tried[-1], evaluated=len(tried) + 1)
+        law = fold.fitted
+        assert law is not None
+        model = law.centres, law.covariance, law.weights
+        tried.append(Refined(model, settings, value, stderr, few, len(tried) + 1))
+        if 20 * int(settings["cells"]) > len(rows.points):
+            return tried[-1]
+        settings = {**settings, "cells": 2 * int(settings["cells"])}
+
+
+def _split(n: int, streams: Streams) -> tuple[Tensor, int]:
+    """The rows in random order, and how many of the first are held out."""
+    order = torch.randperm(n, generator=streams.generator("many rows"))
+    return order, min(HELD_OUT, n // 10)
+
+
+def _ladders(settings: Settings, growth: float, n: int, d: int) -> tuple[Settings, Ladders]:
+    """Allowed values, and a start with ``growth`` times as many neighbours and directions."""
+    ladders: Ladders = {
+        "floor": tuning.FLOORS,
+        "shrink": tuning.SHRINKS,
+        "pull": tuning.PULLS,
+        "rank": tuple(r for r in RICH if r < d) + ((d,) if d <= RICH[-1] else ()),
+        "k": tuple(k for k in WIDE if k < n),
+    }
+    start = dict(settings)
+    for name in ("rank", "k"):
+        start[name] = min(ladders[name], key=lambda v: abs(math.log(v / settings[name] / growth)))
+    return start, ladders

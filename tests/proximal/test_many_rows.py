@@ -1,0 +1,127 @@
+"""Local components of many rows: the density of a fold is the model's, and centres are few."""
+
+import math
+
+import pytest
+import torch
+
+from wasserscore.core.random import Streams
+from wasserscore.process import VE
+from wasserscore.proximal import fit, fit_proximal, many_rows, tuning
+from wasserscore.proximal.many_rows import ManyRows, centre_count, refine, top_rank
+from wasserscore.proximal.sample_rows import Rows
+from wasserscore.score.spiked_mixture import SpikedMixture
+
+CLOCK = VE.constant(a=1.0)
+
+
+def draw(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def ribbon(n, seed=0, d=6):
+    """A curve with a second direction along it, thin in the others; far from the origin."""
+    u = 3 * draw(n, 1, seed=seed)
+    x = torch.cat([u, u.sin(), 0.5 * draw(n, 1, seed=seed + 1)], dim=1)
+    return torch.cat([x, x.new_zeros(n, d - 3)], dim=1) + 0.1 * draw(n, d, seed=seed + 2) + 40
+
+
+def fold(n=60, repeated=False):
+    counts = torch.ones(n, dtype=torch.float64)
+    if repeated:
+        counts[::3] = 4
+    held = Rows(ribbon(9, seed=5), torch.ones(9, dtype=torch.float64))
+    return ManyRows(Rows(ribbon(n), counts), held, 0.05 + draw(6).square())
+
+
+@pytest.mark.parametrize("pull", [0.0, 0.75, 1.0])
+@pytest.mark.parametrize("repeated", [False, True])
+def test_a_fold_knows_the_density_of_its_model(pull, repeated):
+    """Queries seen along directions, against the mixture that the model is; few are centres."""
+    rows = fold(repeated=repeated)
+    for settings in (
+        {"k": 8, "rank": 3, "floor": 0.4, "shrink": 0.7, "pull": pull},
+        {"k": 30, "rank": 6, "floor": 1.7, "shrink": 1.0, "pull": pull},
+    ):
+        centres, covariance, weights = rows.model(settings)
+        assert (weights is not None) == repeated
+        share = torch.ones(len(centres)).double() if weights is None else weights
+        law = SpikedMixture(centres, covariance, share / share.sum())
+        theirs = law.log_density(rows.held_out.points, 0.0)
+        torch.testing.assert_close(rows.log_density(settings), theirs, rtol=0, atol=2e-3)
+
+
+def test_neighbours_come_from_all_rows_though_few_are_centres(monkeypatch):
+    monkeypatch.setattr(many_rows, "WORK", 8 * 6**2 * 10)  # ten centres of eight neighbours
+    rows = fold()
+    settings = {"k": 8, "rank": 2, "floor": 0.5, "shrink": 1.0, "pull": 1.0}
+    centres, covariance, _ = rows.model(settings)
+    assert len(centres) == 10
+    x = rows.rows.points
+    for i in (0, 9):
+        gap = ((x - x[i]) / rows.scale).square().sum(1)
+        gap[i] = torch.inf
+        near = x[gap.topk(8, largest=False).indices]
+        torch.testing.assert_close(centres[i], near.mean(0), rtol=0, atol=1e-4)
+        local = torch.linalg.eigh(torch.cov((near / rows.scale).T, correction=0))
+        values, vectors = local.eigenvalues[-2:], local.eigenvectors[:, -2:]
+        wide = vectors * values @ vectors.T + 0.5 * torch.eye(6).double()
+        expected = rows.scale[:, None] * wide * rows.scale
+        torch.testing.assert_close(covariance.covariance(i), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("n", "d", "k"), [
+    (60000, 784, 64), (60000, 784, 1024), (60000, 64, 384), (10**6, 40, 256), (10**6, 2, 96),
+])  # fmt: skip
+def test_the_model_stays_within_memory_and_work(n, d, k):
+    """No limit is passed, and one is nearly reached: centres are as many as they may be."""
+    count, rank = centre_count(n, d, k), top_rank(d, k)
+    used = (
+        8 * count * d * rank / tuning.FACTOR_BYTES,
+        4 * many_rows.HELD_OUT * count * rank / many_rows.SEEN_BYTES,
+        count * min(k, d) ** 2 * max(k, d) / many_rows.WORK,
+        count * n * max(d, 16) / many_rows.SEARCH,
+    )
+    assert 0.99 < max(used) <= 1
+    assert centre_count(50, 3, 8) == 50
+
+
+def test_settings_chosen_on_all_rows_beat_those_of_a_subset():
+    """Twelve times as many rows allow narrower kernels: held-out likelihood on fresh rows."""
+    x, fresh = ribbon(1800), ribbon(2000, seed=50)
+    subset = fit_proximal(x[:150], CLOCK, method="local_pca")
+    rows = Rows(x, torch.ones(1800, dtype=torch.float64))
+    kernel = subset.covariance.floor / subset.fit_report.settings["floor"]
+    kernel = kernel * 12 ** (-2 / 10)
+    found = refine(subset.fit_report.settings, 150, rows, kernel, Streams(0))
+
+    def ask(model):
+        centres, covariance, _ = model
+        share = torch.full((len(centres),), 1 / len(centres), dtype=torch.float64)
+        return float(SpikedMixture(centres, covariance, share).log_density(fresh, 0.0).mean())
+
+    carried = ManyRows(rows, rows.at(torch.arange(1)), kernel).model(subset.fit_report.settings)
+    assert ask(found.model) > ask(carried) + 0.02
+    assert found.log_likelihood == pytest.approx(ask(found.model), abs=4 * found.stderr)
+    assert len(found.model[0]) == 1800  # nothing asks for fewer here
+    assert math.isfinite(found.stderr)
+
+
+def test_cells_grow_with_the_rows(monkeypatch):
+    """A subset has rows for two cells only; all rows show the eight clouds that there are."""
+    monkeypatch.setattr(fit, "TUNING_ROWS", 30)
+    middles = 8 * torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * 3)
+    x = middles.repeat(60, 1) + draw(480, 3)
+    score = fit_proximal(x, CLOCK, method="analysers")
+    settings = score.fit_report.settings
+    assert settings["cells"] in (8, 16)
+    assert f"settings chosen again on 480 rows, {score.components} centres" in str(
+        score.fit_report
+    )
+    fresh = middles.repeat(200, 1) + draw(1600, 3, seed=7)
+    truth = torch.distributions.Normal(0.0, 1.0).log_prob(draw(1600, 3, seed=7)).sum(1) - math.log(
+        8
+    )
+    assert float(score.log_prob(fresh).mean()) > float(truth.mean()) - 0.25
+    assert score.fit_report.log_likelihood == pytest.approx(float(truth.mean()), abs=0.8)
