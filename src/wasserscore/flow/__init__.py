@@ -14,6 +14,8 @@ from wasserscore.flow.kernels import Laplace as Laplace
 from wasserscore.flow.kernels import StudentT as StudentT
 from wasserscore.flow.kernels import Widths as Widths
 from wasserscore.flow.links import diffusion_step as diffusion_step
+from wasserscore.flow.modes import ModeQuality as ModeQuality
+from wasserscore.flow.modes import mode_quality as mode_quality
 from wasserscore.flow.particles import ParticleFlow as ParticleFlow
 from wasserscore.flow.sides import CloudSide as CloudSide
 from wasserscore.flow.sides import PlainSide as PlainSide
