@@ -165,6 +165,12 @@ def test_ends_come_from_the_data():
     assert crossing(circle[:200], circle[200:]) == pytest.approx(3, rel=0.05)
     chosen = ScoreDifferenceFlow("geometric").start(X, Y).widths
     assert (chosen[0], chosen[-1], len(chosen)) == (crossing(X, Y), spacing(Y), 300)
+    sparse = draw(20, 30, seed=3)
+    low, high = spacing(sparse), crossing(sparse, sparse)
+    assert high < 2 * low  # so the first width follows the last
+    assert Annealing(steps=2).widths(sparse, sparse, Streams(0)) == pytest.approx((2 * low, low))
+    given = Annealing(steps=2, sigma_max=low).widths(sparse, sparse, Streams(0))
+    assert given == pytest.approx((low, low / 2))
     law = GaussianScore(torch.full((2,), 3.0).double(), torch.full((2,), 4.0).double(), EDM())
     from_law = ScoreDifferenceFlow("geometric").start(X, law).widths
     assert from_law[0] == pytest.approx(chosen[0], rel=0.3)

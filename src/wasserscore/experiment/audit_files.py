@@ -30,8 +30,8 @@ def audit_files(real: str, fake: str, holdout: str | None = None, *, seed: int =
         InputError: On files that cannot be used or do not fit each other.
     """
     train = load(real)
-    fresh = None if holdout is None else _like(train, holdout)
-    return audit_rows(train, _like(train, fake), fresh, seed=seed)
+    fresh = None if holdout is None else rows_like(train, holdout)
+    return audit_rows(train, rows_like(train, fake), fresh, seed=seed)
 
 
 def numbers(report: AuditReport) -> dict[str, float | None]:
@@ -53,7 +53,7 @@ def numbers(report: AuditReport) -> dict[str, float | None]:
     }
 
 
-def _like(train: Dataset, source: str) -> torch.Tensor:
+def rows_like(train: Dataset, source: str) -> torch.Tensor:
     """The rows of another file, its columns in the order of the training rows."""
     other = load(source)
     if train.kind == other.kind == "table" and sorted(train.columns) == sorted(other.columns):

@@ -26,6 +26,8 @@ from wasserscore.kernel import nearest
 LOOKED_AT = 2000
 """Most target points whose neighbours are looked for."""
 RHO = 7
+ROOM = 2.0
+"""An end that comes from the data leaves at least this factor to the other."""
 Shape = Callable[[Tensor, float, float, Streams], Tensor]
 
 
@@ -85,8 +87,12 @@ class Annealing:
         Raises:
             InputError: If the widths do not fall, or the target gives no smallest one.
         """
-        high = crossing(x, y) if self.sigma_max is None else self.sigma_max
         low = spacing(y) if self.sigma_min is None else self.sigma_min
+        if self.sigma_max is not None:
+            high = self.sigma_max
+            low = low if self.sigma_min is not None else min(low, high / ROOM)
+        else:  # few points in many dimensions are farther apart than from their centre
+            high = max(crossing(x, y), ROOM * low)
         require(0 < low < high, "bandwidths must fall from sigma_max to sigma_min",
                 got=f"{high:.4g} to {low:.4g}", do="pass both")  # fmt: skip
         u = torch.linspace(0, 1, self.steps, dtype=torch.float64)

@@ -26,7 +26,7 @@ class ModeQuality(Record):
             sampler in the plane has 98.9 %.
         kl: Of the histogram over nearest modes from the uniform one, nats.
         spread: Mean standard deviation within modes, of high-quality particles only (a perfect
-            planar sampler has .956 of the true one), data units.
+            planar sampler has .974 of the true one), data units.
     """
 
     hit: int
