@@ -26,6 +26,7 @@ from wasserscore.flow.annealing import crossing, spacing
 from wasserscore.flow.optimiser import Adam, Momentum
 from wasserscore.process import EDM
 from wasserscore.score import GaussianScore
+from wasserscore.score.vault import write_pair
 
 X, Y = draw(40), draw(60, seed=1, scale=2, shift=3)
 EVERYTHING = {"optimiser": "adam", "batch": 20, "self_interaction": "noised",
@@ -63,6 +64,12 @@ def test_states_that_are_not_ours_are_refused(tmp_path):
     ws.save(GaussianScore(torch.zeros(2), torch.ones(2), EDM()), tmp_path / "a.safetensors")
     with pytest.raises(InputError, match="state of a flow"):
         FlowState.load(tmp_path / "a.safetensors")
+    state = ScoreDifferenceFlow([1.0]).start(X, Y)
+    write_pair(tmp_path / "b.safetensors", {"particles": X}, {"class": "flow-state"})
+    with pytest.raises(InputError, match="must be whole, got no 'memory'"):
+        FlowState.load(tmp_path / "b.safetensors")
+    state.save(tmp_path / "c.safetensors")
+    assert torch.equal(FlowState.load(tmp_path / "c.safetensors").particles, X)
     with pytest.raises(InputError, match=r"must end in \.safetensors"):
         FlowState.load(tmp_path / "a.pt")
 

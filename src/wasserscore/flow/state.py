@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from wasserscore.core.errors import require
+from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.results import Record, plain
 from wasserscore.score.vault import read_pair, write_pair
 
@@ -86,9 +86,13 @@ class FlowState:
         tensors, document = read_pair(_checked(path))
         require(document.get("class") == KIND, "the file must hold the state of a flow",
                 got=repr(document.get("class")))  # fmt: skip
-        memory = tuple(tensors[f"memory.{i}"] for i in range(document["memory"]))
-        return cls(tensors["particles"], document["k"], tuple(document["widths"]),
-                   document["seed"], tuple(document["shape"]), memory)  # fmt: skip
+        try:
+            memory = tuple(tensors[f"memory.{i}"] for i in range(document["memory"]))
+            return cls(tensors["particles"], document["k"], tuple(document["widths"]),
+                       document["seed"], tuple(document["shape"]), memory)  # fmt: skip
+        except (KeyError, TypeError) as error:
+            raise InputError(explain("the state of a flow must be whole", got=f"no {error}",
+                                     do="start the flow again")) from None  # fmt: skip
 
 
 def _checked(path: str | Path) -> Path:
