@@ -8,6 +8,7 @@ import torch
 from tests.flow.clouds import draw
 
 from wasserscore.flow import Annealing, ScoreDifferenceFlow
+from wasserscore.flow.divergence import WEIGHTS
 from wasserscore.flow.sides import PlainSide, normal_side
 
 TABLE = [  # t, mean, variance, KL, F of N(0, 1) -> N(3, 4)
@@ -143,3 +144,15 @@ def test_the_smoothed_flow_of_clouds_descends_too():
     before = divergence(*moments(x), *moments(y))[0]
     found = ScoreDifferenceFlow(Annealing(steps=40)).run(x, y).particles
     assert divergence(*moments(found), *moments(y))[0] < 0.01 * before
+
+
+@pytest.mark.parametrize("divergence", WEIGHTS)
+def test_every_divergence_brings_clouds_together(divergence):
+    x, y = draw(100, seed=1), draw(150, seed=2, scale=1.5, shift=2)
+    before = divergence_of(x, y)
+    flow = ScoreDifferenceFlow(Annealing(steps=40), step=0.3, divergence=divergence)
+    assert divergence_of(flow.run(x, y).particles, y) < 0.6 * before
+
+
+def divergence_of(x, y):
+    return divergence(*moments(x), *moments(y))[0]

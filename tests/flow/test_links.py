@@ -79,6 +79,36 @@ def test_a_step_that_does_not_go_down_is_refused():
         diffusion_step(x, x, TARGET, 1.0, 0.5, eta=1.0)
 
 
+# Generators -------------------------------------------------------------------------------------
+
+
+def generator_gradient(frozen):
+    """Gradient in the parameters of mean .5 |G - (G + a V)|^2, and -a E[J^T V] by hand."""
+    noise, weights = draw(30, 3, seed=3), draw(3, 2, seed=4).requires_grad_()
+    y, sigma, a = draw(40, seed=5, shift=1), 0.7, 0.4
+    x = noise @ weights
+    if frozen:
+        aim = x.detach() + a * difference(x.detach(), y, sigma)
+    else:
+        means = [
+            torch.softmax(-torch.cdist(x, c).square() / (2 * sigma**2), 1) @ c for c in (y, x)
+        ]
+        aim = x + a * (means[0] - means[1])
+    loss = (x - aim).square().sum(1).mean() / 2
+    (found,) = torch.autograd.grad(loss, weights)
+    return found, -a * noise.T @ difference(x.detach(), y, sigma) / len(x)
+
+
+def test_C16_a_generator_with_a_stopped_gradient_follows_the_flow():
+    found, expected = generator_gradient(frozen=True)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_C16_without_the_stop_it_does_not():
+    found, expected = generator_gradient(frozen=False)
+    assert float((found - expected).norm() / expected.norm()) > 0.1
+
+
 # GAN losses and f-divergences -------------------------------------------------------------------
 
 P = torch.distributions.Normal(0.5, 1.2)
