@@ -204,13 +204,13 @@ def test_networks_clouds_and_laws_agree_where_they_are_the_same_law():
     """A point mass: a cloud of one point, a Gaussian of no width, a network that says so."""
 
     class Constant(torch.nn.Module):
-        dim = 2
+        dim = 3
 
         def forward(self, x, noise):
             return torch.full_like(x, 0.25)
 
-    z, sigma = draw(6), 0.7
-    point = torch.full((1, 2), 0.25, dtype=torch.float64)
+    z, sigma = draw(6, 3), 0.7
+    point = torch.full((1, 3), 0.25, dtype=torch.float64)
     network = NetworkScore(Constant(), EDM(), prediction="data", preconditioning="none")
     law = MixtureScore(torch.ones(1), point, torch.zeros(1).double(), EDM())
     cloud = CloudSide(point)(z, sigma)
