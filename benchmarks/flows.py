@@ -204,7 +204,7 @@ def digits_cases() -> Iterator[tuple[str, Callable[[], Row]]]:
     digits = load("digits")
     train_rows, other_rows = split(digits, seed=0)
     train, holdout = digits.varying[train_rows], digits.varying[other_rows]
-    for finest in (1.0, 0.5, 0.25):
+    for finest in (1.0, 0.7, 0.5, 0.25):
         for rule in ("keep", "noised", "leave_one_out", "independent"):
 
             def case(rule: str = rule, finest: float = finest) -> Row:

@@ -21,8 +21,8 @@ from wasserscore.flow.state import FlowRecord, FlowState, Info
 
 Observer = Callable[[Info, Tensor], dict[str, Any] | None]
 """Told of every step and its particles ``(n, d)``; a dictionary it returns is kept."""
-MEMORIZED = 2.0
-"""A pull from fewer target points than this leads to one of them."""
+MEMORIZED = 8.0
+"""Pulls from fewer target points than this lead to copies of them (digits: benchmarks/flows.md)."""
 STAND_IN = 1000
 """Points drawn from a law in closed form where a schedule needs to see the target."""
 
@@ -38,7 +38,7 @@ class Flow(ABC):
         optimiser: ``"plain"``, ``"momentum"``, ``"adam"``, or an object.
         batch: Target points per step, drawn afresh; all by default.
         least_ess: Stop before a step whose pulls come from fewer target points than this
-            (median): below 2, particles run into single points of the target.
+            (median): from few points, particles run into single ones of them.
         tolerance: Stop when particles move less than this many bandwidths (root mean square) and
             no later width is smaller.
     """
