@@ -22,7 +22,7 @@ from wasserscore.flow.state import FlowRecord, FlowState, Info
 Observer = Callable[[Info, Tensor], dict[str, Any] | None]
 """Told of every step and its particles ``(n, d)``; a dictionary it returns is kept."""
 MEMORIZED = 8.0
-"""Pulls from fewer target points than this lead to copies of them (digits: benchmarks/flows.md)."""
+"""Pulls from fewer target points than this lead to copies (digits in benchmarks/flows.md)."""
 STAND_IN = 1000
 """Points drawn from a law in closed form where a schedule needs to see the target."""
 
