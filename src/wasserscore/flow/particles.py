@@ -21,8 +21,8 @@ from wasserscore.flow.state import FlowRecord, FlowState, Info
 
 Observer = Callable[[Info, Tensor], dict[str, Any] | None]
 """Told of every step and its particles ``(n, d)``; a dictionary it returns is kept."""
-MEMORIZED = 8.0
-"""Pulls from fewer target points than this lead to copies (digits in benchmarks/flows.md)."""
+MEMORIZED = 50.0
+"""Pulls from fewer target points than this can lead to copies (digits in benchmarks/flows.md)."""
 STAND_IN = 1000
 """Points drawn from a law in closed form where a schedule needs to see the target."""
 
@@ -235,7 +235,7 @@ def _warnings(history: list[Info]) -> tuple[str, ...]:
         first = next(info for info in history if info.ess_target < MEMORIZED)
         notes.append(f"{few} of {len(history)} steps, from bandwidth {first.sigma:.3g} on, saw "
                      f"fewer than {MEMORIZED:g} target points per particle (median): particles "
-                     "then run into single target points, so audit them for copies.")  # fmt: skip
+                     "can then end on single target points, so audit them for copies.")  # fmt: skip
     alone = sum(info.self_weight > 0.9 for info in history)
     if alone:
         notes.append(f"In {alone} of {len(history)} steps a particle saw hardly anything but "
