@@ -171,7 +171,11 @@ def test_ends_come_from_the_data():
     circle = 6 * torch.nn.functional.normalize(draw(400, seed=2), dim=1)
     assert crossing(circle[:200], circle[200:]) == pytest.approx(3, rel=0.05)
     chosen = ScoreDifferenceFlow("geometric").start(X, Y).widths
-    assert (chosen[0], chosen[-1], len(chosen)) == (crossing(X, Y), spacing(Y), 300)
+    many = draw(60, seed=7)
+    enough = ScoreDifferenceFlow("geometric").start(many, Y).widths
+    assert (enough[0], enough[-1], len(enough)) == (crossing(many, Y), spacing(Y), 300)
+    few = ScoreDifferenceFlow("geometric").start(X[:10], Y).widths  # neighbours farther apart
+    assert few[-1] > 1.5 * spacing(Y)
     sparse = draw(20, 30, seed=3)
     low, high = spacing(sparse), crossing(sparse, sparse)
     assert high < 2 * low  # so the first width follows the last

@@ -56,8 +56,8 @@ class Annealing:
         shape: A name of the table.
         steps: How many.
         sigma_max: The first width: half of the distance that particles must cross.
-        sigma_min: The last: about the finest feature to be seen, never under the typical distance
-            of neighbouring target points (finer, particles only learn where the points are).
+        sigma_min: The last: about the finest feature to be seen, by default the typical distance
+            of neighbours in the sparser cloud (finer, particles see single points, or themselves).
 
     Raises:
         InputError: For an unknown shape, fewer than two steps, or widths that do not fall.
@@ -87,7 +87,10 @@ class Annealing:
         Raises:
             InputError: If the widths do not fall, or the target gives no smallest one.
         """
-        low = spacing(y) if self.sigma_min is None else self.sigma_min
+        low = self.sigma_min
+        if low is None:  # of as many target points as there are particles, if these are fewer
+            order = torch.randperm(len(y), generator=streams.generator("spacing"))
+            low = spacing(y[order[: max(2, len(x))].to(y.device)])
         if self.sigma_max is not None:
             high = self.sigma_max
             low = low if self.sigma_min is not None else min(low, high / ROOM)

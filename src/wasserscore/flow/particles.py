@@ -234,8 +234,8 @@ def _warnings(history: list[Info]) -> tuple[str, ...]:
     if few:
         first = next(info for info in history if info.ess_target < MEMORIZED)
         notes.append(f"{few} of {len(history)} steps, from bandwidth {first.sigma:.3g} on, saw "
-                     f"fewer than {MEMORIZED:g} target points per particle (median): particles "
-                     "can then end on single points of it, so audit them for copies.")  # fmt: skip
+                     f"fewer than {MEMORIZED:g} target points per particle (median): they can "
+                     "then end on single target points, so audit them for copies.")  # fmt: skip
     alone = sum(info.self_weight > 0.9 for info in history)
     if alone:
         notes.append(f"In {alone} of {len(history)} steps a particle saw hardly anything but "
