@@ -77,9 +77,10 @@ FLOWS: dict[str, tuple[str, Callable[[int], ParticleFlow | ScoreDifferenceFlow]]
     "MMD annealed, step 5": ("points", lambda n: ParticleFlow(annealed(n), drift=MMD(), step=5.0)),
     "MMD, inverse multiquadric, step 2": (
         "points", lambda n: ParticleFlow([1.0] * n, drift=MMD(InverseMultiquadric()), step=2.0)),
-    "SVGD annealed, exact score": ("score", lambda n: ParticleFlow(annealed(n), drift=SVGD())),
-    "Langevin annealed, exact score": (
-        "score", lambda n: ParticleFlow(annealed(n), drift=langevin(), step=0.5)),
+    "SVGD annealed, exact score, step 20": (
+        "score", lambda n: ParticleFlow(annealed(n), drift=SVGD(), step=20.0)),
+    "Langevin to .02, exact score": (
+        "score", lambda n: ParticleFlow(Annealing("geometric", n, WIDE, 0.02), drift=langevin())),
     "sliced transport": (
         "points", lambda n: ParticleFlow([1.0] * n, drift=SlicedTransport(), step=0.5)),
     "Sinkhorn annealed": (
@@ -88,7 +89,7 @@ FLOWS: dict[str, tuple[str, Callable[[int], ParticleFlow | ScoreDifferenceFlow]]
 PERFECT = "a fresh sample"
 TOO_SLOW = {"Sinkhorn annealed"}
 """Left out at equal steps: thirty kernel sums per step where the others need two."""
-OTHERS = ("SD keep", "SVGD annealed, exact score", "Langevin annealed, exact score",
+OTHERS = ("SD keep", "SVGD annealed, exact score, step 20", "Langevin to .02, exact score",
           "sliced transport", "Sinkhorn annealed")  # fmt: skip
 """At equal time: those whose steps do not cost what a step of SD costs."""
 
