@@ -274,8 +274,9 @@ def campaign(name: str, budget: float) -> bool:
 
 
 def pm(values: list[float], digits: int = 3) -> str:
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {spread:.{digits}f}"
+    """Mean and standard deviation over seeds; one seed has none."""
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
 def by_method(rows: list[Row]) -> None:
