@@ -22,6 +22,7 @@ _ROOMS = {
     "proximal": ("fit_proximal",),
     "training": ("train_score",),
     "sampling": ("sample", "solvers", "log_likelihood"),
+    "flow": ("ScoreDifferenceFlow",),
     "certificate": ("certify", "Certificate"),
     "planner": ("plan", "Plan"),
     "audit": ("audit", "AuditReport", "SplitHalf", "split_half"),

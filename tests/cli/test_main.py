@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from wasserscore.cli.main import app
 
-COMMANDS = ("run", "fit", "sample", "certify", "plan", "audit", "compare", "report")
+COMMANDS = ("run", "fit", "sample", "certify", "plan", "audit", "flow", "compare", "report")
 SMALL = ["--set", "network.width=16", "--set", "network.depth=1", "--set", "network.steps=12",
          "--set", "resplits=2", "--set", "curve=[2]", "--set", "steps=3",
          "--set", "certificate.n=16", "--set", "target_w2=1.0"]  # fmt: skip
@@ -313,3 +313,21 @@ def test_compare_refuses_in_one_line(table, tmp_path, words, message):
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+# Flow -------------------------------------------------------------------------------------------
+
+
+def test_flow_writes_rows_and_a_record(table, tmp_path):
+    out = tmp_path / "moved.csv"
+    words = ("flow", "normal", table, "--out", out, "--steps", 5, "-n", 12)
+    result = call(*words)
+    assert result.exit_code == 0, result.output
+    assert "self_interaction" in result.output
+    assert "12 rows in" in result.output
+    assert len(out.read_text().splitlines()) == 13
+    assert json.loads(out.with_suffix(".json").read_text())["steps"] == 5
+    again = call(*words)
+    assert again.exit_code == 2
+    assert "must be a new file" in again.output
+    assert call(*words, "--force", "--kernel", "box").exit_code == 2

@@ -11,13 +11,21 @@ from rich.text import Text
 from wasserscore.cli.progress import Bars
 from wasserscore.core.errors import require
 from wasserscore.core.results import plain
-from wasserscore.experiment import CompareConfig, Comparison, audit_files, planning, revisit
+from wasserscore.experiment import (
+    CompareConfig,
+    Comparison,
+    audit_files,
+    flow_files,
+    planning,
+    revisit,
+)
 from wasserscore.experiment.compare import run_comparison
 from wasserscore.experiment.compare_records import short
 from wasserscore.experiment.config import RunConfig, read_config
 from wasserscore.experiment.journey import run as run_journey
 from wasserscore.experiment.journey import start
 from wasserscore.experiment.write import write_rows
+from wasserscore.flow import Annealing, ScoreDifferenceFlow
 
 
 def settings(
@@ -64,9 +72,7 @@ def sample(
     force: bool,
 ) -> None:
     """Rows from a fitted model into a new file."""
-    require(force or not out.exists(), f"{out} must be a new file", got="one that is there",
-            do="choose another --out, or --force")  # fmt: skip
-    require(out.suffix in (".npy", ".csv"), "--out must end in .npy or .csv", got=repr(out.name))
+    _require_new(out, force)
     name, fitted = revisit.fitted(folder, model)
     with Bars(Console(stderr=True)) as bars:
         rows = fitted.sample(
@@ -117,6 +123,29 @@ def audit(
     return not failed
 
 
+def flow(
+    source: str,
+    target: str,
+    out: Path,
+    *,
+    annealing: dict[str, Any],
+    n: int | None,
+    seed: int,
+    force: bool,
+    **options: Any,
+) -> None:
+    """Rows carried from one file to another, a record beside them, and what to know about it."""
+    _require_new(out, force)
+    made = ScoreDifferenceFlow(Annealing(**annealing), **options)
+    with Bars(Console(stderr=True)) as bars:
+        flown = flow_files.flow_files(
+            source, target, made, n=n, seed=seed,
+            observe=lambda info, _: bars("flow", info.k + 1, info.steps),
+        )  # fmt: skip
+    beside = flow_files.write_flow(out, flown)
+    print_lines(repr(flown.record), f"{len(flown.rows)} rows in {out}, record in {beside}")
+
+
 def compare(
     source: str,
     out: Path,
@@ -156,6 +185,13 @@ def print_lines(*lines: str) -> None:
 def print_json(value: Any) -> None:
     """Strict JSON on stdout."""
     print_lines(jsonlib.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _require_new(out: Path, force: bool) -> None:
+    """``--out`` names a file that may be written, of a kind that we write."""
+    require(force or not out.exists(), f"{out} must be a new file", got="one that is there",
+            do="choose another --out, or --force")  # fmt: skip
+    require(out.suffix in (".npy", ".csv"), "--out must end in .npy or .csv", got=repr(out.name))
 
 
 def _table(results: dict[str, Any]) -> Table:

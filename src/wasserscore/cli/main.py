@@ -375,6 +375,79 @@ def audit(
 
 @app.command()
 @exit_codes
+def flow(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="The rows to move, with TARGET's columns; or: normal."
+        ),
+    ],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The rows to move them to.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="A new .npy or .csv file.", show_default=False)
+    ],
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "--n",
+            "-n",
+            min=1,
+            help="Rows to draw for SOURCE normal [as TARGET].",
+            show_default=False,
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=2, help="Steps.")] = 300,
+    schedule: Annotated[
+        str, typer.Option(help="How bandwidths fall: geometric, cosine, karras or random.")
+    ] = "geometric",
+    sigma_max: Annotated[
+        float | None, typer.Option(help="First bandwidth [from the data].", show_default=False)
+    ] = None,
+    sigma_min: Annotated[
+        float | None, typer.Option(help="Last bandwidth [from the data].", show_default=False)
+    ] = None,
+    kernel: Annotated[
+        str, typer.Option(help="gaussian, inverse_multiquadric, laplace or student_t.")
+    ] = "gaussian",
+    self_interaction: Annotated[
+        str | None,
+        typer.Option(
+            help="keep, leave_one_out, noised or independent [chosen, and said].",
+            show_default=False,
+        ),
+    ] = None,
+    step: Annotated[float, typer.Option(help="Step size, in squared bandwidths.")] = 1.0,
+    batch: Annotated[
+        int | None, typer.Option(help="Target rows per step [all].", show_default=False)
+    ] = None,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Carry rows from one file to the law of another along the score difference; no training.
+
+    Writes the rows with TARGET's columns, and beside them a .json record: the settings and the
+    diagnostics of every step. Columns of a table are standardised first. Audit the rows before
+    you pass them on: fine bandwidths lead to copies.
+
+    **Examples**
+
+        wasserscore flow normal digits --out digits.npy
+
+        wasserscore flow last_year.csv this_year.csv --out moved.csv --steps 200
+    """  # fmt: skip
+    from wasserscore.cli import commands
+
+    annealing = {
+        "shape": schedule, "steps": steps, "sigma_max": sigma_max, "sigma_min": sigma_min,
+    }  # fmt: skip
+    commands.flow(
+        source, target, out, annealing=annealing, n=n, seed=seed, force=force, kernel=kernel,
+        self_interaction=self_interaction, step=step, batch=batch,
+    )  # fmt: skip
+
+
+@app.command()
+@exit_codes
 def compare(
     source: Source,
     out: Annotated[

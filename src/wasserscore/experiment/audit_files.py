@@ -39,8 +39,8 @@ def audit_files(
         InputError: On files that cannot be used or do not fit each other.
     """
     train, rows = load(real), load(fake)
-    generated = _like(train, rows, fake)
-    fresh = None if holdout is None else _like(train, load(holdout), holdout)
+    generated = rows_like(train, rows, fake)
+    fresh = None if holdout is None else rows_like(train, load(holdout), holdout)
     report = audit_rows(train, generated, fresh, seed=seed)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def numbers(report: AuditReport) -> dict[str, float | None]:
     }
 
 
-def _like(train: Dataset, other: Dataset, source: str) -> torch.Tensor:
+def rows_like(train: Dataset, other: Dataset, source: str) -> torch.Tensor:
     """The rows of another file, its columns in the order of the training rows."""
     if train.kind == other.kind == "table" and sorted(train.columns) == sorted(other.columns):
         order = [other.columns.index(column) for column in train.columns]

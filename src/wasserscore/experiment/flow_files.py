@@ -1,0 +1,85 @@
+"""Rows that flow from one file to another: what ``wasserscore flow`` does."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wasserscore.core.errors import require
+from wasserscore.core.files import write_json
+from wasserscore.core.random import Streams
+from wasserscore.core.typing import Cloud
+from wasserscore.data import Dataset, Scaling, load
+from wasserscore.experiment.audit_files import rows_like
+from wasserscore.experiment.write import write_rows
+from wasserscore.flow import FlowRecord, ScoreDifferenceFlow
+from wasserscore.flow.particles import Observer
+
+NORMAL = "normal"
+"""The source that is drawn: a Gaussian with the target's mean and spread."""
+
+
+class Flown(NamedTuple):
+    """Rows at the end of a flow, data units, and how they came there."""
+
+    rows: Cloud
+    record: FlowRecord
+    target: Dataset
+    settings: dict[str, Any]
+
+
+def flow_files(
+    source: str,
+    target: str,
+    flow: ScoreDifferenceFlow,
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    observe: Observer | None = None,
+) -> Flown:
+    """Carry the rows of ``source`` to the law of the rows of ``target``.
+
+    The columns of a table are standardised by the target's first, so that units do not decide
+    what is near; images and vectors are taken as they are. Columns that never change in the
+    target keep its value, and rows are cut to the target's range.
+
+    Args:
+        source: Name or path of the rows to move, with the target's columns; or ``"normal"``.
+        target: Name or path of the rows to move them to.
+        flow: The flow.
+        n: Rows to draw for ``"normal"``; as many as the target has by default.
+        seed: Of everything drawn.
+        observe: Told of every step.
+
+    Raises:
+        InputError: On files that cannot be used or do not fit each other.
+    """
+    known = load(target)
+    y = known.varying
+    scaling = Scaling.per_column(y) if known.kind == "table" else None
+    if source == NORMAL:
+        natural = scaling or Scaling.scalar(y)
+        z = Streams(seed).normal("source", 0, n or known.n, (y.shape[1],), y)
+        x = natural.undo(z)
+    else:
+        require(n is None, "--n is for the source 'normal'", got=f"{n} beside {source}")
+        x = known.vary(rows_like(known, load(source), source))
+    scaled = lambda a: a if scaling is None else scaling.apply(a)
+    record = flow.run(scaled(x), scaled(y), seed=seed, observe=observe)
+    end = record.particles if scaling is None else scaling.undo(record.particles)
+    units = "standard deviations of the columns" if scaling else known.units
+    settings = {"source": source, "target": known.source, "target_sha256": known.sha256,
+                "kernel": flow.kernel, "step": flow.step, "batch": flow.batch,
+                "units": units}  # fmt: skip
+    return Flown(known.clip(known.restore(end)), record, known, settings)
+
+
+def write_flow(path: Path, flown: Flown) -> Path:
+    """The rows as ``.npy`` or ``.csv``, and the record beside them as ``.json``.
+
+    Args:
+        path: Where the rows go.
+        flown: What :func:`flow_files` gave.
+    """
+    write_rows(path, flown.rows, flown.target.layout)
+    beside = path.with_suffix(".json")
+    write_json(beside, flown.settings | flown.record.to_dict())
+    return beside

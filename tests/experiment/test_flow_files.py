@@ -1,0 +1,73 @@
+"""Rows from one file to another: units, columns, constants, and the record beside them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wasserscore.core.errors import InputError
+from wasserscore.experiment.flow_files import flow_files, write_flow
+from wasserscore.flow import Annealing, ScoreDifferenceFlow
+
+QUICK = ScoreDifferenceFlow(Annealing(steps=20))
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A target in units a million apart with a constant column; a source in another order."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((120, 2))
+    target = pd.DataFrame({"small": 1e-3 * z[:, 0] + 5, "flat": 7.0, "large": 1e3 * z[:, 1] - 2e3})
+    source = pd.DataFrame({"large": 1e3 * rng.standard_normal(80), "flat": 0.0,
+                           "small": 1e-3 * rng.standard_normal(80) + 4.995})  # fmt: skip
+    target.to_csv(tmp_path / "target.csv", index=False)
+    source.to_csv(tmp_path / "source.csv", index=False)
+    return tmp_path
+
+
+def test_a_table_moves_in_its_own_units(files):
+    flown = flow_files(str(files / "source.csv"), str(files / "target.csv"), QUICK)
+    rows = flown.rows.numpy()
+    assert rows.shape == (80, 3)
+    assert rows[:, 0].mean() == pytest.approx(5, abs=3e-4)
+    assert rows[:, 2].mean() == pytest.approx(-2e3, abs=300)
+    assert rows[:, 0].std() == pytest.approx(1e-3, rel=0.35)
+    assert rows[:, 2].std() == pytest.approx(1e3, rel=0.35)
+    assert set(rows[:, 1]) == {7.0}
+    target = pd.read_csv(files / "target.csv").to_numpy()
+    assert (rows >= target.min(0)).all()
+    assert (rows <= target.max(0)).all()
+
+
+def test_what_is_written(files):
+    flown = flow_files("normal", str(files / "target.csv"), QUICK, n=30, seed=1)
+    beside = write_flow(files / "out.csv", flown)
+    written = pd.read_csv(files / "out.csv")
+    assert list(written.columns) == ["small", "flat", "large"]
+    assert len(written) == 30
+    record = json.loads(beside.read_text())
+    assert beside.name == "out.json"
+    assert (record["source"], record["seed"], record["n"]) == ("normal", 1, 30)
+    assert record["units"] == "standard deviations of the columns"
+    assert len(record["history"]["fisher"]) == 20
+    assert "self_interaction" in record["notes"][0]
+
+
+def test_images_keep_their_shape(tmp_path):
+    images = np.random.default_rng(0).random((40, 3, 4))
+    np.save(tmp_path / "images.npy", images)
+    flown = flow_files("normal", str(tmp_path / "images.npy"), QUICK)
+    write_flow(tmp_path / "out.npy", flown)
+    found = np.load(tmp_path / "out.npy")
+    assert found.shape == images.shape
+    assert found.mean() == pytest.approx(images.mean(), abs=0.05)
+
+
+def test_what_does_not_fit_is_refused(files):
+    target = str(files / "target.csv")
+    np.save(files / "narrow.npy", np.zeros((9, 2)) + np.arange(9)[:, None])
+    with pytest.raises(InputError, match="must have the 3 columns"):
+        flow_files(str(files / "narrow.npy"), target, QUICK)
+    with pytest.raises(InputError, match="is for the source 'normal'"):
+        flow_files(target, target, QUICK, n=5)
