@@ -44,16 +44,15 @@ class Fourier(nn.Module):
         return embedded
 
 
-class Conditioned(nn.Module):
-    """A network of flat points and a noise label, with weights from a generator of its own.
+class Seeded(nn.Module):
+    """A network with weights from a generator of its own.
 
-    A subclass sets ``dim`` and builds its layers inside :meth:`drawn`, ``embedding`` and the
-    output layer ``last`` among them.
+    A subclass builds its layers inside :meth:`drawn`, the output layer ``last`` among them.
     """
 
-    dim: int
-    embedding: Fourier
     last: nn.Linear
+    gain: float = 1.0
+    """Times the usual bound of the weights."""
 
     @contextmanager
     def drawn(self, seed: int) -> Iterator[None]:
@@ -68,16 +67,27 @@ class Conditioned(nn.Module):
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
         """Draw fresh weights: uniform with variance 1 / (3 fan-in), biases and output zero."""
-        self.embedding.space()
         for module in self.modules():
+            if isinstance(module, Fourier):
+                module.space()
             if isinstance(module, nn.LayerNorm):
                 module.weight.fill_(1.0)
                 module.bias.zero_()
             if isinstance(module, nn.Linear):
-                bound = 0.0 if module is self.last else module.in_features**-0.5
+                bound = 0.0 if module is self.last else self.gain * module.in_features**-0.5
                 module.weight.uniform_(-bound, bound, generator=generator)
                 if module.bias is not None:
                     module.bias.zero_()
+
+
+class Conditioned(Seeded):
+    """A network of flat points and a noise label.
+
+    A subclass sets ``dim`` and builds an ``embedding`` too.
+    """
+
+    dim: int
+    embedding: Fourier
 
     def rows(self, x: Points) -> Tensor:
         """Points as rows ``(b, dim)``.
