@@ -22,7 +22,7 @@ _ROOMS = {
     "proximal": ("fit_proximal",),
     "training": ("train_score",),
     "sampling": ("sample", "solvers", "log_likelihood"),
-    "flow": ("ScoreDifferenceFlow",),
+    "flow": ("ScoreDifferenceFlow", "train_generator"),
     "certificate": ("certify", "Certificate"),
     "planner": ("plan", "Plan"),
     "audit": ("audit", "AuditReport"),
