@@ -7,6 +7,7 @@ from wasserscore.flow.baselines import SlicedTransport as SlicedTransport
 from wasserscore.flow.baselines import langevin as langevin
 from wasserscore.flow.difference import Drift as Drift
 from wasserscore.flow.difference import ScoreDifference as ScoreDifference
+from wasserscore.flow.distil import distil_generator as distil_generator
 from wasserscore.flow.drifting import Drifting as Drifting
 from wasserscore.flow.features import PrincipalComponents as PrincipalComponents
 from wasserscore.flow.features import identity as identity

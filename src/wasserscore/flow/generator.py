@@ -12,7 +12,7 @@ Source: :cite:p:`weber2023`; :cite:p:`deng2026`.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,12 +23,10 @@ from wasserscore.core.typing import Cloud, Points
 from wasserscore.flow.difference import DriftField
 from wasserscore.flow.features import FeatureMap
 from wasserscore.flow.kernels import GAUSSIAN, Kernel
+from wasserscore.flow.progress import Measure, measured
 from wasserscore.flow.sides import CloudSide
 from wasserscore.training.averaged import Averaged
 from wasserscore.training.schedule import Schedule
-
-Measure = Callable[[nn.Module], dict[str, float]]
-"""A network in, numbers to log out."""
 
 
 class View(NamedTuple):
@@ -97,10 +95,7 @@ class DriftTask(Averaged):
         k = self.count
         loss, logs = self.loss(z, batch.to(self.device), k, streams)
         logs |= self.descend(loss)
-        last = self.count == self.schedule.steps
-        if self.measure is not None and self.count > k and (self.count % self.every == 0 or last):
-            logs |= self.measure(self.average)
-        return logs
+        return logs | measured(self, self.measure, self.every)
 
     def loss(
         self, z: Cloud, batch: Points, k: int, streams: Streams

@@ -94,8 +94,8 @@ class Averaged:
             KeyError: If a tensor is missing.
             RuntimeError: If a tensor has another shape.
         """
-        self.network.load_state_dict(_under("network/", tensors))
-        self.average.load_state_dict(_under("average/", tensors))
+        self.network.load_state_dict(under("network/", tensors))
+        self.average.load_state_dict(under("average/", tensors))
         self.count = int(tensors["count"])
         for name, weight in self.weights.items() if self.count else ():
             self.optimizer.state[weight] = {
@@ -104,7 +104,8 @@ class Averaged:
             }
 
 
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names start with a prefix, without it."""
     return {
         name.removeprefix(prefix): value
         for name, value in tensors.items()
