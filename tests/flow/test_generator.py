@@ -20,12 +20,14 @@ from wasserscore.flow import (
     identity,
     train_generator,
 )
+from wasserscore.flow.annealing import crossing, spacing
 from wasserscore.flow.difference import Drift
 from wasserscore.flow.generator import DriftTask, View, drift_loss
 from wasserscore.flow.progress import Progress
 from wasserscore.flow.sides import CloudSide
 from wasserscore.flow.train import DRIFTS
 from wasserscore.network import LatentMLP
+from wasserscore.score import Pushforward
 from wasserscore.training.schedule import Schedule
 
 Y = draw(60, seed=1, scale=0.5, shift=3)
@@ -96,9 +98,13 @@ def test_every_feature_map_counts_in_its_own_unit():
 
 
 def test_the_width_is_that_of_the_step():
-    views = [View(identity, [2.0, 0.5], 1.0)]
-    logs = [task(views=views).loss(latents(), Y, k, STREAMS)[1]["bandwidth"] for k in (0, 1)]
-    assert logs == [2.0, 0.5]
+    made = task(views=[View(identity, [2.0, 0.5], 1.0)])
+    x = made.network(latents()).detach()
+    for k, width in enumerate((2.0, 0.5)):
+        loss, logs = made.loss(latents(), Y, k, STREAMS)
+        move = ScoreDifference()(x, CloudSide(Y), width, STREAMS).move
+        assert float(loss.detach()) == pytest.approx(float(move.square().sum(1).mean()) / 2)
+        assert logs["bandwidth"] == width
 
 
 def test_the_average_forgets_as_the_schedule_says():
@@ -224,7 +230,19 @@ def test_bandwidths_come_from_the_data_unless_given():
         [2, 1, 0.5, 0.25, 0.125]
     )
     fallen = widths("geometric")
-    assert fallen[0] > 1 > 0.2 > fallen[-1]
+    start = Pushforward(network(), 4, (2,)).sample(2000, seed=0).double()
+    assert fallen[0] == pytest.approx(crossing(start, Y), rel=0.05)
+    assert fallen[-1] == pytest.approx(spacing(Y[:16]), rel=1e-5)
+
+
+def test_bandwidths_fall_even_where_all_points_are_equally_far():
+    y = draw(100, 40)
+    seen = []
+    train_generator(network(shape=40), y, steps=4, batch_size=16,
+                    callbacks=[lambda k, log: seen.append(log["bandwidth"])])  # fmt: skip
+    assert crossing(y, y) < 2 * spacing(y[:16])
+    assert seen[0] == pytest.approx(2 * spacing(y[:16]), rel=1e-5)
+    assert seen[-1] == pytest.approx(spacing(y[:16]), rel=1e-5)
 
 
 @pytest.mark.parametrize(
