@@ -61,8 +61,8 @@ def test_the_generator_finds_the_teacher_in_its_units(method):
     scaling = Scaling(torch.tensor([10.0, 0.0]), torch.tensor(2.0))
     teacher = gaussian([0.5, -0.5], [0.25, 0.25], scaling=scaling)
     found = distil_generator(
-        LatentMLP(2, 2, 16, 1), teacher, critic=MLP(2, 16, 1), method=method, steps=120,
-        batch_size=64, learning_rate=0.01, critic_rate=0.01, ema=0.9,
+        LatentMLP(2, 2, 16, 1), teacher, critic=MLP(2, 16, 1), method=method, steps=90,
+        batch_size=32, learning_rate=0.01, critic_rate=0.01, ema=0.9,
     )  # fmt: skip
     x = found.sample(300)
     assert x.mean(0).tolist() == pytest.approx([11.0, -1.0], abs=0.4)

@@ -96,7 +96,11 @@ def quality(x):
 
 @pytest.mark.parametrize(
     ("temperatures", "floor", "least"),
-    [((0.5,), 0.0, 0.85), (TEMPERATURES, 0.0, 0.8), (TEMPERATURES, 1e-6, None)],
+    [
+        ((0.5,), 0.0, 0.85),
+        pytest.param(TEMPERATURES, 0.0, 0.8, marks=pytest.mark.slow),
+        pytest.param(TEMPERATURES, 1e-6, None, marks=pytest.mark.slow),
+    ],
 )
 def test_C23_particles_find_the_ring_unless_the_floor_holds_them(temperatures, floor, least):
     generator = torch.Generator().manual_seed(1)

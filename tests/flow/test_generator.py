@@ -135,7 +135,7 @@ def test_a_generator_arrives_where_a_known_drift_points():
 
 @pytest.mark.parametrize(
     "drift",
-    [ScoreDifference(self_interaction="noised"), "drifting", SinkhornDivergence(5)],
+    [ScoreDifference(self_interaction="noised"), "drifting", SinkhornDivergence(5, 0.1)],
     ids=["score_difference", "drifting", "sinkhorn"],
 )
 def test_every_drift_brings_the_moments_home(drift):

@@ -48,8 +48,8 @@ class Progress:
         seed: Of the points chosen and of the latents.
     """
 
-    train: Points
-    holdout: Points
+    train: Tensor
+    holdout: Tensor
     latent: int
     scaling: Scaling | None
     seed: int
@@ -76,7 +76,7 @@ class Progress:
     def _there(self) -> Tensor:
         return self._some("holdout", self.holdout)
 
-    def _some(self, name: str, points: Points) -> Tensor:
+    def _some(self, name: str, points: Points) -> Points:
         n = min(MEASURED, len(self.train), len(self.holdout))
         generator = Streams(self.seed).generator(f"progress/{name}")
         rows = points[torch.randperm(len(points), generator=generator)[:n]]
