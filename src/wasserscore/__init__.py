@@ -26,7 +26,13 @@ _ROOMS = {
     "certificate": ("certify", "Certificate"),
     "planner": ("plan", "Plan"),
     "audit": ("audit", "AuditReport"),
-    "experiment": ("compare", "ProximalGenerator", "KernelGenerator", "NetworkGenerator"),
+    "experiment": (
+        "compare",
+        "ProximalGenerator",
+        "KernelGenerator",
+        "NetworkGenerator",
+        "OneStepGenerator",
+    ),
     "core.results": ("Estimate",),
     "core.errors": ("InputError", "AssumptionError"),
 }
