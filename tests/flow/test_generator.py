@@ -20,7 +20,7 @@ from wasserscore.flow import (
     identity,
     train_generator,
 )
-from wasserscore.flow.annealing import crossing, spacing
+from wasserscore.flow.annealing import spacing
 from wasserscore.flow.difference import Drift
 from wasserscore.flow.generator import DriftTask, View, drift_loss
 from wasserscore.flow.progress import Progress
@@ -229,20 +229,11 @@ def test_bandwidths_come_from_the_data_unless_given():
     assert widths(Annealing("geometric", 99, 2.0, 0.125)) == pytest.approx(
         [2, 1, 0.5, 0.25, 0.125]
     )
-    fallen = widths("geometric")
-    start = Pushforward(network(), 4, (2,)).sample(2000, seed=0).double()
-    assert fallen[0] == pytest.approx(crossing(start, Y), rel=0.05)
-    assert fallen[-1] == pytest.approx(spacing(Y[:16]), rel=1e-5)
-
-
-def test_bandwidths_fall_even_where_all_points_are_equally_far():
-    y = draw(100, 40)
-    seen = []
-    train_generator(network(shape=40), y, steps=4, batch_size=16,
-                    callbacks=[lambda k, log: seen.append(log["bandwidth"])])  # fmt: skip
-    assert crossing(y, y) < 2 * spacing(y[:16])
-    assert seen[0] == pytest.approx(2 * spacing(y[:16]), rel=1e-5)
-    assert seen[-1] == pytest.approx(spacing(y[:16]), rel=1e-5)
+    streams = Streams(0).child("bandwidths")
+    start = Pushforward(network(), 4, (2,)).sample(16, seed=streams.key("start"))
+    fallen = Annealing("geometric", 5).widths(start, Y.float(), streams)
+    assert widths("geometric") == pytest.approx(fallen, rel=1e-6)
+    assert fallen[-1] > 1.5 * spacing(Y)
 
 
 @pytest.mark.parametrize(

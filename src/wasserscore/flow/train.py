@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from wasserscore.core.random import Streams
 from wasserscore.core.tensors import as_points
 from wasserscore.core.typing import Points
 from wasserscore.data import Scaling
-from wasserscore.flow.annealing import Annealing, crossing, spacing
+from wasserscore.flow.annealing import Annealing
 from wasserscore.flow.difference import DriftField, ScoreDifference
 from wasserscore.flow.drifting import Drifting
 from wasserscore.flow.features import FeatureMap, identity
@@ -33,10 +33,8 @@ DRIFTS: dict[str, DriftField] = {
     "drifting": Drifting(),
     "sinkhorn": SinkhornDivergence(),
 }
-LEAST_FALL = 2.0
-"""Widths that are not given fall at least by this factor."""
 LOOKED_AT = 2000
-"""Generated and target points from which bandwidths and units are taken."""
+"""Most points of the target from which bandwidths and units are taken, at even distances."""
 
 
 def train_generator(
@@ -190,20 +188,16 @@ def _view(
 ) -> View:
     """Bandwidths and unit of one feature map, from the data and the untrained generator.
 
-    A batch cannot show what is finer than the distance of neighbours in it, so the widths end
-    there; in high dimension that is nearly the size of the data, and they start at twice it.
+    A batch cannot show what is finer than the distance of neighbours in it: widths end there.
     """
     streams = Streams(seed).child("bandwidths")
-    there = feature(points[:LOOKED_AT]).detach()
+    there = feature(points[:: -(-len(points) // LOOKED_AT)]).detach()
     unit = float(there.double().var(0, correction=0).mean().sqrt())
     require(unit > 0, "target must vary", got="the same features everywhere")
     if not isinstance(bandwidths, Annealing | str):
         require(0 < bandwidths < math.inf, "a bandwidth must be positive", got=bandwidths)
         return View(feature, (float(bandwidths),) * steps, unit)
-    shape = Annealing(bandwidths) if isinstance(bandwidths, str) else bandwidths
-    here = feature(law.sample(LOOKED_AT, seed=streams.key("start"))).detach()
-    low = spacing(there[:batch_size]) if shape.sigma_min is None else shape.sigma_min
-    high = max(crossing(here, there), LEAST_FALL * low)
-    high = high if shape.sigma_max is None else shape.sigma_max
-    widths = Annealing(shape.shape, max(steps, 2), high, low).widths(here, there, streams)
+    chosen = Annealing(bandwidths) if isinstance(bandwidths, str) else bandwidths
+    here = feature(law.sample(batch_size, seed=streams.key("start"))).detach()
+    widths = replace(chosen, steps=max(steps, 2)).widths(here, there, streams)
     return View(feature, widths, unit)
