@@ -52,7 +52,7 @@ class OneStepConfig(Part):
         learning_rate: Peak learning rate.
     """
 
-    drift: Literal["score_difference", "drifting", "sinkhorn"] = "score_difference"
+    drift: Literal["score_difference", "drifting", "sinkhorn"] = "drifting"
     latent: int = Field(default=16, ge=1, le=8192)
     width: int = Field(default=256, ge=1, le=8192)
     depth: int = Field(default=4, ge=1, le=64)

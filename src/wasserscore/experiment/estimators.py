@@ -253,7 +253,7 @@ class OneStepGenerator(Generator):
 
     Args:
         max_iter: Training steps.
-        drift: ``"score_difference"``, ``"drifting"`` or ``"sinkhorn"``.
+        drift: ``"drifting"``, ``"score_difference"`` or ``"sinkhorn"``.
         latent: Coordinates of a latent.
         width: Units of a layer.
         depth: Residual blocks.
@@ -267,7 +267,7 @@ class OneStepGenerator(Generator):
         self,
         max_iter: Any = 2000,
         *,
-        drift: Any = "score_difference",
+        drift: Any = "drifting",
         latent: Any = 16,
         width: Any = 256,
         depth: Any = 4,

@@ -29,8 +29,8 @@ TITLES = {
     "network": "Network",
 }
 DESCRIPTIONS = {
-    "one-step": "a perceptron from noise to rows, trained by following the score difference; it "
-    "has no score, so no certificate and no likelihood",
+    "one-step": "a perceptron from noise to rows, trained by following a drift towards the "
+    "training rows; it has no score, so no certificate and no likelihood",
     "empirical": "the exact score of the noised training rows, sampled down to no noise: "
     "what perfect memorization looks like",
     "proximal": "a mixture of Gaussians on the training rows with locally learned covariances, "
