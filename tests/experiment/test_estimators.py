@@ -6,10 +6,17 @@ from sklearn.neighbors import KernelDensity
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from wasserscore.core.errors import InputError
-from wasserscore.experiment import KernelGenerator, NetworkGenerator, ProximalGenerator
+from wasserscore.experiment import (
+    KernelGenerator,
+    NetworkGenerator,
+    OneStepGenerator,
+    ProximalGenerator,
+)
 
 SMALL = {"width": 16, "depth": 1, "max_iter": 5, "batch_size": 16, "steps": 3}
-EVERY = [KernelGenerator(steps=4), ProximalGenerator(steps=4), NetworkGenerator(**SMALL)]
+TINY = {"width": 8, "depth": 1, "max_iter": 3, "batch_size": 16, "latent": 2}
+EVERY = [KernelGenerator(steps=4), ProximalGenerator(steps=4), NetworkGenerator(**SMALL),
+         OneStepGenerator(**TINY)]  # fmt: skip
 
 
 @pytest.fixture
@@ -20,7 +27,7 @@ def rows():
 
 
 @parametrize_with_checks([KernelGenerator(bandwidth=0.3, steps=2), ProximalGenerator(steps=2),
-                          NetworkGenerator(**SMALL)])  # fmt: skip
+                          NetworkGenerator(**SMALL), OneStepGenerator(**TINY)])  # fmt: skip
 def test_scikit_learn_conventions(estimator, check):
     check(estimator)
 

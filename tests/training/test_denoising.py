@@ -10,7 +10,8 @@ from wasserscore.network import MLP
 from wasserscore.process import EDM, VP, SubVP
 from wasserscore.score import NetworkScore
 from wasserscore.training import LogNormal, ScoreMatching
-from wasserscore.training.denoising import Denoising, Schedule, denoising_loss
+from wasserscore.training.denoising import Denoising, denoising_loss
+from wasserscore.training.schedule import Schedule
 
 PROCESSES = [EDM(), VP.from_betas(beta_min=0.1, beta_max=20.0), SubVP.linear(a=19.9, b=0.1)]
 VARIANCE, DIM = 1.7, 4

@@ -14,8 +14,9 @@ from wasserscore.network import MLP, Perceptron
 from wasserscore.process import EDM
 from wasserscore.score import GaussianScore, NetworkScore
 from wasserscore.training import LogNormal, SpectralCap, WeightClip, train_score
-from wasserscore.training.denoising import Denoising, Schedule
+from wasserscore.training.denoising import Denoising
 from wasserscore.training.regularise import regulariser_named
+from wasserscore.training.schedule import Schedule
 
 SETTINGS = {"steps": 25, "batch_size": 32, "learning_rate": 0.05, "ema": 0.5, "seed": 3}
 

@@ -59,7 +59,7 @@ Settings = Annotated[
 ]  # fmt: skip
 Models = Annotated[
     str | None,
-    typer.Option(help="Which models, comma-separated [empirical,proximal,network].",
+    typer.Option(help="Which models, comma-separated [empirical,proximal,network]; also one-step.",
                  show_default=False),
 ]  # fmt: skip
 Force = Annotated[bool, typer.Option("--force", help="Start afresh over what is there.")]

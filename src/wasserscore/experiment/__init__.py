@@ -10,5 +10,6 @@ from wasserscore.experiment.config import RunConfig as RunConfig
 from wasserscore.experiment.config import read_config as read_config
 from wasserscore.experiment.estimators import KernelGenerator as KernelGenerator
 from wasserscore.experiment.estimators import NetworkGenerator as NetworkGenerator
+from wasserscore.experiment.estimators import OneStepGenerator as OneStepGenerator
 from wasserscore.experiment.estimators import ProximalGenerator as ProximalGenerator
 from wasserscore.experiment.journey import run as run

@@ -97,7 +97,7 @@ def subject_of(source: Any, holdout: Any, model: Any, config: CompareConfig) -> 
         require(holdout is None, "a run folder has its own held-out rows", got="holdout",
                 do="leave holdout out")  # fmt: skip
         made = revisit.journey(source)
-        name, fitted = revisit.fitted(source, config.model)
+        name, fitted = revisit.scored(source, config.model)
         subject = Subject(name, made.train, made.holdout, fitted.score)
     else:
         train, rest = _rows(source, holdout, config.seed)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from wasserscore.core.errors import InputError, explain
 
-ModelName = Literal["empirical", "proximal", "network"]
+ModelName = Literal["empirical", "proximal", "network", "one-step"]
 Steps = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -37,6 +37,28 @@ class NetworkConfig(Part):
     steps: int = Field(default=800, ge=1)
     batch_size: int = Field(default=256, ge=1)
     learning_rate: float = Field(default=3e-3, gt=0)
+
+
+class OneStepConfig(Part):
+    """The one-step generator and its training.
+
+    Args:
+        drift: What it follows.
+        latent: Coordinates of a latent.
+        width: Units of a layer.
+        depth: Residual blocks.
+        steps: Training steps.
+        batch_size: Rows per training step.
+        learning_rate: Peak learning rate.
+    """
+
+    drift: Literal["score_difference", "drifting", "sinkhorn"] = "drifting"
+    latent: int = Field(default=16, ge=1, le=8192)
+    width: int = Field(default=256, ge=1, le=8192)
+    depth: int = Field(default=4, ge=1, le=64)
+    steps: int = Field(default=2000, ge=1)
+    batch_size: int = Field(default=256, ge=2)
+    learning_rate: float = Field(default=1e-3, gt=0)
 
 
 class CertificateConfig(Part):
@@ -70,6 +92,7 @@ class RunConfig(Part):
         curve: Step counts of the W2-versus-steps curve; empty skips curve and planner.
         target_w2: What the planner aims at, data units; None takes a tenth of the noise floor.
         network: The network.
+        one_step: The one-step generator.
         certificate: The certificate; None skips it.
     """
 
@@ -82,6 +105,7 @@ class RunConfig(Part):
     curve: tuple[Steps, ...] = (3, 5, 8, 12, 18, 32)
     target_w2: float | None = Field(default=None, gt=0)
     network: NetworkConfig = NetworkConfig()
+    one_step: OneStepConfig = OneStepConfig()
     certificate: CertificateConfig | None = CertificateConfig()
 
     @model_validator(mode="after")

@@ -11,12 +11,14 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.files import write_json
 from wasserscore.core.typing import Array
 from wasserscore.data import Dataset
 from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture, fit_network
+from wasserscore.experiment.one_step import fit_one_step
 
 FILE = "estimator.json"
 G = TypeVar("G", bound="Generator")
@@ -59,7 +61,7 @@ class Generator(BaseEstimator):
         """
         check_is_fitted(self)
         seed = _seed(self.random_state if random_state is None else random_state)
-        rows = self.model_.sample(n_samples, seed=seed, solver=self.solver, steps=self.steps)
+        rows = self._draw(n_samples, seed)
         out: Array = rows.numpy()
         return out
 
@@ -103,6 +105,9 @@ class Generator(BaseEstimator):
 
     def _fit_model(self, data: Dataset, seed: int) -> Model:
         raise NotImplementedError
+
+    def _draw(self, n: int, seed: int) -> Tensor:
+        return self.model_.sample(n, seed=seed, solver=self.solver, steps=self.steps)
 
     def _log_density(self, X: Any) -> Array:
         check_is_fitted(self)
@@ -239,6 +244,58 @@ class NetworkGenerator(Generator):
             data, seed=seed, width=self.width, depth=self.depth, steps=self.max_iter,
             batch_size=self.batch_size, learning_rate=self.learning_rate,
         )  # fmt: skip
+
+
+class OneStepGenerator(Generator):
+    """A residual perceptron from noise to rows: one evaluation per sample, and no density.
+
+    Trained by following a drift from its own samples to the data (``ws.train_generator``).
+
+    Args:
+        max_iter: Training steps.
+        drift: ``"drifting"``, ``"score_difference"`` or ``"sinkhorn"``.
+        latent: Coordinates of a latent.
+        width: Units of a layer.
+        depth: Residual blocks.
+        batch_size: Rows per training step.
+        learning_rate: Peak learning rate.
+        scaling: "columns" (standardise each) or "scalar" (one factor for all).
+        random_state: Seed of everything drawn.
+    """
+
+    def __init__(
+        self,
+        max_iter: Any = 2000,
+        *,
+        drift: Any = "drifting",
+        latent: Any = 16,
+        width: Any = 256,
+        depth: Any = 4,
+        batch_size: Any = 256,
+        learning_rate: Any = 1e-3,
+        scaling: Any = "columns",
+        random_state: Any = 0,
+    ) -> None:
+        self.max_iter = max_iter
+        self.drift = drift
+        self.latent = latent
+        self.width = width
+        self.depth = depth
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.scaling = scaling
+        self.random_state = random_state
+
+    def _fit_model(self, data: Dataset, seed: int) -> Model:
+        self.n_iter_ = self.max_iter
+        return fit_one_step(
+            data, seed=seed, drift=self.drift, latent=self.latent, width=self.width,
+            depth=self.depth, steps=self.max_iter, batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+        )  # fmt: skip
+
+    def _draw(self, n: int, seed: int) -> Tensor:
+        return self.model_.sample(n, seed=seed)
 
 
 def _seed(random_state: Any) -> int:

@@ -30,10 +30,13 @@ from wasserscore.experiment.folder import (
 )
 from wasserscore.experiment.measure import Scales, mean_log_density
 from wasserscore.experiment.models import Model
+from wasserscore.experiment.one_step import fit_one_step
 from wasserscore.experiment.steps import steps_section
 from wasserscore.report import write_report
 from wasserscore.sampling import solver as solver_named
 
+ONE_STEP = "one-step"
+"""Folder of that model's checkpoints; the network's are in the run's own."""
 MINIMUM_ROWS = 24
 """Fewer rows cannot be split, cross-validated and measured."""
 Progress = Callable[[str, int, int], object]
@@ -242,6 +245,11 @@ class Journey:
         elif name == "proximal":
             model = models.fit_kernel_mixture(self.train, seed=seed)
             report = model.score.fit_report
+        elif name == "one-step":
+            model = fit_one_step(
+                self.train, seed=seed, out=self.folder.path / ONE_STEP,
+                callback=self._told(f"fit {name}"), **self.config.one_step.model_dump(),
+            )  # fmt: skip
         else:
             model = models.fit_network(
                 self.train, seed=seed, out=self.folder.path, callback=self._told("fit network"),
@@ -287,7 +295,7 @@ class Journey:
 
     def _certify(self, name: str) -> dict[str, Any] | None:
         wanted = self.config.certificate
-        if wanted is None:
+        if wanted is None or not self.model(name).has_score:
             return None
         scaled = models.model_units(self.train).apply(self.train.varying)
         bandwidth = wanted.bandwidth or models.nearest_scale(scaled)
@@ -299,7 +307,10 @@ class Journey:
         return sections.certificate_section(found)
 
     def _steps(self) -> dict[str, Any]:
-        name = self.config.models[-1]
+        scored = [name for name in self.config.models if name != "one-step"]
+        if not scored:
+            return {}
+        name = scored[-1]
         return steps_section(
             self.model(name), models.TITLES[name], models.fit_empirical(self.train).score,
             self.holdout.points, counts=self.config.curve, solver=self.config.solver,

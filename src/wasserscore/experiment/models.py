@@ -18,16 +18,19 @@ from wasserscore.network import MLP
 from wasserscore.process import EDM
 from wasserscore.proximal import fit_proximal
 from wasserscore.sampling import sample
-from wasserscore.score import EmpiricalScore, load, save
+from wasserscore.score import EmpiricalScore, Pushforward, load, save
 from wasserscore.training import train_score
 
 LAYOUT = "layout.json"
 TITLES = {
+    "one-step": "One-step generator",
     "empirical": "Empirical score",
     "proximal": "Wasserstein-proximal kernel",
     "network": "Network",
 }
 DESCRIPTIONS = {
+    "one-step": "a perceptron from noise to rows, trained by following a drift towards the "
+    "training rows; it has no score, so no certificate and no likelihood",
     "empirical": "the exact score of the noised training rows, sampled down to no noise: "
     "what perfect memorization looks like",
     "proximal": "a mixture of Gaussians on the training rows with locally learned covariances, "
@@ -46,7 +49,8 @@ class Model:
     """A fitted score and what it takes to speak the language of the data.
 
     Args:
-        score: Any score whose ``scaling`` maps the varying columns to its own units.
+        score: Any score whose ``scaling`` maps the varying columns to its own units, or a
+            generator that has samples only.
         layout: The columns, range and constants of the data it was fitted on.
     """
 
@@ -63,9 +67,17 @@ class Model:
         callback: Callable[[int, int], object] | None = None,
     ) -> Cloud:
         """``n`` rows ``(n, d)``, data units, float64, cut to the data's range, constants back."""
-        rows = sample(self.score, n, solver=solver, steps=steps, seed=seed, callback=callback)
+        if self.has_score:
+            rows = sample(self.score, n, solver=solver, steps=steps, seed=seed, callback=callback)
+        else:
+            rows = self.score.sample(n, seed=seed)
         points: Cloud = self.layout.restore(self.layout.clip(rows.reshape(n, -1).double()))
         return points
+
+    @property
+    def has_score(self) -> bool:
+        """Whether there is a score: samplers, certificates and planners need one."""
+        return not isinstance(self.score, Pushforward)
 
     @property
     def has_density(self) -> bool:

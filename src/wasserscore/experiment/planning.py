@@ -36,7 +36,7 @@ def plan_steps(
     require(is_run or not asked, "only a run folder has a model to plan for", got=repr(source),
             do="make one: wasserscore fit DATA --out DIR")  # fmt: skip
     rows = revisit.journey(source).train if is_run else load(source)
-    score = revisit.fitted(source, model)[1].score if asked else None
+    score = revisit.scored(source, model)[1].score if asked else None
     chosen = mode or ("model" if asked else "calibrated")
     return plan(fit_empirical(rows).score, target_w2, score=score, mode=chosen, curves=True,
                 **options)  # fmt: skip

@@ -57,6 +57,18 @@ def fitted(folder: str | Path, name: str | None) -> tuple[str, Model]:
     return chosen, Model.load(found.path / MODELS / chosen)
 
 
+def scored(folder: str | Path, name: str | None) -> tuple[str, Model]:
+    """A fitted model that has a score; the run's last one unless named.
+
+    Raises:
+        InputError: As :func:`fitted`, and for a model that has samples only.
+    """
+    chosen, model = fitted(folder, name)
+    require(model.has_score, "a model must have a score for this", got=chosen,
+            do="name another; samples of this one can be audited")  # fmt: skip
+    return chosen, model
+
+
 def certify_model(
     folder: str | Path,
     name: str | None,
@@ -79,7 +91,7 @@ def certify_model(
     is_run = (Path(folder) / "config.json").is_file()
     require(is_run or reference not in REFERENCES, "a saved model needs a saved reference",
             got=reference, do="give --reference the path of a closed-form model")  # fmt: skip
-    score = fitted(folder, name)[1].score if is_run else load_model(folder)
+    score = scored(folder, name)[1].score if is_run else load_model(folder)
     if reference in REFERENCES:
         law = reference_law(journey(folder).train, reference, bandwidth)
     else:

@@ -7,6 +7,10 @@ from wasserscore.flow.baselines import SlicedTransport as SlicedTransport
 from wasserscore.flow.baselines import langevin as langevin
 from wasserscore.flow.difference import Drift as Drift
 from wasserscore.flow.difference import ScoreDifference as ScoreDifference
+from wasserscore.flow.distil import distil_generator as distil_generator
+from wasserscore.flow.drifting import Drifting as Drifting
+from wasserscore.flow.features import PrincipalComponents as PrincipalComponents
+from wasserscore.flow.features import identity as identity
 from wasserscore.flow.flow import ScoreDifferenceFlow as ScoreDifferenceFlow
 from wasserscore.flow.kernels import Gaussian as Gaussian
 from wasserscore.flow.kernels import InverseMultiquadric as InverseMultiquadric
@@ -25,3 +29,4 @@ from wasserscore.flow.sinkhorn import SinkhornDivergence as SinkhornDivergence
 from wasserscore.flow.state import FlowRecord as FlowRecord
 from wasserscore.flow.state import FlowState as FlowState
 from wasserscore.flow.state import Info as Info
+from wasserscore.flow.train import train_generator as train_generator

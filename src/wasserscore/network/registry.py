@@ -6,10 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.network.latent import LatentMLP
 from wasserscore.network.mlp import MLP
 from wasserscore.network.perceptron import Perceptron
 
-_CLASSES: dict[str, type[nn.Module]] = {"MLP": MLP, "Perceptron": Perceptron}
+_CLASSES: dict[str, type[nn.Module]] = {
+    network.__name__: network for network in (MLP, Perceptron, LatentMLP)
+}
 
 
 def register(network_class: type[nn.Module]) -> type[nn.Module]:

@@ -6,5 +6,6 @@ from wasserscore.score.latent import LatentScore as LatentScore
 from wasserscore.score.mixture import MixtureScore as MixtureScore
 from wasserscore.score.network import NetworkScore as NetworkScore
 from wasserscore.score.proximal import ProximalScore as ProximalScore
+from wasserscore.score.pushforward import Pushforward as Pushforward
 from wasserscore.score.store import load as load
 from wasserscore.score.store import save as save

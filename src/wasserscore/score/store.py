@@ -1,4 +1,4 @@
-"""Saving and loading score models: safetensors for the numbers, JSON for everything else."""
+"""Saving and loading models: safetensors for the numbers, JSON for everything else."""
 
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -8,6 +8,7 @@ from torch import Tensor
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.score.base import ClosedFormScore
 from wasserscore.score.network import NetworkScore
+from wasserscore.score.pushforward import Pushforward
 from wasserscore.score.vault import read_pair, write_pair
 
 NAME = "model.safetensors"
@@ -28,10 +29,13 @@ class Storable(Protocol):
 
 
 def classes() -> dict[str, type[Storable]]:
-    """Every class that :func:`load` rebuilds, by name: the network and all closed forms."""
+    """Every class that :func:`load` rebuilds, by name: networks, generators, all closed forms."""
     import wasserscore.score as room
 
-    known: dict[str, type[Storable]] = {"NetworkScore": NetworkScore}
+    known: dict[str, type[Storable]] = {
+        "NetworkScore": NetworkScore,
+        "Pushforward": Pushforward,
+    }
     for name, member in vars(room).items():
         if isinstance(member, type) and issubclass(member, ClosedFormScore):
             known[name] = member
@@ -42,12 +46,12 @@ def save(model: Any, path: str | Path) -> Path:
     """Write a model to disk, atomically; returns the path of its tensors.
 
     Args:
-        model: Any score of ours.
+        model: Any score or generator of ours.
         path: A folder (gets ``model.safetensors`` and ``model.json``), or a file name that ends
             in ``.safetensors`` (its sidecar gets the same name with ``.json``).
 
     Raises:
-        InputError: For an object that is not one of our scores, or holds something that cannot
+        InputError: For an object that is not one of our models, or holds something that cannot
             be saved (a process made of Python functions, an unregistered network).
         OSError: If the disk is full or read-only; an earlier model there is untouched.
     """

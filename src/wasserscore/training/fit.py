@@ -14,10 +14,11 @@ from wasserscore.network import describe
 from wasserscore.process.base import Process
 from wasserscore.score import NetworkScore
 from wasserscore.training.checkpoint import Checkpoints
-from wasserscore.training.denoising import CLIP, Denoising, Schedule
+from wasserscore.training.denoising import CLIP, Denoising
 from wasserscore.training.levels import Weighting
 from wasserscore.training.loop import Callback, run
 from wasserscore.training.regularise import Regulariser, regulariser_named
+from wasserscore.training.schedule import Schedule
 from wasserscore.training.weighting import weighting_named
 
 OBJECTIVES = ("denoising",)
@@ -122,8 +123,8 @@ def train_score(
             "scaling": None if scaling is None else scaling.to_dict(),
             "process": process.to_dict(),
             "network": describe(network),
-            "initial_weights_sha256": _sha256(*network.state_dict().values()),
-            "data_sha256": _sha256(points),
+            "initial_weights_sha256": sha256(*network.state_dict().values()),
+            "data_sha256": sha256(points),
         }
         checkpoints = Checkpoints(Path(out) / "checkpoints", config, every=checkpoint_every)
     run(
@@ -138,7 +139,8 @@ def train_score(
     return task.result()
 
 
-def _sha256(*tensors: Tensor) -> str:
+def sha256(*tensors: Tensor) -> str:
+    """A digest of the numbers, shapes and dtypes of tensors."""
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())

@@ -1,0 +1,159 @@
+"""``distil_generator``: a score model in, a law that is sampled in one evaluation out."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from wasserscore.core.errors import require
+from wasserscore.core.random import Streams
+from wasserscore.core.tensors import as_points
+from wasserscore.flow.distillation import METHODS, Distillation
+from wasserscore.flow.progress import Progress
+from wasserscore.network import describe
+from wasserscore.score import NetworkScore, Pushforward
+from wasserscore.training.averaged import Averaged
+from wasserscore.training.checkpoint import Checkpoints
+from wasserscore.training.denoising import CLIP, Denoising
+from wasserscore.training.fit import sha256
+from wasserscore.training.loop import Callback, run
+from wasserscore.training.schedule import Schedule
+from wasserscore.training.weighting import LogNormal
+
+SEEN = 2000
+"""Points of a law in closed form from which its spread is taken."""
+
+
+def distil_generator(
+    network: nn.Module,
+    teacher: Any,
+    *,
+    critic: nn.Module | None = None,
+    method: str = "dmd",
+    alpha: float = 1.2,
+    turns: int = 2,
+    steps: int = 2000,
+    batch_size: int = 256,
+    learning_rate: float = 1e-3,
+    critic_rate: float = 1e-3,
+    ema: float = 0.999,
+    gradient_clip: float = CLIP,
+    latent: int | None = None,
+    holdout: Any = None,
+    train: Any = None,
+    measure_every: int = 250,
+    callbacks: Sequence[Callback] = (),
+    out: str | Path | None = None,
+    checkpoint_every: int = 500,
+    seed: int = 0,
+) -> Pushforward:
+    r"""Train a one-step generator from a score model; no data are needed.
+
+    A second network, the critic, learns the score of the generator's own law, and the generator
+    goes where teacher and critic differ (:mod:`wasserscore.flow.distillation`). Neither loss says
+    how far it has come: give ``holdout`` and ``train`` to measure. Interrupted runs continue as
+    those of :func:`~wasserscore.flow.train_generator`.
+
+    Args:
+        network: ``G(z (b, latent)) -> (b, *shape)``, for example ``ws.networks.LatentMLP``.
+        teacher: A score with a process: a trained :class:`NetworkScore`, or one in closed form.
+        critic: The critic's network ``F(x, c_noise)``; None starts from the teacher's.
+        method: ``"dmd"`` or ``"sid"``.
+        alpha: Of ``"sid"``: how much of the plain Fisher divergence is taken off.
+        turns: Updates of the critic per update of the generator.
+        steps: Updates of the generator.
+        batch_size: Generated points per update.
+        learning_rate: Of the generator at the start; it falls to zero by a half cosine.
+        critic_rate: Likewise of the critic.
+        ema: How much of the averaged weights survives a step, once warmed up; in [0, 1).
+        gradient_clip: Largest gradient norm of either network.
+        latent: Coordinates of a latent; the network's own ``latent`` where None.
+        holdout: Held-out points, in the teacher's model units, to measure the generator with.
+        train: Points of the law for the floor of that measurement; needed beside ``holdout``.
+        measure_every: Steps between two measurements.
+        callbacks: Called as ``callback(step, logs)`` after every step.
+        out: Folder of the run; None keeps nothing on disk.
+        checkpoint_every: Steps between two checkpoints.
+        seed: Of latents, noise levels and noise.
+
+    Raises:
+        InputError: For settings or a teacher that cannot be used, and for an ``out`` that holds
+            the checkpoints of a different run (names the difference).
+        DivergedError: If a loss stops being finite (names the step).
+    """
+    latent = getattr(network, "latent", None) if latent is None else latent
+    for name, value in {"steps": steps, "batch_size": batch_size, "latent": latent,
+                        "turns": turns, "measure_every": measure_every}.items():  # fmt: skip
+        good = isinstance(value, int) and value >= 1
+        require(good, f"{name} must be a positive integer", got=value)
+    for name, number in {"learning_rate": learning_rate, "critic_rate": critic_rate,
+                         "gradient_clip": gradient_clip}.items():  # fmt: skip
+        require(0 < number < math.inf, f"{name} must be positive and finite", got=number)
+    require(0 <= ema < 1, "ema must lie in [0, 1)", got=ema)
+    require(method in METHODS, f"method must be one of {METHODS}", got=repr(method))
+    assert latent is not None
+    student = Pushforward(network, latent, tuple(teacher.shape))
+    dtype = next(network.parameters()).dtype
+    progress = None
+    if holdout is not None:
+        require(train is not None, "holdout needs train beside it", got=None)
+        seen, unseen = (as_points(x, "points").to(dtype) for x in (train, holdout))
+        progress = Progress(seen, unseen, latent, teacher.scaling, seed)
+    untrained = _critic(critic, teacher, Streams(seed))
+    task = Distillation(
+        Averaged(network, Schedule(steps, learning_rate, ema), 0.0, gradient_clip),
+        Denoising(untrained, LogNormal(), Schedule(steps * turns, critic_rate, ema), 0.0,
+                  clip=gradient_clip),
+        teacher, latent, method=method, alpha=alpha, turns=turns, measure=progress,
+        every=measure_every,
+    )  # fmt: skip
+    checkpoints = None
+    if out is not None:
+        config: dict[str, Any] = {
+            "objective": "distillation",
+            "method": method,
+            **({"alpha": alpha} if method == "sid" else {}),
+            "turns": turns,
+            "steps": steps,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "critic_rate": critic_rate,
+            "ema": ema,
+            "gradient_clip": gradient_clip,
+            "latent": latent,
+            "seed": seed,
+            "network": describe(network),
+            "critic": describe(untrained.network),
+            "initial_weights_sha256": sha256(*network.state_dict().values(),
+                                             *untrained.network.state_dict().values()),
+            "process": teacher.process.to_dict(),
+            "teacher_sha256": sha256(*teacher.state()[0].values()),
+        }  # fmt: skip
+        checkpoints = Checkpoints(Path(out) / "checkpoints", config, every=checkpoint_every)
+    run(
+        task,
+        torch.zeros(batch_size, 1, dtype=dtype),  # no data: a batch is a number of points
+        steps=steps,
+        batch_size=batch_size,
+        seed=seed,
+        callbacks=callbacks,
+        checkpoints=checkpoints,
+    )
+    return Pushforward(task.generator.average, latent, student.shape, teacher.scaling)
+
+
+def _critic(network: nn.Module | None, teacher: Any, streams: Streams) -> NetworkScore:
+    """The critic before its first step: the teacher itself, or a network of one's own."""
+    if network is None:
+        require(isinstance(teacher, NetworkScore), "a teacher without a network needs a critic",
+                got=type(teacher).__name__, do="pass critic=ws.networks.MLP(...)")  # fmt: skip
+        assert isinstance(teacher, NetworkScore)
+        return teacher
+    spread = getattr(teacher, "data_std", None)
+    if spread is None:
+        points = teacher.sample_marginal(SEEN, generator=streams.generator("spread"))
+        spread = float(points.double().square().mean().sqrt())
+    return NetworkScore(network, teacher.process, "velocity", "edm", spread, tuple(teacher.shape))

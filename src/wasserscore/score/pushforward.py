@@ -1,0 +1,89 @@
+r"""The law of a generator: :math:`x = G(z)` with :math:`z \sim N(0, I)`, in one evaluation.
+
+It has samples and no score: what is known of it is a map. It lives beside the scores because it
+is saved, loaded and measured like them.
+"""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wasserscore.core.errors import require
+from wasserscore.core.random import Streams
+from wasserscore.core.tensors import in_tiles
+from wasserscore.core.typing import Points
+from wasserscore.data import Scaling
+from wasserscore.network import describe, rebuild
+
+
+@dataclass(frozen=True, eq=False)
+class Pushforward:
+    """Standard normal latents pushed through a network.
+
+    Args:
+        network: A module ``G(z (b, latent)) -> (b, *shape)``, in the dtype of its parameters.
+        latent: Coordinates of a latent.
+        shape: Of one point.
+        scaling: How model units came from data units; None where they are data units.
+    """
+
+    network: nn.Module
+    latent: int
+    shape: tuple[int, ...]
+    scaling: Scaling | None = None
+
+    def __post_init__(self) -> None:
+        require(self.latent >= 1, "latent must be a positive integer", got=self.latent)
+        own = getattr(self.network, "latent", self.latent)
+        require(own == self.latent, "latent must fit the network", got=self.latent,
+                do=f"the network takes {own}")  # fmt: skip
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates of a point."""
+        return prod(self.shape)
+
+    @torch.no_grad()
+    def sample(self, n: int, *, seed: int = 0) -> Points:
+        """``n`` points ``(n, *shape)`` in data units, one evaluation of the network each.
+
+        Row i depends on the seed and on i only: the latents are keyed, and the network sees them
+        in tiles of a fixed size.
+
+        Args:
+            n: How many.
+            seed: Of the latents.
+
+        Raises:
+            InputError: If ``n`` is not a positive integer.
+        """
+        require(isinstance(n, int) and n >= 1, "n must be a positive integer", got=n)
+        like = next(self.network.parameters())
+        z = Streams(seed).normal("latent", 0, n, (self.latent,), like)
+        points: Tensor = in_tiles(self.network, z).reshape(n, *self.shape)
+        return points if self.scaling is None else self.scaling.undo(points)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What ``save`` writes: the weights, and everything else as JSON types."""
+        return dict(self.network.state_dict()), {
+            "network": describe(self.network),
+            "latent": self.latent,
+            "shape": list(self.shape),
+            "scaling": None if self.scaling is None else self.scaling.to_dict(),
+        }
+
+    @classmethod
+    def from_state(cls, tensors: dict[str, Tensor], config: dict[str, Any]) -> "Pushforward":
+        """The law whose :meth:`state` this is, ready for inference."""
+        rest = dict(config)
+        network = rebuild(rest.pop("network"), tensors).eval().requires_grad_(False)
+        rest["shape"] = tuple(rest["shape"])
+        if rest["scaling"] is not None:
+            rest["scaling"] = Scaling.from_dict(rest["scaling"])
+        law = cls(network, **rest)
+        own = tuple(getattr(network, "shape", law.shape))
+        require(own == law.shape, "shape must fit the network", got=law.shape)
+        return law

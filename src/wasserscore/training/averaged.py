@@ -1,0 +1,113 @@
+"""What tasks of one network share: AdamW, an average of the weights, and a state of both."""
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+
+from wasserscore.training.regularise import Regulariser
+from wasserscore.training.schedule import Schedule
+
+BETAS = (0.9, 0.99)
+"""AdamW's memories; 0.99 forgets the large early gradients sooner, which short runs need."""
+
+
+class Averaged:
+    """A network that learns by AdamW, and the average of its weights.
+
+    Args:
+        network: It is copied, never changed.
+        schedule: Learning rate and averaging.
+        weight_decay: Of AdamW.
+        clip: Largest gradient norm.
+        regularise: Called on the network before the first and after every update.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        schedule: Schedule,
+        weight_decay: float,
+        clip: float,
+        regularise: Regulariser | None = None,
+    ) -> None:
+        self.network = copy.deepcopy(network).train().requires_grad_(True)
+        self.regularise, self.clip = regularise, clip
+        if regularise is not None:
+            regularise(self.network)
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.schedule, self.count = schedule, 0
+        self.weights = dict(self.network.named_parameters())
+        self.optimizer = torch.optim.AdamW(
+            self.weights.values(),
+            lr=schedule.learning_rate,
+            betas=BETAS,
+            weight_decay=weight_decay,
+            fused=True,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(iter(self.weights.values())).device
+
+    def descend(self, loss: Tensor) -> dict[str, float]:
+        """One update; without one where the loss or its gradient is not finite (the logs say)."""
+        self.optimizer.zero_grad()
+        loss.backward()
+        norm = clip_grad_norm_(self.weights.values(), self.clip)
+        rate = self.schedule.rate(self.count)
+        logs = {"loss": loss.item(), "gradient_norm": norm.item(), "learning_rate": rate}
+        if all(map(math.isfinite, logs.values())):
+            self.optimizer.param_groups[0]["lr"] = rate
+            self.optimizer.step()
+            if self.regularise is not None:
+                self.regularise(self.network)
+            self._update_average()
+            self.count += 1
+        return logs
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        fresh = 1 - self.schedule.keep(self.count)
+        for average, weight in zip(self.average.parameters(), self.weights.values(), strict=True):
+            average.lerp_(weight, fresh)
+        buffers = zip(self.average.buffers(), self.network.buffers(), strict=True)
+        for kept, buffer in buffers:
+            kept.copy_(buffer)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything the next step needs: weights, average, both moments of AdamW, the count."""
+        tensors = {f"network/{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"average/{name}": value for name, value in self.average.state_dict().items()}
+        for name, weight in self.weights.items():
+            for moment, value in self.optimizer.state[weight].items():
+                tensors[f"{moment}/{name}"] = value
+        return tensors | {"count": torch.tensor(self.count)}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Continue from what :meth:`state` gave.
+
+        Raises:
+            KeyError: If a tensor is missing.
+            RuntimeError: If a tensor has another shape.
+        """
+        self.network.load_state_dict(under("network/", tensors))
+        self.average.load_state_dict(under("average/", tensors))
+        self.count = int(tensors["count"])
+        for name, weight in self.weights.items() if self.count else ():
+            self.optimizer.state[weight] = {
+                moment: tensors[f"{moment}/{name}"].to(weight.device)
+                for moment in ("step", "exp_avg", "exp_avg_sq")
+            }
+
+
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names start with a prefix, without it."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }

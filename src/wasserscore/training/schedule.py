@@ -1,0 +1,26 @@
+"""Learning rate and averaging by step number."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Schedule:
+    r"""Learning rate and averaging by step number, so that nothing needs to be saved.
+
+    The rate falls by a half cosine from ``learning_rate`` to zero over ``steps``; the average
+    keeps :math:`\min(ema, (1 + k) / (10 + k))` of itself, so that it forgets the untrained
+    weights quickly.
+    """
+
+    steps: int
+    learning_rate: float
+    ema: float
+
+    def rate(self, k: int) -> float:
+        """Learning rate of step ``k``."""
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * k / self.steps))
+
+    def keep(self, k: int) -> float:
+        """How much of the average survives step ``k``."""
+        return min(self.ema, (1 + k) / (10 + k))
