@@ -17,7 +17,7 @@ from wasserscore.experiment.compare_records import short
 from wasserscore.experiment.config import RunConfig, read_config
 from wasserscore.experiment.journey import run as run_journey
 from wasserscore.experiment.journey import start
-from wasserscore.experiment.write import write_rows
+from wasserscore.experiment.write import require_format, write_rows
 
 
 def settings(
@@ -26,10 +26,12 @@ def settings(
     models: str | None,
     config: Path | None,
     overrides: list[str] | None,
+    schema: str | None = None,
 ) -> RunConfig:
     """The configuration of a run from a file, ``--set`` and options, in rising order."""
     names = None if models is None else tuple(m.strip() for m in models.split(",") if m.strip())
-    return read_config(config, tuple(overrides or ()), source=source, seed=seed, models=names)
+    return read_config(config, tuple(overrides or ()), source=source, seed=seed, models=names,
+                       table_schema=schema)  # fmt: skip
 
 
 def run(config: RunConfig, out: Path, *, force: bool) -> None:
@@ -47,7 +49,11 @@ def run(config: RunConfig, out: Path, *, force: bool) -> None:
 def fit(config: RunConfig, out: Path, *, force: bool) -> None:
     """Only the fits of a journey."""
     with Bars(Console(stderr=True)) as bars:
-        start(config, out, force=force, progress=bars).fit()
+        made = start(config, out, force=force, progress=bars)
+        if made.data.codec is not None:
+            print_lines(made.data.codec.table(), "")
+        made.parts  # noqa: B018  (the split is made and recorded here)
+        made.fit()
     print_lines(f"Fitted {', '.join(config.models)} in {out}",
                 "The same settings with `wasserscore run` measure them.")  # fmt: skip
 
@@ -66,7 +72,7 @@ def sample(
     """Rows from a fitted model into a new file."""
     require(force or not out.exists(), f"{out} must be a new file", got="one that is there",
             do="choose another --out, or --force")  # fmt: skip
-    require(out.suffix in (".npy", ".csv"), "--out must end in .npy or .csv", got=repr(out.name))
+    require_format(out)
     name, fitted = revisit.fitted(folder, model)
     with Bars(Console(stderr=True)) as bars:
         rows = fitted.sample(
@@ -93,16 +99,26 @@ def plan(source: str, target_w2: float, *, out: Path | None, json: bool, **optio
 
 
 def audit(
-    real: str, fake: str, *, holdout: str | None, rules: list[str], seed: int, json: bool
+    real: str,
+    fake: str,
+    *,
+    holdout: str | None,
+    schema: str | None,
+    rules: list[str],
+    seed: int,
+    json: bool,
 ) -> bool:
     """An audit of files; whether every rule held."""
     checks = audit_files.read_rules(rules)
-    report = audit_files.audit_files(real, fake, holdout, seed=seed)
+    sides = audit_files.read_sides(real, fake, holdout, schema=schema)
+    report = sides.audit(seed=seed)
     numbers = audit_files.numbers(report)
     failed = [rule for rule in checks if rule.broken_by(numbers)]
     if json:
-        print_json(report.to_dict() | {"failed_rules": [rule.text for rule in failed]})
+        broken = [rule.text for rule in failed]
+        print_json(report.to_dict() | {"notes": sides.notes, "failed_rules": broken})
     else:
+        print_lines(*sides.notes)
         print_lines(repr(report))
         print_lines(*(f"failed: {r.text} ({r.quantity} = {numbers[r.quantity]})" for r in failed))
     return not failed

@@ -62,6 +62,11 @@ Models = Annotated[
     typer.Option(help="Which models, comma-separated [empirical,proximal,network].",
                  show_default=False),
 ]  # fmt: skip
+TableSchema = Annotated[
+    str | None,
+    typer.Option("--schema", show_default=False,
+                 help="A TOML or JSON file that says what the columns of a table are."),
+]  # fmt: skip
 Force = Annotated[bool, typer.Option("--force", help="Start afresh over what is there.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 ModelName = Annotated[
@@ -123,6 +128,7 @@ def run(
     out: Out,
     seed: MaybeSeed = None,
     models: Models = None,
+    schema: TableSchema = None,
     config: Config = None,
     settings: Settings = None,
     force: Force = False,
@@ -139,7 +145,8 @@ def run(
     """
     from wasserscore.cli import commands
 
-    commands.run(commands.settings(source, seed, models, config, settings), out, force=force)
+    wanted = commands.settings(source, seed, models, config, settings, schema)
+    commands.run(wanted, out, force=force)
 
 
 @app.command()
@@ -149,6 +156,7 @@ def fit(
     out: Out,
     seed: MaybeSeed = None,
     models: Models = None,
+    schema: TableSchema = None,
     config: Config = None,
     settings: Settings = None,
     force: Force = False,
@@ -161,7 +169,8 @@ def fit(
     """
     from wasserscore.cli import commands
 
-    commands.fit(commands.settings(source, seed, models, config, settings), out, force=force)
+    wanted = commands.settings(source, seed, models, config, settings, schema)
+    commands.fit(wanted, out, force=force)
 
 
 @app.command()
@@ -169,7 +178,10 @@ def fit(
 def sample(
     folder: RunFolder,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="A new .npy or .csv file.", show_default=False)
+        Path,
+        typer.Option(
+            "--out", "-o", help="A new .csv, .csv.gz, .parquet or .npy file.", show_default=False
+        ),
     ],
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many rows.")] = 1000,
     model: ModelName = None,
@@ -350,6 +362,7 @@ def audit(
             "Quantities: copies, near_copies, repeats, excess_near_copies, flagged.",
         ),
     ] = None,
+    schema: TableSchema = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -361,7 +374,9 @@ def audit(
     """  # fmt: skip
     from wasserscore.cli import commands
 
-    passed = commands.audit(real, fake, holdout=holdout, rules=fail_if or [], seed=seed, json=json)
+    passed = commands.audit(
+        real, fake, holdout=holdout, schema=schema, rules=fail_if or [], seed=seed, json=json
+    )
     if not passed:
         raise typer.Exit(RULE_FAILED)
 

@@ -1,15 +1,25 @@
 """Two files in, a verdict out: an audit that needs no model of ours."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from wasserscore.audit import AuditReport
 from wasserscore.core.errors import require
-from wasserscore.data import Dataset, load
+from wasserscore.core.typing import Cloud
+from wasserscore.data import Dataset, Overrides, load, read_frame, read_overrides
+from wasserscore.data.tables.number import Number
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.rules import Rule, parse_rule
 
 QUANTITIES = ("copies", "near_copies", "repeats", "excess_near_copies", "flagged")
 """What a ``--fail-if`` rule may name; see :func:`numbers`."""
+SHOWN = 5
+"""Values that a note lists."""
 
 
 def read_rules(texts: list[str]) -> list[Rule]:
@@ -17,21 +27,56 @@ def read_rules(texts: list[str]) -> list[Rule]:
     return [parse_rule(text, QUANTITIES) for text in texts]
 
 
-def audit_files(real: str, fake: str, holdout: str | None = None, *, seed: int = 0) -> AuditReport:
-    """Audit generated rows against the rows a model was trained on.
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """What an audit compares, as points of one space.
+
+    Args:
+        train: The training rows.
+        generated: Generated rows.
+        holdout: Rows that the model has not seen.
+        notes: What does not fit, and what was left out: columns and levels by name.
+    """
+
+    train: Dataset
+    generated: Cloud
+    holdout: Float[Tensor, "m d"] | None
+    notes: tuple[str, ...] = ()
+
+    def audit(self, *, seed: int = 0) -> AuditReport:
+        """The audit; ``seed`` is that of the permutations."""
+        return audit_rows(self.train, self.generated, self.holdout, seed=seed)
+
+
+def read_sides(
+    real: str, fake: str, holdout: str | None = None, *, schema: str | None = None
+) -> Sides:
+    """The files of an audit; columns are matched by name, text through the codec of ``real``.
 
     Args:
         real: Name or path of the training rows.
         fake: Of the generated rows.
         holdout: Of real rows the model has not seen; without it there is no verdict.
-        seed: Of the permutations.
+        schema: A file that says what the columns are.
 
     Raises:
         InputError: On files that cannot be used or do not fit each other.
     """
-    train = load(real)
-    fresh = None if holdout is None else _like(train, holdout)
-    return audit_rows(train, _like(train, fake), fresh, seed=seed)
+    overrides = None if schema is None else read_overrides(schema)
+    train = load(real, schema=overrides)
+    notes: list[str] = []
+    if train.codec is None:
+        fresh = None if holdout is None else _like(train, holdout)
+        return Sides(train, _like(train, fake), fresh)
+    named = train.codec.named("identifier")
+    notes += [f"identifier column {name!r} takes no part in distances" for name in named]
+    fresh = None if holdout is None else _encoded(train, holdout, overrides, notes)
+    return Sides(train, _encoded(train, fake, overrides, notes), fresh, tuple(notes))
+
+
+def audit_files(real: str, fake: str, holdout: str | None = None, *, seed: int = 0) -> AuditReport:
+    """Audit generated rows against the rows a model was trained on: :func:`read_sides`, judged."""
+    return read_sides(real, fake, holdout).audit(seed=seed)
 
 
 def numbers(report: AuditReport) -> dict[str, float | None]:
@@ -56,9 +101,38 @@ def numbers(report: AuditReport) -> dict[str, float | None]:
 def _like(train: Dataset, source: str) -> torch.Tensor:
     """The rows of another file, its columns in the order of the training rows."""
     other = load(source)
+    require(other.codec is None, f"{source} must hold numbers in every column, as {train.name}",
+            got=", ".join(f"{c.name!r} ({c.kind})" for c in other.codec.columns
+                          if not isinstance(c, Number) or c.missing)
+            if other.codec is not None else "", do="compare the same columns")  # fmt: skip
     if train.kind == other.kind == "table" and sorted(train.columns) == sorted(other.columns):
         order = [other.columns.index(column) for column in train.columns]
         return other.points[:, order]
     require(other.d == train.d, f"{source} must have the {train.d} columns of {train.name}",
             got=other.d)  # fmt: skip
     return other.points
+
+
+def _encoded(train: Dataset, source: str, overrides: Overrides | None, notes: list[str]) -> Cloud:
+    """The rows of another table as points of the training rows' space; what is odd is noted."""
+    codec = train.codec
+    assert codec is not None
+    missing = () if overrides is None else overrides.missing
+    frame = read_frame(Path(source), like=codec, missing=missing)
+    require(len(frame) > 0, f"{source} must have rows", got="none")
+    absent = [name for name in codec.names if name not in frame.columns]
+    silent = {c.name for c in codec.columns if not c.coordinates}
+    lost = [name for name in absent if name not in silent]
+    require(not lost, f"{source} must have the columns of {train.name}",
+            got=f"no {', '.join(map(repr, lost))}")  # fmt: skip
+    extra = [str(name) for name in frame.columns if name not in codec.names]
+    notes += [f"{source} has no column {name!r}, which takes no part in distances"
+              for name in absent]  # fmt: skip
+    notes += [f"{source} has a column {name!r} that {train.name} has not; left out"
+              for name in extra]  # fmt: skip
+    for name, values in codec.unseen(frame).items():
+        shown = ", ".join(map(repr, values[:SHOWN])) + (", ..." if len(values) > SHOWN else "")
+        notes.append(f"{source} has {len(values)} values of {name!r} that {train.name} has not: "
+                     f"{shown}")  # fmt: skip
+    whole = frame.reindex(columns=[*frame.columns, *absent])
+    return codec.encode(pd.DataFrame(whole), exact=False)

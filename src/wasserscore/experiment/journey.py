@@ -60,7 +60,7 @@ def start(
         InputError: On data, a configuration or a folder that cannot be used; nothing is written.
     """
     solver_named(config.solver)  # an unknown name must not be found out after the fits
-    data = load(config.source)
+    data = load(config.source, schema=config.table_schema)
     require(data.n >= MINIMUM_ROWS, f"a run needs at least {MINIMUM_ROWS} rows",
             got=data.n, do="half of them are held out; give more data")  # fmt: skip
     description = plain({

@@ -62,10 +62,13 @@ class Model:
         steps: int = 18,
         callback: Callable[[int, int], object] | None = None,
     ) -> Cloud:
-        """``n`` rows ``(n, d)``, data units, float64, cut to the data's range, constants back."""
+        """``n`` rows ``(n, d)``, data units, float64, cut to the data's range, constants back.
+
+        Rows of a mixed table are rows that exist: every coordinate goes to the nearest cell.
+        """
         rows = sample(self.score, n, solver=solver, steps=steps, seed=seed, callback=callback)
         points: Cloud = self.layout.restore(self.layout.clip(rows.reshape(n, -1).double()))
-        return points
+        return self.layout.snap(points)
 
     @property
     def has_density(self) -> bool:

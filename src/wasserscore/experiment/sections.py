@@ -35,6 +35,7 @@ def data_section(train: Dataset, holdout: Dataset, whole: Dataset) -> dict[str, 
     return {
         "name": whole.name, "source": whole.source, "kind": whole.kind, "shape": whole.shape,
         "n": whole.n, "n_train": train.n, "n_holdout": holdout.n, "d": whole.d,
+        "table": None if whole.codec is None else list(whole.codec.names),
         "columns": whole.columns, "constant_columns": whole.constant_columns,
         "units": whole.units, "sha256": whole.sha256,
         "low": whole.low[own], "high": whole.high[own],
@@ -79,7 +80,13 @@ def neighbours_section(
     chosen = generated[rows]
     distances, index = nearest(chosen, train.points, 1)
     shape = (len(chosen), *train.shape)
+    if train.codec is not None:
+        pairs = (("sample", chosen), ("nearest training row", train.points[index[:, 0]]))
+        cells = {title: train.codec.text(points) for title, points in pairs}
+    else:
+        cells = None
     return {
+        "cells": cells,
         "rows": rows.tolist(),
         "samples": chosen.reshape(shape).tolist(),
         "nearest": train.points[index[:, 0]].reshape(shape).tolist(),

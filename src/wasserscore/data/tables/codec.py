@@ -145,6 +145,11 @@ class Codec:
             found[column.name] = column.decode(part, start) if named else column.decode(part)  # type: ignore[call-arg]
         return pd.DataFrame(found, index=pd.RangeIndex(len(values)), columns=list(self.names))
 
+    def text(self, points: Cloud) -> list[list[str]]:
+        """The rows of some points as people read them; a missing cell is empty."""
+        rows = self.decode(points).astype(object).itertuples(index=False, name=None)
+        return [["" if pd.isna(cell) else str(cell) for cell in row] for row in rows]
+
     def snap(self, points: Cloud) -> Cloud:
         """Points moved to the rows they decode to, in their dtype."""
         return self.encode(self.decode(points), exact=False).to(points)

@@ -194,7 +194,9 @@ def _filled(values: Array, absent: Array, which: Array, name: Any) -> "pd.Series
 
 def _require_not_mixed(raw: "pd.Series[Any]", different: Array, absent: Array) -> None:
     """A column of numbers with a few words in it is a mistake more often than a category."""
-    number = np.array([_is_number(cell) for cell in different]) & ~absent
+    digits = [any(c.isdigit() for c in cell) for cell in different]  # "inf" is no number here
+    number = np.array([d and _is_number(c) for d, c in zip(digits, different, strict=True)],
+                      dtype=bool) & ~absent  # fmt: skip
     padded = [bool(re.match(r"-?0[0-9]", cell)) for cell in different[number]]
     words = ~number & ~absent
     if not words.any() or any(padded) or number.sum() <= words.sum():
