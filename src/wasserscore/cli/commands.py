@@ -17,6 +17,7 @@ from wasserscore.experiment.compare_records import short
 from wasserscore.experiment.config import RunConfig, read_config
 from wasserscore.experiment.journey import run as run_journey
 from wasserscore.experiment.journey import start
+from wasserscore.experiment.where import parse_where, sample_where
 from wasserscore.experiment.write import require_format, write_rows
 
 
@@ -64,6 +65,7 @@ def sample(
     n: int,
     *,
     model: str | None,
+    where: str | None,
     seed: int,
     steps: int,
     solver: str,
@@ -74,13 +76,17 @@ def sample(
             do="choose another --out, or --force")  # fmt: skip
     require_format(out)
     name, fitted = revisit.fitted(folder, model)
-    with Bars(Console(stderr=True)) as bars:
-        rows = fitted.sample(
-            n, seed=seed, solver=solver, steps=steps,
-            callback=lambda done, total: bars(f"sample {name}", done, total),
-        )  # fmt: skip
+    if where is not None:
+        conditions = parse_where(where, fitted.layout)
+        rows = sample_where(fitted, n, conditions, seed=seed, solver=solver, steps=steps)
+    else:
+        with Bars(Console(stderr=True)) as bars:
+            rows = fitted.sample(
+                n, seed=seed, solver=solver, steps=steps,
+                callback=lambda done, total: bars(f"sample {name}", done, total),
+            )  # fmt: skip
     write_rows(out, rows, fitted.layout)
-    print_lines(f"{n} rows of {name} in {out}")
+    print_lines(f"{n} rows of {name}{f' with {where}' if where else ''} in {out}")
 
 
 def certify(folder: Path, *, model: str | None, json: bool, **options: Any) -> None:

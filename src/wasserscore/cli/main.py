@@ -185,6 +185,13 @@ def sample(
     ],
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many rows.")] = 1000,
     model: ModelName = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False,
+            help='Conditions that every row obeys, such as "sex=F,age>40"; "city=" is missing.',
+        ),
+    ] = None,
     seed: Seed = 0,
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 18,
     solver: Annotated[str, typer.Option(help="Name of a solver.")] = "heun",
@@ -192,17 +199,21 @@ def sample(
 ) -> None:
     """Draw new rows from a fitted model, in the data's units, columns and range.
 
-    Row i depends on the seed and on i only, not on how many are drawn.
+    Row i depends on the seed and on i only, not on how many are drawn. Under conditions the
+    proximal model draws from its conditional law, without solver; others draw until rows fit.
 
-    **Example**
+    **Examples**
 
         wasserscore sample runs/mine --model proximal -n 500 --out synthetic.csv
+
+        wasserscore sample runs/mine -m proximal --where "sex=F,age>40" --out older-women.csv
     """
     from wasserscore.cli import commands
 
     commands.sample(
-        folder, out, n, model=model, seed=seed, steps=steps, solver=solver, force=force
-    )
+        folder, out, n, model=model, where=where, seed=seed, steps=steps, solver=solver,
+        force=force,
+    )  # fmt: skip
 
 
 @app.command()
