@@ -122,3 +122,6 @@ def test_the_whole_journey_on_a_mixed_table(files, tmp_path):
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "units of the table" in page
+    assert "Column by column" in page
+    assert [c["name"] for c in results["models"][1]["table"]["columns"]] == [
+        "age", "sex", "city", "income", "day"]  # fmt: skip

@@ -29,6 +29,7 @@ from wasserscore.experiment.folder import (
     RunFolder,
     save_array,
 )
+from wasserscore.experiment.marginals import table_section
 from wasserscore.experiment.measure import Scales, mean_log_density
 from wasserscore.experiment.models import Model
 from wasserscore.experiment.steps import steps_section
@@ -277,8 +278,17 @@ class Journey:
         return {
             "metrics": metrics,
             "audit": report.to_dict(),
+            "table": self._columns(rows),
             "neighbours": sections.neighbours_section(rows, self.train, order),
         }
+
+    def _columns(self, rows: Cloud) -> dict[str, Any] | None:
+        """A mixed table, column by column; None for other data."""
+        codec = self.data.codec
+        if codec is None:
+            return None
+        return table_section(codec, rows, self.train.points, self.holdout.points,
+                             seed=self.config.seed)  # fmt: skip
 
     def _likelihood(self, model: Model) -> Estimate:
         points = models.smooth_rows(self.holdout, "holdout", self.config.seed)
