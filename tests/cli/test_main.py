@@ -78,9 +78,9 @@ def test_every_bad_input_is_one_line_code_2_and_nothing_written(tmp_path):
 
 
 def test_a_named_cell(tmp_path):
-    (tmp_path / "nan.csv").write_text("age,income\n30,1.5\n31,\n40,2.5\n")
-    result = call("run", tmp_path / "nan.csv", "--out", tmp_path / "out")
-    assert "NaN at row 1 (counted from 0), column 'income'" in result.stderr
+    np.save(tmp_path / "nan.npy", np.array([[30, 1.5], [31, np.nan], [40, 2.5]]))
+    result = call("run", tmp_path / "nan.npy", "--out", tmp_path / "out")
+    assert "NaN at row 1 (counted from 0), column 'column_1'" in result.stderr
 
 
 @pytest.mark.parametrize(

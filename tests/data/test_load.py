@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import pickle
 import zipfile
 
@@ -12,7 +13,7 @@ import torch
 from PIL import Image
 
 from wasserscore.core.errors import InputError
-from wasserscore.data import load
+from wasserscore.data import Layout, Overrides, load
 
 X = np.array([[0.5, 2.0, 1.0], [1.25, -3.0, 1.5], [9.0, 1e-9, 1.75], [0.1, 0.2, 0.3]])
 
@@ -67,6 +68,47 @@ def test_arrays_tensors_and_frames():
     frame = load(pd.DataFrame(X, columns=["a", "b", "c"]))
     assert (frame.kind, frame.columns) == ("table", ("a", "b", "c"))
     assert load(np.random.default_rng(0).random((5, 3, 2))).shape == (3, 2)
+
+
+MIXED = "age,city,income\n30,Bonn,1.5\n31,Ulm,\n40,Bonn,2.5\n"
+
+
+def test_text_and_gaps_go_through_a_codec(tmp_path):
+    (tmp_path / "t.csv").write_text(MIXED)
+    data = load(tmp_path / "t.csv")
+    assert (data.kind, data.name, data.n) == ("mixed", "t", 3)
+    assert data.columns == ("age", "city is Ulm", "income", "income is missing")
+    assert data.units == "units of the table's metric"
+    frame = data.frame(data.points)
+    assert frame.columns.tolist() == ["age", "city", "income"]
+    assert frame["city"].tolist() == ["Bonn", "Ulm", "Bonn"]
+    assert frame["income"].isna().tolist() == [False, True, False]
+    pd.testing.assert_frame_equal(load(frame).frame(data.points), frame)
+    assert Layout.from_dict(json.loads(json.dumps(data.layout.to_dict()))).codec == data.codec
+    shaken = data.points + 0.1
+    assert torch.equal(data.snap(shaken), data.points)
+    assert torch.equal(load(X).snap(shaken), shaken)
+
+
+def test_a_schema_decides(tmp_path):
+    (tmp_path / "t.csv").write_text(MIXED)
+    (tmp_path / "s.toml").write_text("[columns.age]\nkind = 'identifier'\n")
+    data = load(tmp_path / "t.csv", schema=tmp_path / "s.toml")
+    assert data.columns == ("city is Ulm", "income", "income is missing")
+    assert data.frame(data.points)["age"].tolist() == [1, 2, 3]
+    np.save(tmp_path / "x.npy", X)
+    with pytest.raises(InputError, match=r"a schema speaks of a table, got 'x.npy'"):
+        load(tmp_path / "x.npy", schema=tmp_path / "s.toml")
+
+
+def test_a_table_of_numbers_is_taken_as_it_is(tmp_path):
+    """Only a schema, a gap, text or a column of row names brings in the codec."""
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    assert load(frame).kind == "table"
+    assert load(frame, schema=Overrides()).kind == "mixed"
+    assert load(frame.assign(b=[1.0, None, 2.0, 3.0])).kind == "mixed"
+    numbered = pd.DataFrame({"x": np.arange(60) ** 2, "id": np.arange(60)})
+    assert load(numbered).codec.named("identifier") == ("id",)
 
 
 def test_image_stacks_and_folders(tmp_path):
@@ -129,8 +171,9 @@ def bad(folder):
     np.save(f / "text.npy", np.array([["a", "b"], ["c", "d"]]))
     np.save(f / "infinite.npy", np.where(X == 9.0, np.inf, X))
     np.save(f / "ids.npy", np.array([[2**60, 1], [5, 2]]))
-    (f / "nan.csv").write_text("age,income\n30,1.5\n31,\n40,2.5\n,3\n")
-    (f / "text.csv").write_text("age,city\n30,Bonn\n31,Ulm\n")
+    (f / "infinite.csv").write_text("age,income\n30,1.5\n31,inf\n40,2.5\n,3\n")
+    (f / "twice.csv").write_text("a,a\n30,Bonn\n31,Ulm\n")
+    (f / "names.csv").write_text("site\n" + "Bonn\n" * 5)
     (f / "late.csv").write_text("age,size\n30,1\n31,2\n32,tall\n")
     (f / "wide.csv").write_text("a,b\n1,2\n3,4,5\n")
     (f / "wider.csv").write_text("a,b\n1,2,9\n3,4,9\n")
@@ -140,8 +183,8 @@ def bad(folder):
     (f / "gzip.csv.gz").write_bytes(b"not gzip at all")
     (f / "cut.csv.gz").write_bytes(gzip.compress(rng.bytes(5000))[:900])
     (f / "table.parquet").write_bytes(b"PAR1 broken")
-    pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}).to_parquet(f / "text.parquet")
-    pd.DataFrame({"a": [1.0, None], "b": [1.0, 2.0]}).to_parquet(f / "gap.parquet")
+    pd.DataFrame({"a": [1.0, np.inf], "b": ["x", "y"]}).to_parquet(f / "infinite.parquet")
+    pd.DataFrame({"a": [b"1", b"2"], "b": [1.0, 2.0]}).to_parquet(f / "bytes.parquet")
     (f / "table.xlsx").write_text("x")
     for name in ("sizes", "none", "alpha", "fake"):
         (f / name).mkdir()
@@ -165,8 +208,9 @@ def bad(folder):
         "text.npy": "must hold numbers, got dtype <U1",
         "infinite.npy": "got inf at row 2 .*, column 'column_0'",
         "ids.npy": "integers in ids.npy must fit a double",
-        "nan.csv": r"NaN at row 1 \(counted from 0\), column 'income' \(2 such cells in all\)",
-        "text.csv": "text in column 'city', for example 'Bonn' at row 0",
+        "infinite.csv": "must not mix numbers and text, got .*'inf' at row 1",
+        "twice.csv": "column names must differ, got 'a' twice",
+        "names.csv": "must vary in at least one column, got only constants",
         "late.csv": "text in column 'size', for example 'tall' at row 2",
         "wide.csv": "wide.csv cannot be read.*Expected 2 fields in line 3, saw 3",
         "wider.csv": "wider.csv cannot be read",
@@ -176,8 +220,8 @@ def bad(folder):
         "gzip.csv.gz": "gzip.csv.gz cannot be read",
         "cut.csv.gz": "cut.csv.gz cannot be read",
         "table.parquet": "table.parquet cannot be read",
-        "text.parquet": "text in column 'b', for example 'x' at row 0",
-        "gap.parquet": "NaN at row 1 .*, column 'a'",
+        "infinite.parquet": "column 'a' must be finite in every cell, got inf at row 1",
+        "bytes.parquet": "column 'b?a?' must hold text or booleans, got .* of type bytes",
         "table.xlsx": "file type is not known, got 'table.xlsx'; use one of .npy, .npz, .csv",
         "sizes": "must have the size of 0.png, 4 x 4, got 5 x 4 in 1.png",
         "none": "must hold PNG images, got none in 'none'",

@@ -24,7 +24,8 @@ from wasserscore.experiment.compare_records import short
 from wasserscore.experiment.config import RunConfig, read_config
 from wasserscore.experiment.journey import run as run_journey
 from wasserscore.experiment.journey import start
-from wasserscore.experiment.write import write_rows
+from wasserscore.experiment.where import parse_where, sample_where
+from wasserscore.experiment.write import require_format, write_rows
 from wasserscore.flow import Annealing, ScoreDifferenceFlow
 
 
@@ -34,10 +35,12 @@ def settings(
     models: str | None,
     config: Path | None,
     overrides: list[str] | None,
+    schema: str | None = None,
 ) -> RunConfig:
     """The configuration of a run from a file, ``--set`` and options, in rising order."""
     names = None if models is None else tuple(m.strip() for m in models.split(",") if m.strip())
-    return read_config(config, tuple(overrides or ()), source=source, seed=seed, models=names)
+    return read_config(config, tuple(overrides or ()), source=source, seed=seed, models=names,
+                       table_schema=schema)  # fmt: skip
 
 
 def run(config: RunConfig, out: Path, *, force: bool) -> None:
@@ -55,7 +58,11 @@ def run(config: RunConfig, out: Path, *, force: bool) -> None:
 def fit(config: RunConfig, out: Path, *, force: bool) -> None:
     """Only the fits of a journey."""
     with Bars(Console(stderr=True)) as bars:
-        start(config, out, force=force, progress=bars).fit()
+        made = start(config, out, force=force, progress=bars)
+        if made.data.codec is not None:
+            print_lines(made.data.codec.table(), "")
+        made.parts  # noqa: B018  (the split is made and recorded here)
+        made.fit()
     print_lines(f"Fitted {', '.join(config.models)} in {out}",
                 "The same settings with `wasserscore run` measure them.")  # fmt: skip
 
@@ -66,6 +73,7 @@ def sample(
     n: int,
     *,
     model: str | None,
+    where: str | None,
     seed: int,
     steps: int,
     solver: str,
@@ -74,13 +82,17 @@ def sample(
     """Rows from a fitted model into a new file."""
     _require_new(out, force)
     name, fitted = revisit.fitted(folder, model)
-    with Bars(Console(stderr=True)) as bars:
-        rows = fitted.sample(
-            n, seed=seed, solver=solver, steps=steps,
-            callback=lambda done, total: bars(f"sample {name}", done, total),
-        )  # fmt: skip
+    if where is not None:
+        conditions = parse_where(where, fitted.layout)
+        rows = sample_where(fitted, n, conditions, seed=seed, solver=solver, steps=steps)
+    else:
+        with Bars(Console(stderr=True)) as bars:
+            rows = fitted.sample(
+                n, seed=seed, solver=solver, steps=steps,
+                callback=lambda done, total: bars(f"sample {name}", done, total),
+            )  # fmt: skip
     write_rows(out, rows, fitted.layout)
-    print_lines(f"{n} rows of {name} in {out}")
+    print_lines(f"{n} rows of {name}{f' with {where}' if where else ''} in {out}")
 
 
 def certify(folder: Path, *, model: str | None, json: bool, **options: Any) -> None:
@@ -104,18 +116,24 @@ def audit(
     *,
     holdout: str | None,
     out: Path | None,
+    schema: str | None,
     rules: list[str],
     seed: int,
     json: bool,
 ) -> bool:
     """An audit of files; whether every rule held."""
     checks = audit_files.read_rules(rules)
-    report = audit_files.audit_files(real, fake, holdout, out=out, seed=seed)
+    sides = audit_files.read_sides(real, fake, holdout, schema=schema)
+    report = sides.audit(seed=seed)
+    if out is not None:
+        audit_files.write_page(sides, report, out)
     numbers = audit_files.numbers(report)
     failed = [rule for rule in checks if rule.broken_by(numbers)]
     if json:
-        print_json(report.to_dict() | {"failed_rules": [rule.text for rule in failed]})
+        broken = [rule.text for rule in failed]
+        print_json(report.to_dict() | {"notes": sides.notes, "failed_rules": broken})
     else:
+        print_lines(*sides.notes)
         print_lines(repr(report))
         print_lines(*(f"failed: {r.text} ({r.quantity} = {numbers[r.quantity]})" for r in failed))
         if out is not None:
@@ -191,7 +209,7 @@ def _require_new(out: Path, force: bool) -> None:
     """``--out`` names a file that may be written, of a kind that we write."""
     require(force or not out.exists(), f"{out} must be a new file", got="one that is there",
             do="choose another --out, or --force")  # fmt: skip
-    require(out.suffix in (".npy", ".csv"), "--out must end in .npy or .csv", got=repr(out.name))
+    require_format(out)
 
 
 def _table(results: dict[str, Any]) -> Table:

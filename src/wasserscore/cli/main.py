@@ -62,6 +62,11 @@ Models = Annotated[
     typer.Option(help="Which models, comma-separated [empirical,proximal,network]; also one-step.",
                  show_default=False),
 ]  # fmt: skip
+TableSchema = Annotated[
+    str | None,
+    typer.Option("--schema", show_default=False,
+                 help="A TOML or JSON file that says what the columns of a table are."),
+]  # fmt: skip
 Force = Annotated[bool, typer.Option("--force", help="Start afresh over what is there.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 ModelName = Annotated[
@@ -123,6 +128,7 @@ def run(
     out: Out,
     seed: MaybeSeed = None,
     models: Models = None,
+    schema: TableSchema = None,
     config: Config = None,
     settings: Settings = None,
     force: Force = False,
@@ -139,7 +145,8 @@ def run(
     """
     from wasserscore.cli import commands
 
-    commands.run(commands.settings(source, seed, models, config, settings), out, force=force)
+    wanted = commands.settings(source, seed, models, config, settings, schema)
+    commands.run(wanted, out, force=force)
 
 
 @app.command()
@@ -149,6 +156,7 @@ def fit(
     out: Out,
     seed: MaybeSeed = None,
     models: Models = None,
+    schema: TableSchema = None,
     config: Config = None,
     settings: Settings = None,
     force: Force = False,
@@ -161,7 +169,8 @@ def fit(
     """
     from wasserscore.cli import commands
 
-    commands.fit(commands.settings(source, seed, models, config, settings), out, force=force)
+    wanted = commands.settings(source, seed, models, config, settings, schema)
+    commands.fit(wanted, out, force=force)
 
 
 @app.command()
@@ -169,10 +178,20 @@ def fit(
 def sample(
     folder: RunFolder,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="A new .npy or .csv file.", show_default=False)
+        Path,
+        typer.Option(
+            "--out", "-o", help="A new .csv, .csv.gz, .parquet or .npy file.", show_default=False
+        ),
     ],
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many rows.")] = 1000,
     model: ModelName = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False,
+            help='Conditions that every row obeys, such as "sex=F,age>40"; "city=" is missing.',
+        ),
+    ] = None,
     seed: Seed = 0,
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 18,
     solver: Annotated[str, typer.Option(help="Name of a solver.")] = "heun",
@@ -180,17 +199,21 @@ def sample(
 ) -> None:
     """Draw new rows from a fitted model, in the data's units, columns and range.
 
-    Row i depends on the seed and on i only, not on how many are drawn.
+    Row i depends on the seed and on i only, not on how many are drawn. Under conditions the
+    proximal model draws from its conditional law, without solver; others draw until rows fit.
 
-    **Example**
+    **Examples**
 
         wasserscore sample runs/mine --model proximal -n 500 --out synthetic.csv
+
+        wasserscore sample runs/mine -m proximal --where "sex=F,age>40" --out older-women.csv
     """
     from wasserscore.cli import commands
 
     commands.sample(
-        folder, out, n, model=model, seed=seed, steps=steps, solver=solver, force=force
-    )
+        folder, out, n, model=model, where=where, seed=seed, steps=steps, solver=solver,
+        force=force,
+    )  # fmt: skip
 
 
 @app.command()
@@ -356,6 +379,7 @@ def audit(
             "--out", "-o", help="Folder for audit.html and audit.json.", show_default=False
         ),
     ] = None,
+    schema: TableSchema = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -367,8 +391,8 @@ def audit(
     """  # fmt: skip
     from wasserscore.cli import commands
 
-    passed = commands.audit(real, fake, holdout=holdout, out=out, rules=fail_if or [], seed=seed,
-                            json=json)  # fmt: skip
+    passed = commands.audit(real, fake, holdout=holdout, out=out, schema=schema,
+                            rules=fail_if or [], seed=seed, json=json)  # fmt: skip
     if not passed:
         raise typer.Exit(RULE_FAILED)
 

@@ -9,3 +9,8 @@ from wasserscore.data.layout import Layout as Layout
 from wasserscore.data.load import EMBEDDED as EMBEDDED
 from wasserscore.data.load import load as load
 from wasserscore.data.scaling import Scaling as Scaling
+from wasserscore.data.tables import Codec as Codec
+from wasserscore.data.tables import Overrides as Overrides
+from wasserscore.data.tables import read_frame as read_frame
+from wasserscore.data.tables import read_overrides as read_overrides
+from wasserscore.data.tables import write_frame as write_frame

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -13,6 +14,12 @@ from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud
 from wasserscore.data.lattice import lattice_step
 from wasserscore.data.layout import Kind, Layout, column_names
+
+if TYPE_CHECKING:
+    from wasserscore.data.tables import Codec
+
+MIXED_UNITS = "units of the table's metric"
+"""Each column in the unit that its codec states."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,16 +44,18 @@ class Dataset(Layout):
         columns: tuple[str, ...] | None = None,
         source: str = "",
         units: str = "data units",
+        codec: "Codec | None" = None,
     ) -> "Dataset":
         """Look at the points and note what is constant, what lies on a lattice, and the range.
 
         Args:
             points: Shape ``(n, *shape)``.
             name: What to call the data set.
-            kind: "image", "table" or "vectors".
+            kind: "image", "table", "vectors" or "mixed".
             columns: Column names; made up from the position when not given.
             source: Where the points came from.
             units: Units of the values.
+            codec: Of a mixed table: where its points came from, and their lattice.
 
         Raises:
             InputError: Fewer than two rows, a cell that is not finite (named by row and column),
@@ -68,6 +77,9 @@ class Dataset(Layout):
         if kind == "image":
             low, high = flat.min().expand(flat.shape[1]), flat.max().expand(flat.shape[1])
             steps = torch.tensor(lattice_step(flat), dtype=torch.float64).expand(flat.shape[1])
+        elif codec is not None:
+            low, high = flat.amin(0), flat.amax(0)
+            steps = torch.tensor(codec.lattice, dtype=torch.float64)
         else:
             low, high = flat.amin(0), flat.amax(0)
             steps = torch.tensor([lattice_step(column) for column in flat.T], dtype=torch.float64)
@@ -76,7 +88,7 @@ class Dataset(Layout):
             lattice=steps.contiguous() if bool((steps > 0).any()) else None,
             low=low.contiguous(), high=high.contiguous(), constant=constant,
             constants=flat[0, constant],
-            sha256=_digest(flat, shape, columns), source=source, units=units,
+            sha256=_digest(flat, shape, columns), source=source, units=units, codec=codec,
         )  # fmt: skip
 
     @property

@@ -1,6 +1,5 @@
-"""Readers of numeric files. None of them unpickles anything; a failure is one readable line."""
+"""Readers of files. None of them unpickles anything; a failure is one readable line."""
 
-import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from wasserscore.core.errors import InputError, explain, require
-from wasserscore.data.dataset import Dataset
+from wasserscore.data.dataset import MIXED_UNITS, Dataset
+from wasserscore.data.tables import Codec, Overrides, read_frame
+from wasserscore.data.tables.frames import unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,7 @@ def read_npy(path: Path, key: str | None = None) -> Dataset:
         # Mapping compares the header with the size of the file before anything is allocated.
         array = np.load(path, allow_pickle=False, mmap_mode="r")
     except (ValueError, OSError, EOFError) as error:
-        raise _unreadable(path, error, "save a plain numeric array with numpy.save") from None
+        raise unreadable(path, error, "save a plain numeric array with numpy.save") from None
     if not isinstance(array, np.ndarray):
         array.close()
         got = f"an archive in {path.name!r}"
@@ -54,52 +55,53 @@ def read_npz(path: Path, key: str | None = None) -> Dataset:
             require(isinstance(array, np.ndarray), f"{path.name} must hold numeric arrays",
                     got=f"other bytes under {key!r}", do="save it with numpy.savez")  # fmt: skip
     except (zipfile.BadZipFile, OSError, EOFError, MemoryError) as error:
-        raise _unreadable(path, error, "save plain numeric arrays with numpy.savez") from None
+        raise unreadable(path, error, "save plain numeric arrays with numpy.savez") from None
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise _unreadable(path, error, "save plain numeric arrays with numpy.savez") from None
+        raise unreadable(path, error, "save plain numeric arrays with numpy.savez") from None
     return _from_array(array, path, path.stem)
 
 
-def read_csv(path: Path, key: str | None = None) -> Dataset:
-    """A comma-separated table, with a header row or (all cells numbers) without."""
-    import pandas as pd
+def read_table(path: Path, overrides: Overrides | None = None) -> Dataset:
+    """A ``.csv``, ``.csv.gz`` or ``.parquet`` table.
 
-    do = "write one header row and the same number of comma-separated cells in every row"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            head = pd.read_csv(path, nrows=1, header=None, encoding="utf-8-sig", dtype=str)
-            bare = all(_is_number(cell) for cell in head.iloc[0])
-            frame = pd.read_csv(path, header=None if bare else 0, encoding="utf-8-sig",
-                                index_col=False, low_memory=False)  # fmt: skip
-    except pd.errors.EmptyDataError:
-        raise InputError(explain("the file must hold a table", got=f"an empty {path.name!r}",
-                                 do=do)) from None  # fmt: skip
-    except (
-        pd.errors.ParserError,
-        pd.errors.ParserWarning,
-        OSError,
-        EOFError,
-        ValueError,
-    ) as error:
-        raise _unreadable(path, error, do) from None
-    if bare:
-        frame.columns = pd.Index([f"column_{j}" for j in range(frame.shape[1])])
-    name = path.name.removesuffix(".gz").removesuffix(".csv")
-    return _from_frame(frame, path, name)
+    Args:
+        path: The file.
+        overrides: What the user says of the columns; the table is then seen through its codec
+            even where all columns are numbers.
+    """
+    frame = read_frame(path, missing=() if overrides is None else overrides.missing)
+    name = path.name
+    for ending in (".gz", ".csv", ".parquet"):
+        name = name.removesuffix(ending)
+    return from_frame(frame, name=name, source=f"file {path.name}", overrides=overrides)
 
 
-def read_parquet(path: Path, key: str | None = None) -> Dataset:
-    """A numeric ``.parquet`` table."""
-    import pandas as pd
+def from_frame(
+    frame: "pd.DataFrame", *, name: str, source: str, overrides: Overrides | None = None
+) -> Dataset:
+    """A table: as it is where every column is made of numbers, through its codec otherwise.
 
-    try:
-        frame = pd.read_parquet(path, engine="pyarrow")
-    except (ValueError, OSError, MemoryError) as error:
-        raise _unreadable(path, error, "write it with DataFrame.to_parquet") from None
-    return _from_frame(frame, path, path.stem)
+    Args:
+        frame: The table.
+        name: What to call it.
+        source: Where it came from.
+        overrides: What the user says of the columns.
+
+    Raises:
+        InputError: For a table that cannot be used, by column and cell.
+    """
+    require(len(frame) >= 2, f"{name} needs at least 2 rows", got=f"{len(frame)} row"
+            + "s" * (len(frame) != 1), do="give more data")  # fmt: skip
+    codec = Codec.infer(frame, overrides)
+    if codec.numeric and overrides is None:
+        points = torch.from_numpy(frame.to_numpy(dtype=np.float64, copy=True))
+        return Dataset.build(points, name=name, kind="table", source=source, columns=codec.names)
+    require(bool(codec.coordinates), f"{name} must vary in at least one column",
+            got="only constants and identifiers", do="give a schema that says more")  # fmt: skip
+    return Dataset.build(codec.encode(frame), name=name, kind="mixed", source=source,
+                         columns=codec.coordinates, units=MIXED_UNITS, codec=codec)  # fmt: skip
 
 
 def read_images(folder: Path) -> Dataset:
@@ -118,7 +120,7 @@ def read_images(folder: Path) -> Dataset:
                 mode = picture.mode
                 pixels = np.asarray(picture)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise _unreadable(file, error, "replace or remove this file") from None
+            raise unreadable(file, error, "replace or remove this file") from None
         require(mode in ("1", "L", "RGB", "I;16"), f"{file.name} must be grey or RGB", got=mode,
                 do="flatten its alpha channel or convert it")  # fmt: skip
         pictures.append(pixels)
@@ -134,9 +136,6 @@ def read_images(folder: Path) -> Dataset:
 READERS: dict[str, Callable[[Path, str | None], Dataset]] = {
     ".npy": read_npy,
     ".npz": read_npz,
-    ".csv": read_csv,
-    ".csv.gz": read_csv,
-    ".parquet": read_parquet,
 }
 
 
@@ -151,47 +150,11 @@ def _from_array(array: NDArray[Any], path: Path, name: str) -> Dataset:
     return Dataset.build(points, name=name, kind=kind, source=f"file {path.name}")  # type: ignore[arg-type]
 
 
-def _from_frame(frame: "pd.DataFrame", path: Path, name: str) -> Dataset:
-    import pandas as pd
-
-    for column in frame.columns if len(frame) else ():
-        values = frame[column]
-        if not (pd.api.types.is_numeric_dtype(values) and values.dtype.kind != "c"):
-            row = next((i for i, v in enumerate(values) if not _is_number(v)), 0)
-            cell = str(values.iloc[row])
-            raise InputError(explain(
-                "every column must hold numbers", do="drop it or encode it as numbers",
-                got=f"text in column {str(column)!r}, for example {cell!r} at row {row}",
-            ))  # fmt: skip
-        if values.dtype.kind in "iu":
-            _require_exact(values.to_numpy(), f"column {str(column)!r}")
-    points = torch.from_numpy(frame.to_numpy(dtype=np.float64, na_value=np.nan, copy=True))
-    return Dataset.build(points, name=name, kind="table", source=f"file {path.name}",
-                         columns=tuple(str(c) for c in frame.columns))  # fmt: skip
-
-
 def _require_exact(integers: Any, what: str) -> None:
     largest = max(abs(int(integers.min())), abs(int(integers.max()))) if integers.size else 0
     require(largest <= 2**53, f"integers in {what} must fit a double (at most 2^53)", got=largest,
             do="drop identifiers or rescale")  # fmt: skip
 
 
-def _is_number(cell: object) -> bool:
-    try:
-        float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
 def _size(pixels: Any) -> str:
     return " x ".join(str(k) for k in np.shape(pixels))
-
-
-def _unreadable(path: Path, error: BaseException, do: str) -> InputError:
-    """The library's reason in one line, without its traceback."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    if "allow_pickle" in reason or "Python objects" in reason:
-        # NumPy's own words advise to unpickle, which is what must never happen.
-        reason = "pickled Python objects, which are never loaded"
-    return InputError(explain(f"{path.name} cannot be read", got=f"{reason[:200]!r}", do=do))

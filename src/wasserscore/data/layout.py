@@ -1,7 +1,7 @@
 """What is known of a data set besides its rows: enough to turn a model's output into data."""
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,7 +11,13 @@ from wasserscore.core.errors import require
 from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud, Vector
 
-Kind = Literal["image", "table", "vectors"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wasserscore.data.tables import Codec
+
+Kind = Literal["image", "table", "vectors", "mixed"]
+"""A ``"table"`` is all numbers, in its own units; a ``"mixed"`` one is seen through its codec."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +28,7 @@ class Layout:
         name: What to call it.
         columns: The d column names.
         shape: The shape of one item, ``(d,)`` or for images ``(h, w)`` or ``(h, w, c)``.
-        kind: "image", "table" or "vectors".
+        kind: "image", "table", "vectors", or "mixed" for a table that went through a codec.
         lattice: Step of the lattice of each column, 0 where it has none; None if none has one.
         low: Smallest value, per column (images: over all pixels).
         high: Largest value, likewise.
@@ -30,6 +36,7 @@ class Layout:
         constants: The values of those columns.
         source: Where the points came from, in words.
         units: Units of the values, in words.
+        codec: Of a mixed table: what makes rows of points; columns here are its coordinates.
     """
 
     name: str
@@ -43,6 +50,7 @@ class Layout:
     constants: Float[Tensor, " c"] = field(repr=False)
     source: str = ""
     units: str = "data units"
+    codec: "Codec | None" = field(default=None, repr=False)
 
     @property
     def d(self) -> int:
@@ -74,14 +82,38 @@ class Layout:
         keep = ... if x.shape[1] == self.d else ~self.constant
         return torch.minimum(torch.maximum(x, self.low[keep].to(x)), self.high[keep].to(x))
 
+    def snap(self, x: Cloud) -> Cloud:
+        """``x`` of shape ``(m, d)``, mixed tables moved to the points of rows that exist."""
+        return x if self.codec is None else self.codec.snap(x)
+
+    def frame(self, x: Cloud, *, start: int = 0) -> "pd.DataFrame":
+        """``x`` of shape ``(m, d)`` as a table with the columns and dtypes of the data.
+
+        Args:
+            x: Points, data units.
+            start: Rows that went before, for the numbers of identifiers.
+        """
+        import pandas as pd
+
+        if self.codec is not None:
+            return self.codec.decode(x, start=start)
+        return pd.DataFrame(x.numpy(), columns=pd.Index(self.columns))
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; :meth:`from_dict` is its inverse."""
-        out: dict[str, Any] = plain({f.name: getattr(self, f.name) for f in fields(Layout)})
-        return out
+        out: dict[str, Any] = plain(
+            {f.name: getattr(self, f.name) for f in fields(Layout) if f.name != "codec"}
+        )
+        return out | ({} if self.codec is None else {"codec": self.codec.to_dict()})
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> "Layout":
         """The layout that :meth:`to_dict` wrote."""
+        codec = None
+        if d.get("codec") is not None:
+            from wasserscore.data.tables import Codec
+
+            codec = Codec.from_dict(d["codec"])
 
         def numbers(name: str) -> Tensor:
             return torch.tensor(d[name], dtype=torch.float64)
@@ -91,6 +123,7 @@ class Layout:
             lattice=None if d["lattice"] is None else numbers("lattice"), low=numbers("low"),
             high=numbers("high"), constant=torch.tensor(d["constant"], dtype=torch.bool),
             constants=numbers("constants"), source=d["source"], units=d["units"],
+            codec=codec,
         )  # fmt: skip
 
 

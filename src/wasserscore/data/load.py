@@ -4,43 +4,54 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from wasserscore.core.errors import InputError, explain
+from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.tensors import as_points
 from wasserscore.data.dataset import Dataset
 from wasserscore.data.embedded import EMBEDDED as EMBEDDED
-from wasserscore.data.files import READERS, read_images
+from wasserscore.data.files import READERS, from_frame, read_images, read_table
+from wasserscore.data.tables import Overrides, read_overrides
+from wasserscore.data.tables.frames import ENDINGS
 
 
-def load(source: Any) -> Dataset:
+def load(source: Any, *, schema: Overrides | str | Path | None = None) -> Dataset:
     """A data set from a name, a path or an array.
+
+    A table whose columns are all numbers is taken as it is; any other goes through the codec of
+    :mod:`wasserscore.data.tables`, and its points are in the metric stated there.
 
     Args:
         source: An embedded name ("digits", "moons", ...); a file ``.npy``, ``.npz`` (one array,
             or ``file.npz:name``), ``.csv``, ``.csv.gz``, ``.parquet``; a folder of PNG images of
             one size; or an array, tensor or DataFrame with one row per point.
+        schema: For a table: what its columns are, or the TOML or JSON file that says so.
 
     Raises:
         InputError: One line that says what was wrong, what came and what to do.
     """
+    overrides = read_overrides(schema) if isinstance(schema, str | Path) else schema
     if not isinstance(source, str | Path):
-        return _from_array(source)
+        return _from_array(source, overrides)
     if str(source) in EMBEDDED:
         return EMBEDDED[str(source)]()
     path, key = _split_key(str(source))
     if path.is_dir():
         return read_images(path)
-    reader = next((read for end, read in READERS.items() if path.name.lower().endswith(end)), None)
-    if reader is None and (path.exists() or path.suffix):
-        known = ", ".join(READERS)
+    name = path.name.lower()
+    table = name.endswith(ENDINGS)
+    require(table or overrides is None, "a schema speaks of a table", got=repr(path.name),
+            do=f"give a file that ends in {', '.join(ENDINGS)}")  # fmt: skip
+    reader = next((read for end, read in READERS.items() if name.endswith(end)), None)
+    if reader is None and not table and (path.exists() or path.suffix):
+        known = ", ".join((*READERS, *ENDINGS))
         raise InputError(explain("the file type is not known", got=repr(path.name),
                                  do=f"use one of {known} or a folder of PNG images"))  # fmt: skip
-    if reader is None or not path.exists():
+    if not path.exists() or (reader is None and not table):
         near = get_close_matches(str(source), EMBEDDED, n=1, cutoff=0.6)
         raise InputError(explain(
             "no such file, folder or embedded data set", got=repr(str(source)),
             do=f"did you mean {near[0]!r}?" if near else f"embedded: {', '.join(EMBEDDED)}",
         ))  # fmt: skip
-    return reader(path, key)
+    return read_table(path, overrides) if reader is None else reader(path, key)
 
 
 def _split_key(source: str) -> tuple[Path, str | None]:
@@ -51,9 +62,11 @@ def _split_key(source: str) -> tuple[Path, str | None]:
     )
 
 
-def _from_array(array: Any) -> Dataset:
-    columns = tuple(str(c) for c in array.columns) if hasattr(array, "columns") else None
+def _from_array(array: Any, overrides: Overrides | None) -> Dataset:
+    if hasattr(array, "columns"):
+        source = f"a table of shape {tuple(array.shape)}"
+        return from_frame(array, name="data", source=source, overrides=overrides)
     points = as_points(array, "data", minimum=2).detach().cpu()
-    kind = "table" if columns else "image" if points.ndim > 2 else "vectors"
-    return Dataset.build(points, name="data", kind=kind, columns=columns,  # type: ignore[arg-type]
+    kind = "image" if points.ndim > 2 else "vectors"
+    return Dataset.build(points, name="data", kind=kind,  # type: ignore[arg-type]
                          source=f"an array of shape {tuple(points.shape)}")  # fmt: skip

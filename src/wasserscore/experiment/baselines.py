@@ -35,10 +35,13 @@ def fit_baseline(name: str, train: Dataset, *, seed: int) -> Model:
 
 
 def draw(model: Model, n: int, *, seed: int, purpose: str) -> Cloud:
-    """``n`` exact draws of a law in closed form, data units, constants back, not clipped."""
+    """``n`` exact draws of a law in closed form, data units, constants back, not clipped.
+
+    Those of a mixed table are rows that exist, like a model's.
+    """
     generator = Streams(seed).generator(f"baseline/{purpose}")
     rows = model.score.scaling.undo(model.score.sample_marginal(n, generator=generator))
-    return model.layout.restore(rows.reshape(n, -1).double())
+    return model.layout.snap(model.layout.restore(rows.reshape(n, -1).double()))
 
 
 def bootstrap_rows(train: Dataset, n: int, *, seed: int) -> Cloud:

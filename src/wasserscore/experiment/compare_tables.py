@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wasserscore.core.files import write_atomically, write_json
 from wasserscore.core.results import plain
+from wasserscore.data.tables.frames import inert
 from wasserscore.experiment.compare_records import (
     INEXACT,
     NARROW,
@@ -16,7 +17,6 @@ from wasserscore.experiment.compare_records import (
     short,
 )
 from wasserscore.experiment.compare_result import Comparison
-from wasserscore.experiment.write import FORMULA
 from wasserscore.report import compare_figure, figure_bytes
 
 SPECIAL = {
@@ -42,7 +42,7 @@ def to_csv(found: Comparison) -> str:
     writer.writeheader()
     for row in rows:
         writer.writerow({
-            name: f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+            name: inert(value) if isinstance(value, str) else value
             for name, value in row.items()
         })  # fmt: skip
     return text.getvalue()

@@ -84,6 +84,7 @@ class RunConfig(Part):
 
     Args:
         source: An embedded data set or a path; see ``wasserscore.data.load``.
+        table_schema: A TOML or JSON file that says what the columns of a table are.
         seed: Of the split, the fits, the samples and every resplit.
         models: Which models to fit.
         solver: Sampler of all models.
@@ -97,6 +98,7 @@ class RunConfig(Part):
     """
 
     source: str
+    table_schema: str | None = None
     seed: int = Field(default=0, ge=0, lt=2**63)
     models: tuple[ModelName, ...] = ("empirical", "proximal", "network")
     solver: str = "heun"

@@ -28,6 +28,7 @@ from wasserscore.experiment.folder import (
     RunFolder,
     save_array,
 )
+from wasserscore.experiment.marginals import table_section
 from wasserscore.experiment.measure import Scales, mean_log_density
 from wasserscore.experiment.models import Model
 from wasserscore.experiment.one_step import fit_one_step
@@ -62,7 +63,7 @@ def start(
         InputError: On data, a configuration or a folder that cannot be used; nothing is written.
     """
     solver_named(config.solver)  # an unknown name must not be found out after the fits
-    data = load(config.source)
+    data = load(config.source, schema=config.table_schema)
     require(data.n >= MINIMUM_ROWS, f"a run needs at least {MINIMUM_ROWS} rows",
             got=data.n, do="half of them are held out; give more data")  # fmt: skip
     description = plain({
@@ -283,8 +284,17 @@ class Journey:
         return {
             "metrics": metrics,
             "audit": report.to_dict(),
+            "table": self._columns(rows),
             "neighbours": sections.neighbours_section(rows, self.train, report.suspects),
         }
+
+    def _columns(self, rows: Cloud) -> dict[str, Any] | None:
+        """A mixed table, column by column; None for other data."""
+        codec = self.data.codec
+        if codec is None:
+            return None
+        return table_section(codec, rows, self.train.points, self.holdout.points,
+                             seed=self.config.seed)  # fmt: skip
 
     def _likelihood(self, model: Model) -> Estimate:
         points = models.smooth_rows(self.holdout, "holdout", self.config.seed)

@@ -66,13 +66,16 @@ class Model:
         steps: int = 18,
         callback: Callable[[int, int], object] | None = None,
     ) -> Cloud:
-        """``n`` rows ``(n, d)``, data units, float64, cut to the data's range, constants back."""
+        """``n`` rows ``(n, d)``, data units, float64, cut to the data's range, constants back.
+
+        Rows of a mixed table are rows that exist: every coordinate goes to the nearest cell.
+        """
         if self.has_score:
             rows = sample(self.score, n, solver=solver, steps=steps, seed=seed, callback=callback)
         else:
             rows = self.score.sample(n, seed=seed)
         points: Cloud = self.layout.restore(self.layout.clip(rows.reshape(n, -1).double()))
-        return points
+        return self.layout.snap(points)
 
     @property
     def has_score(self) -> bool:

@@ -35,7 +35,7 @@ def journey(folder: str | Path) -> Journey:
     """
     found = RunFolder.open(folder)
     config = _config(found)
-    data = load(config.source)
+    data = load(config.source, schema=config.table_schema)
     require(data.sha256 == found.description.get("data_sha256"),
             f"the data of {folder} must be what the run was made with",
             got=f"another content in {config.source!r}", do="restore it, or run anew")  # fmt: skip

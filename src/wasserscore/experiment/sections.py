@@ -33,6 +33,7 @@ def data_section(train: Dataset, holdout: Dataset, whole: Dataset) -> dict[str, 
     return {
         "name": whole.name, "source": whole.source, "kind": whole.kind, "shape": whole.shape,
         "n": whole.n, "n_train": train.n, "n_holdout": holdout.n, "d": whole.d,
+        "table": None if whole.codec is None else list(whole.codec.names),
         "columns": whole.columns, "constant_columns": whole.constant_columns,
         "units": whole.units, "sha256": whole.sha256,
         "low": whole.low[own], "high": whole.high[own],
@@ -75,11 +76,14 @@ def neighbours_section(
     """
     shown = list(suspects)[:count]
     rows, known = [suspect.index for suspect in shown], [suspect.nearest for suspect in shown]
-    shape = (len(shown), *train.shape)
+    chosen, closest = generated[rows], train.points[known]
+    shape, codec = (len(shown), *train.shape), train.codec
+    cells = codec and {"sample": codec.text(chosen), "nearest training row": codec.text(closest)}
     return {
+        "cells": cells,
         "rows": rows,
-        "samples": generated[rows].reshape(shape).tolist(),
-        "nearest": train.points[known].reshape(shape).tolist(),
+        "samples": chosen.reshape(shape).tolist(),
+        "nearest": closest.reshape(shape).tolist(),
         "distances": [suspect.distance for suspect in shown],
     }
 

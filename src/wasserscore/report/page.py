@@ -99,9 +99,10 @@ def _figures(
     generated = {title: points for title, points in samples.items() if points is not train}
     drawings: dict[str, Callable[[], Figure]] = {"ruler": lambda: figures.ruler(results)}
     for model in models:
-        drawings[f"neighbours-{model['name']}"] = partial(
-            figures.neighbours, model["neighbours"], data
-        )
+        if not model["neighbours"].get("cells"):  # rows of text stand in the page itself
+            drawings[f"neighbours-{model['name']}"] = partial(
+                figures.neighbours, model["neighbours"], data
+            )
     drawings["clouds"] = lambda: figures.clouds(generated, train)
     if any(model.get("certificate") for model in models):
         drawings["certificates"] = lambda: figures.certificates(results)

@@ -1,0 +1,222 @@
+r"""The codec of a table: rows of mixed columns to points of one space, and back, exactly.
+
+The squared distance of two rows is the sum over columns of a squared difference, each in a unit of
+its own: numbers in the power of two nearest to their standard deviation, two levels of a category
+:math:`\sqrt 2` apart (as far as two draws of a standardised number, root mean square), a missing
+cell at least :math:`\sqrt 2` from a present one. W2, certificates and copies of a table are in
+that metric; :meth:`Codec.table` prints it, column by column.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.results import plain
+from wasserscore.core.typing import Cloud
+from wasserscore.data.tables.category import Category, Constant, Identifier
+from wasserscore.data.tables.infer import Column, infer_column
+from wasserscore.data.tables.number import Grid, Number
+from wasserscore.data.tables.overrides import Overrides
+from wasserscore.data.tables.storage import Storage
+
+VERSION = 1
+_CLASSES = (Number, Category, Constant, Identifier)
+_HEADINGS = ("column", "kind", "dtype", "values", "missing", "one unit of distance")
+
+
+@dataclass(frozen=True)
+class Codec:
+    """What every column of a table is, in order.
+
+    Args:
+        columns: One per column of the table.
+    """
+
+    columns: tuple[Column, ...]
+
+    @classmethod
+    def infer(cls, frame: pd.DataFrame, overrides: Overrides | None = None) -> "Codec":
+        """The codec of a table, from its cells and what the user says of them.
+
+        Every row is encoded and decoded once: a table whose codec could not give it back is
+        refused here.
+
+        Args:
+            frame: At least one row.
+            overrides: The user's word, which goes before what the cells suggest.
+
+        Raises:
+            InputError: For a table that cannot be used, by column and cell.
+        """
+        overrides = overrides or Overrides()
+        require_names(frame)
+        require(len(frame) > 0, "a table needs at least one row", got="none")
+        overrides.require_columns(tuple(frame.columns))
+        columns = [infer_column(frame[name], overrides.columns.get(str(name))) for name in frame]
+        codec = cls(tuple(columns))
+        codec.encode(frame)
+        return codec
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns of the table."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """Names of the coordinates of a point."""
+        return tuple(name for column in self.columns for name in column.coordinates)
+
+    @property
+    def lattice(self) -> tuple[float, ...]:
+        """Per coordinate the step within which noise changes no decoded cell; 0 for none."""
+        return tuple(step for column in self.columns for step in column.lattice)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether every column is made of present numbers, none of which names its row."""
+        return all(
+            (isinstance(c, Number) and c.kind != "datetime" and not c.missing)
+            or (isinstance(c, Constant) and isinstance(c.value, int | float)
+            and not isinstance(c.value, bool) and not c.storage.moments)
+            for c in self.columns
+        )  # fmt: skip
+
+    def named(self, kind: str) -> tuple[str, ...]:
+        """Names of the columns of one kind."""
+        return tuple(column.name for column in self.columns if column.kind == kind)
+
+    def places(self, name: str) -> list[int]:
+        """The coordinates of a column.
+
+        Raises:
+            InputError: If there is no such column.
+        """
+        start = 0
+        for column in self.columns:
+            width = len(column.coordinates)
+            if column.name == name:
+                return list(range(start, start + width))
+            start += width
+        raise InputError(explain("no such column", got=repr(name),
+                                 do=f"choose one of {', '.join(self.names)}"))  # fmt: skip
+
+    def encode(self, frame: pd.DataFrame, *, exact: bool = True) -> Cloud:
+        """Points ``(n, D)``, float64; columns are found by name, others are ignored.
+
+        Args:
+            frame: A table with the columns of this one.
+            exact: Refuse a cell that :meth:`decode` could not give back (an unseen level, a value
+                out of range or between two steps); without it such a cell is placed as near as
+                the metric allows, and an unseen level away from all known ones.
+
+        Raises:
+            InputError: For a column that is not there, or a cell that cannot be used.
+        """
+        require_names(frame)
+        missing = [name for name in self.names if name not in frame.columns]
+        require(not missing, "the table must have every column of the schema",
+                got=f"no {', '.join(map(repr, missing))}")  # fmt: skip
+        parts = [np.zeros((len(frame), 0))]
+        parts += [column.encode(frame[column.name], exact=exact) for column in self.columns]
+        return torch.from_numpy(np.concatenate(parts, axis=1))
+
+    def decode(self, points: Cloud, *, start: int = 0) -> pd.DataFrame:
+        """The table of some points ``(n, D)``: columns, order, dtypes and values of the original.
+
+        Args:
+            points: Any points; each coordinate goes to the nearest cell that may come.
+            start: Rows that went before, for the numbers of identifiers.
+        """
+        width = len(self.coordinates)
+        require(points.shape[1] == width, f"points must have {width} coordinates",
+                got=points.shape[1])  # fmt: skip
+        values = points.detach().cpu().double().numpy()
+        found, place = {}, 0
+        for column in self.columns:
+            part = values[:, place : place + len(column.coordinates)]
+            place += part.shape[1]
+            named = isinstance(column, Identifier)
+            found[column.name] = column.decode(part, start) if named else column.decode(part)  # type: ignore[call-arg]
+        return pd.DataFrame(found, index=pd.RangeIndex(len(values)), columns=list(self.names))
+
+    def text(self, points: Cloud) -> list[list[str]]:
+        """The rows of some points as people read them; a missing cell is empty."""
+        rows = self.decode(points).astype(object).itertuples(index=False, name=None)
+        return [["" if pd.isna(cell) else str(cell) for cell in row] for row in rows]
+
+    def snap(self, points: Cloud) -> Cloud:
+        """Points moved to the rows they decode to, in their dtype."""
+        return self.encode(self.decode(points), exact=False).to(points)
+
+    def unseen(self, frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+        """Values of another table that are no level here, by column."""
+        found = {
+            column.name: column.unseen(frame[column.name])
+            for column in self.columns
+            if isinstance(column, Category) and column.name in frame.columns
+        }
+        return {name: values for name, values in found.items() if values}
+
+    def table(self) -> str:
+        """Every column with its kind, values and unit of distance, as aligned text."""
+        rows = [_HEADINGS, *(
+            (c.name, c.kind, c.storage.dtype if c.storage.date is None else c.storage.date,
+             c.values, "yes" if getattr(c, "missing", False) else "", c.meaning)
+            for c in self.columns
+        )]  # fmt: skip
+        clean = [[_printable(cell) for cell in row] for row in rows]
+        widths = [max(len(row[j]) for row in clean) for j in range(len(_HEADINGS))]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+                 for row in clean]  # fmt: skip
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types; :meth:`from_dict` is its inverse."""
+        return {"version": VERSION, "columns": [plain(column) for column in self.columns]}
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> "Codec":
+        """The codec that :meth:`to_dict` wrote.
+
+        Raises:
+            InputError: If it is of another version or no codec.
+        """
+        require(d.get("version") == VERSION, f"the schema must be of version {VERSION}",
+                got=repr(d.get("version")))  # fmt: skip
+        return cls(tuple(_column(given) for given in d["columns"]))
+
+
+def require_names(frame: pd.DataFrame) -> None:
+    """Column names must be text, each one once."""
+    odd = [name for name in frame.columns if not isinstance(name, str)]
+    require(not odd, "column names must be text", got=f"{odd[:1]}",
+            do="rename them: frame.columns = frame.columns.map(str)")  # fmt: skip
+    twice = frame.columns[frame.columns.duplicated()]
+    require(not len(twice), "column names must differ", got=f"{twice[0]!r} twice" if len(twice)
+            else "", do="rename one of them")  # fmt: skip
+
+
+def _column(given: Mapping[str, Any]) -> Column:
+    kind = given["kind"]
+    which = next((c for c in _CLASSES if kind in c.KINDS), None)
+    if which is None:
+        raise InputError(explain("a column of the schema has an unknown kind", got=repr(kind)))
+    known = {f.name for f in fields(which)}
+    values = {key: value for key, value in given.items() if key in known}
+    values["storage"] = Storage(**given["storage"])
+    if values.get("grid") is not None:
+        values["grid"] = Grid(**values["grid"])
+    if "levels" in values:
+        values["levels"] = tuple(values["levels"])
+    return which(**values)
+
+
+def _printable(text: str) -> str:
+    """Text without control characters, which a terminal would obey."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

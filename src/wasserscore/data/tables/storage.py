@@ -1,0 +1,155 @@
+"""How a pandas column holds its cells: the dtype, the kind of missing cell, the text of a date."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.typing import Array
+
+FORMATS = (
+    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M",
+    "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y",
+)  # fmt: skip
+"""Text that is read as a date where every cell of a column has the same of these forms."""
+_SENTINELS: dict[str, Any] = {"None": None, "nan": np.nan, "NA": pd.NA, "NaT": pd.NaT}
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What it takes to build a column like the one that came.
+
+    Args:
+        dtype: Its pandas dtype as text; "category" for categories of any type.
+        missing: Which object stands for a missing cell where the dtype leaves that open.
+        categories: Dtype of the categories of a categorical column.
+        ordered: Whether they are ordered.
+        date: ``strftime`` format of dates kept as text.
+    """
+
+    dtype: str
+    missing: str | None = None
+    categories: str | None = None
+    ordered: bool = False
+    date: str | None = None
+
+    @classmethod
+    def of(cls, cells: "pd.Series[Any]", date: str | None = None) -> "Storage":
+        """The storage of a column.
+
+        Raises:
+            InputError: For a dtype that cannot be built again from its name.
+        """
+        dtype = cells.dtype
+        if isinstance(dtype, pd.CategoricalDtype):
+            inner = str(dtype.categories.dtype)
+            return cls("category", None, inner, bool(dtype.ordered))
+        text = str(dtype)
+        try:
+            same = pd.api.types.pandas_dtype(text) == dtype
+        except (TypeError, ValueError):
+            same = False
+        known = text == "object" or isinstance(dtype, pd.StringDtype) or dtype.kind in "biufMOU"
+        if not (same and known):
+            raise InputError(explain(
+                f"column {cells.name!r} must hold numbers, text, booleans or dates",
+                got=f"dtype {text}", do="convert or drop it"))  # fmt: skip
+        return cls(text, _sentinel(cells) if text == "object" else None, date=date)
+
+    @property
+    def moments(self) -> bool:
+        """Whether cells are dates or times, as such or as text."""
+        return self.dtype.startswith("datetime64") or self.date is not None
+
+    def numbers(self, cells: "pd.Series[Any]") -> tuple[Array, Array]:
+        """Cells as int64, uint64 or float64, and which are missing (their numbers mean nothing).
+
+        Raises:
+            InputError: For a date that does not have the format of its column.
+        """
+        absent = np.asarray(cells.isna(), dtype=bool)
+        if self.moments:
+            return self._ticks(cells, absent), absent
+        integers = cells.dtype.kind in "iub"
+        target: Any = (np.uint64 if cells.dtype.kind == "u" else np.int64) if integers else float
+        filled = cells.fillna(0) if integers and absent.any() else cells
+        return np.asarray(filled.to_numpy(dtype=target, na_value=0 if integers else np.nan),
+                          dtype=target), absent  # fmt: skip
+
+    def cells(self, values: Array, absent: Array, name: str) -> "pd.Series[Any]":
+        """A column from values (numbers, ticks or levels) and which of them are missing."""
+        index = pd.RangeIndex(len(values))
+        if self.date is not None:
+            found = np.empty(len(values), dtype=object)
+            found[:] = pd.Series(values.astype("datetime64[s]")).dt.strftime(self.date).to_numpy()
+            values = found
+        elif self.moments:
+            return self._stamps(values, absent, name)
+        if not absent.any():
+            return pd.Series(values, index=index, name=name).astype(self.dtype)  # type: ignore[call-overload, no-any-return]
+        kept = pd.Series(values, index=index, name=name, dtype=object)
+        if self.dtype == "object":
+            kept[absent] = _SENTINELS[self.missing or "nan"]
+            return kept
+        if self.dtype in ("float16", "float32", "float64"):
+            return pd.Series(np.where(absent, np.nan, values), name=name).astype(self.dtype)  # type: ignore[call-overload, no-any-return]
+        return kept.where(~absent, pd.NA).astype(self.dtype)  # type: ignore[call-overload, no-any-return]
+
+    def _ticks(self, cells: "pd.Series[Any]", absent: Array) -> Array:
+        if self.date is None:
+            stamps = pd.DatetimeIndex(cells)
+            stamps = stamps.tz_convert("UTC").tz_localize(None) if stamps.tz else stamps
+            return np.asarray(stamps.asi8, dtype=np.int64)
+        different, which = np.unique(cells[~absent].to_numpy(dtype=object), return_inverse=True)
+        ticks = np.zeros(len(cells), dtype=np.int64)
+        if len(different):
+            found = parse_dates(different, self.date)
+            require(found is not None, f"dates of column {cells.name!r} must read {self.date}",
+                    got="a cell that does not")  # fmt: skip
+            ticks[~absent] = np.asarray(found)[which]
+        return ticks
+
+    def _stamps(self, ticks: Array, absent: Array, name: str) -> "pd.Series[Any]":
+        dtype: Any = pd.api.types.pandas_dtype(self.dtype)
+        unit = getattr(dtype, "unit", None) or np.datetime_data(dtype)[0]
+        stamps = ticks.astype("int64").view(f"datetime64[{unit}]").copy()
+        stamps[absent] = np.datetime64("NaT")
+        index = pd.DatetimeIndex(stamps)
+        zone = getattr(dtype, "tz", None)
+        if zone is not None:
+            index = index.tz_localize("UTC").tz_convert(zone)
+        return pd.Series(index, name=name)
+
+
+def parse_dates(texts: Array, form: str) -> Array | None:
+    """Seconds since 1970 of texts that all have a format and survive it; None otherwise."""
+    stamps = pd.to_datetime(pd.Series(texts, dtype=object), format=form, errors="coerce")
+    if stamps.isna().any():
+        return None
+    seconds = stamps.to_numpy().astype("datetime64[s]")
+    again = pd.Series(seconds).dt.strftime(form).to_numpy(dtype=object)
+    if not np.array_equal(again, np.asarray(texts, dtype=object)):
+        return None
+    return np.asarray(seconds.astype(np.int64))
+
+
+def date_format(texts: Array) -> str | None:
+    """The one format that all texts have; None where there is none or more than one."""
+    few = texts[:: max(1, len(texts) // 50)]
+    if not all(re.match(r"[0-9]{2,4}[-/.][0-9]", text) for text in few):
+        return None
+    likely = [form for form in FORMATS if parse_dates(few, form) is not None]
+    found = [form for form in likely if parse_dates(texts, form) is not None]
+    return found[0] if len(found) == 1 else None
+
+
+def _sentinel(cells: "pd.Series[Any]") -> str | None:
+    absent = list(cells[cells.isna()].to_numpy(dtype=object))
+    kinds = {"None" if c is None else "NA" if c is pd.NA else "NaT" if c is pd.NaT else "nan"
+             for c in absent}  # fmt: skip
+    require(len(kinds) < 2, f"column {cells.name!r} must have one kind of missing cell",
+            got=" and ".join(sorted(kinds)), do="fill it with one of them")  # fmt: skip
+    return kinds.pop() if kinds else None

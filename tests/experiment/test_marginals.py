@@ -1,0 +1,62 @@
+"""Column by column: numbers that can be checked by hand, and a test that knows what it sees."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wasserscore.data import Codec
+from wasserscore.experiment.marginals import (
+    associations,
+    marginal,
+    table_section,
+    two_sample_accuracy,
+)
+
+ROOT = 2**0.5
+
+
+def table(rows, seed, linked=True):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(rows)
+    other = x if linked else rng.standard_normal(rows)
+    return pd.DataFrame({
+        "x": x,
+        "sex": np.where(other > 0, "M", "F"),
+        "gap": np.where(rng.random(rows) < 0.3, np.nan, rng.standard_normal(rows)),
+    })  # fmt: skip
+
+
+def test_marginals_are_what_a_hand_computes():
+    frame = pd.DataFrame({"n": [0.0, 1.0, 2.0, 3.0, np.nan], "c": ["a", "b", "c", "a", "a"]})
+    codec = Codec.infer(frame)
+    number, level = codec.columns
+    assert 2.0**number.exponent == 1.0
+    one = codec.encode(frame).numpy()
+    moved = codec.encode(frame.assign(n=frame["n"] + 0.5), exact=False).numpy()
+    assert marginal(number, one[:, :2], one[:, :2]) == 0
+    assert marginal(number, one[:, :2], moved[:, :2]) == pytest.approx(0.5)
+    full = frame.assign(n=[0.0, 1.0, 2.0, 3.0, 1.5])
+    assert marginal(number, codec.encode(full, exact=False).numpy()[:, :2], one[:, :2]) == (
+        pytest.approx(ROOT * 0.2 + 0.2)  # the share of gaps, and W1 of 4 and 5 values
+    )
+    others = codec.encode(frame.assign(c=["b", "b", "c", "a", "a"])).numpy()
+    assert marginal(level, one[:, 2:], others[:, 2:]) == pytest.approx(ROOT * 0.2)
+
+
+def test_associations_and_the_two_sample_test_see_a_lost_link():
+    train, fresh, same = (table(400, seed) for seed in range(3))
+    codec = Codec.infer(pd.concat([train, fresh, same], ignore_index=True))
+    encode = lambda frame: codec.encode(frame, exact=False)
+    link = associations(codec, encode(train).numpy())
+    x = train["x"].to_numpy()
+    expected = abs(np.corrcoef(x, train["sex"] == "M")[0, 1])
+    assert link[0, 1] == pytest.approx(expected, rel=1e-9)
+    lost = encode(table(400, 3, linked=False))
+    good = table_section(codec, encode(same), encode(train), encode(fresh), seed=0)
+    bad = table_section(codec, lost, encode(train), encode(fresh), seed=0)
+    assert [c["name"] for c in good["columns"]] == ["x", "sex", "gap"]
+    assert bad["association"]["value"] > 3 * good["association"]["value"]
+    assert abs(good["two_sample"]["value"]["value"] - 0.5) < 0.08
+    assert bad["two_sample"]["value"]["value"] > 0.65
+    assert good["two_sample"]["floor"] == bad["two_sample"]["floor"]
+    assert two_sample_accuracy(np.zeros((50, 1)), np.ones((50, 1)), seed=0).value == 1.0

@@ -1,0 +1,127 @@
+"""A table with text, gaps and dates from file to rows of the same table, and its audit."""
+
+import pandas as pd
+import pytest
+import torch
+from tests.experiment import mixed, tiny
+
+from wasserscore.core.errors import InputError
+from wasserscore.data import Overrides, load, read_frame, write_frame
+from wasserscore.experiment import run
+from wasserscore.experiment.audit_files import numbers, read_sides
+from wasserscore.experiment.baselines import draw, fit_baseline
+from wasserscore.experiment.models import Model, fit_kernel_mixture
+from wasserscore.experiment.write import write_rows
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    for name, seed in (("real", 0), ("holdout", 1), ("fresh", 2)):
+        write_frame(folder / f"{name}.csv", mixed.frame(seed=seed))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fitted(files):
+    train = load(files / "real.csv")
+    return train, fit_kernel_mixture(train, seed=0, method="columns")
+
+
+def test_samples_are_rows_of_the_table(files, fitted, tmp_path):
+    train, model = fitted
+    points = model.sample(50, seed=1, steps=4)
+    assert torch.equal(train.snap(points), points)
+    for ending in ("csv", "csv.gz", "parquet"):
+        write_rows(tmp_path / f"new.{ending}", points, model.layout)
+        rows = read_frame(tmp_path / f"new.{ending}")
+        real = read_frame(files / "real.csv")
+        assert rows.columns.tolist() == real.columns.tolist()
+        assert list(rows.dtypes) == list(real.dtypes)
+        assert set(rows["city"].dropna()) <= {"Bonn", "Köln", "=1+1"}
+        assert rows["city"].isna().any()
+        assert rows["id"].tolist() == [f"row-{i}" for i in range(1, 51)]
+        assert (rows["site"] == "<script>").all()
+        assert rows["income"].between(real["income"].min(), real["income"].max()).all()
+        assert ((rows["income"] * 100).round() / 100 == rows["income"]).all()
+        train.codec.encode(rows)  # every cell may come
+    assert "'=1+1" in (tmp_path / "new.csv").read_text()
+
+
+def test_pieces_number_their_rows_on(fitted, tmp_path, monkeypatch):
+    monkeypatch.setattr("wasserscore.experiment.write.CHUNK", 16)
+    write_rows(tmp_path / "t.csv", fitted[1].sample(40, seed=0, steps=2), fitted[1].layout)
+    assert read_frame(tmp_path / "t.csv")["id"].tolist() == [f"row-{i}" for i in range(1, 41)]
+
+
+def test_a_saved_model_keeps_its_codec(fitted, tmp_path):
+    train, model = fitted
+    model.save(tmp_path)
+    again = Model.load(tmp_path)
+    assert again.layout.codec == train.codec
+    assert torch.equal(again.sample(5, seed=3, steps=3), model.sample(5, seed=3, steps=3))
+
+
+def test_baselines_give_rows_as_well(fitted):
+    train, _ = fitted
+    points = draw(fit_baseline("gaussian", train, seed=0), 20, seed=0, purpose="gaussian")
+    assert torch.equal(train.snap(points), points)
+
+
+def test_copies_of_rows_are_found_through_a_csv_file(files, tmp_path):
+    real = read_frame(files / "real.csv")
+    shuffled = real.iloc[::-1].assign(id=[f"new-{i}" for i in range(len(real))])
+    write_frame(tmp_path / "copied.csv", shuffled[[*real.columns[::-1]]])
+    sides = read_sides(*(str(p) for p in (
+        files / "real.csv", tmp_path / "copied.csv", files / "holdout.csv")))  # fmt: skip
+    assert sides.notes == ("identifier column 'id' takes no part in distances",)
+    report = sides.audit()
+    assert report.verdict == "memorized"
+    assert numbers(report)["copies"] == 1.0
+    fresh = read_sides(*(str(files / f"{n}.csv") for n in ("real", "fresh", "holdout"))).audit()
+    assert numbers(fresh)["copies"] == 0.0
+
+
+def test_what_does_not_fit_is_named(files, tmp_path):
+    odd = mixed.frame(seed=3).drop(columns=["id"]).assign(extra=1)
+    odd.loc[0, "city"] = "Rom"
+    odd.loc[1, "age"] = 17  # out of range: placed where it belongs
+    write_frame(tmp_path / "odd.csv", odd)
+    sides = read_sides(str(files / "real.csv"), str(tmp_path / "odd.csv"))
+    notes = " | ".join(sides.notes)
+    assert "odd.csv has no column 'id', which takes no part" in notes
+    assert "odd.csv has a column 'extra' that real has not; left out" in notes
+    assert "odd.csv has 1 values of 'city' that real has not: 'Rom'" in notes
+    assert sides.audit().verdict == "not judged: no hold-out"
+    write_frame(tmp_path / "short.csv", odd.drop(columns=["age"]))
+    with pytest.raises(InputError, match="must have the columns of real, got no 'age'"):
+        read_sides(str(files / "real.csv"), str(tmp_path / "short.csv"))
+    pd.DataFrame({"a": range(20), "b": 1.5}).to_csv(tmp_path / "numbers.csv", index=False)
+    pd.DataFrame({"a": range(20), "b": "x"}).to_csv(tmp_path / "text.csv", index=False)
+    with pytest.raises(InputError, match="must hold numbers in every column, as numbers, got 'b'"):
+        read_sides(str(tmp_path / "numbers.csv"), str(tmp_path / "text.csv"))
+
+
+def test_a_schema_goes_with_the_run(files, tmp_path):
+    (tmp_path / "s.toml").write_text("[columns.age]\nkind = 'identifier'\n")
+    sides = read_sides(str(files / "real.csv"), str(files / "fresh.csv"),
+                       schema=str(tmp_path / "s.toml"))  # fmt: skip
+    assert "identifier column 'age' takes no part in distances" in sides.notes
+    frame = mixed.frame()[["age", "income"]]
+    assert load(frame).kind == "table"
+    assert load(frame, schema=Overrides()).kind == "mixed"
+
+
+@pytest.mark.slow
+def test_the_whole_journey_on_a_mixed_table(files, tmp_path):
+    config = tiny.config(files / "real.csv", models=("empirical", "proximal"), curve=())
+    results = run(config, tmp_path / "run")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert results["models"][0]["audit"]["verdict"] == "memorized"
+    assert results["data"]["table"] == mixed.frame().columns.tolist()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "units of the table" in page
+    assert "Column by column" in page
+    assert [c["name"] for c in results["models"][1]["table"]["columns"]] == [
+        "age", "sex", "city", "income", "day"]  # fmt: skip

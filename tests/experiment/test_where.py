@@ -1,0 +1,147 @@
+"""Rows under a condition: it holds exactly, and the law of the rest is the conditional one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tests.experiment import mixed
+
+from wasserscore.core.errors import InputError
+from wasserscore.data import Dataset, Scaling, load
+from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture, forward_process
+from wasserscore.experiment.where import Condition, parse_where, sample_where
+from wasserscore.score import ProximalScore
+from wasserscore.score.spiked import Spiked
+
+MEANS = np.array([[0.0, 0.0, 0.0], [2.0, 3.0, -1.0], [-1.0, 1.0, 2.0]])
+COVARIANCES = np.array([
+    [[1.0, 0.5, 0.2], [0.5, 1.0, 0.0], [0.2, 0.0, 0.5]],
+    [[0.5, -0.3, 0.1], [-0.3, 1.0, 0.2], [0.1, 0.2, 0.8]],
+    [[1.5, 0.0, 0.6], [0.0, 0.4, 0.0], [0.6, 0.0, 1.0]],
+])  # fmt: skip
+SHARES = np.array([0.5, 0.3, 0.2])
+SCALE, SHIFT = np.array([2.0, 0.5, 1.0]), np.array([1.0, 0.0, -3.0])
+
+
+@pytest.fixture(scope="module")
+def known():
+    """A model whose law, in data units, is a mixture of three Gaussians that we know."""
+    score = ProximalScore(
+        torch.tensor(MEANS), Spiked.dense(torch.tensor(COVARIANCES)), forward_process(),
+        weights=torch.tensor(SHARES),
+        scaling=Scaling(torch.tensor(SHIFT), torch.tensor(SCALE)),
+    )  # fmt: skip
+    wide = torch.tensor([[-99.0, -99.5, -98.7], [99.0, 99.3, 98.1], [0.1, 0.2, 0.3]])
+    layout = Dataset.build(wide, name="wide", kind="table", columns=("a", "b", "c")).layout
+    return Model(score, layout)
+
+
+def conditional_moments(a):
+    """Mean and covariance of (b, c) given a, from the textbook, in data units."""
+    y = (a - SHIFT[0]) / SCALE[0]
+    gap, variance = y - MEANS[:, 0], COVARIANCES[:, 0, 0]
+    weights = SHARES * np.exp(-(gap**2) / variance / 2) / np.sqrt(variance)
+    weights /= weights.sum()
+    gain = COVARIANCES[:, 1:, 0] / variance[:, None]
+    means = MEANS[:, 1:] + gain * gap[:, None]
+    inner = COVARIANCES[:, 1:, 1:] - gain[:, :, None] * COVARIANCES[:, None, 0, 1:]
+    mean = weights @ means
+    apart = means - mean
+    total = np.einsum("k,kij->ij", weights, inner) + (apart * weights[:, None]).T @ apart
+    return mean * SCALE[1:] + SHIFT[1:], total * np.outer(SCALE[1:], SCALE[1:])
+
+
+@pytest.mark.parametrize("a", [0.0, 4.0])
+def test_the_law_given_an_equality_is_the_known_conditional(known, a):
+    n = 6000
+    rows = sample_where(known, n, parse_where(f"a={a}", known.layout), seed=0).numpy()
+    assert (rows[:, 0] == a).all()
+    mean, covariance = conditional_moments(a)
+    error = np.sqrt(np.diag(covariance) / n)
+    assert (np.abs(rows[:, 1:].mean(0) - mean) < 4 * error).all()
+    found = np.cov(rows[:, 1:].T)
+    spread = np.sqrt(np.diag(covariance))
+    assert (np.abs(found - covariance) < 0.1 * np.outer(spread, spread)).all()
+
+
+def test_inequalities_cut_the_law(known):
+    """P(b > 2 | a) as the kept share of rows, and every row obeys."""
+    equality = parse_where("a=1.0", known.layout)
+    both = parse_where("a=1.0,b>0.5", known.layout)
+    rows = sample_where(known, 3000, both, seed=1)
+    assert bool((rows[:, 1] > 0.5).all())
+    assert bool((rows[:, 0] == 1.0).all())
+    free = sample_where(known, 6000, equality, seed=2)
+    kept = free[free[:, 1] > 0.5]
+    error = float((kept.var(0)[2] / len(kept) + rows.var(0)[2] / len(rows)).sqrt())
+    assert float((kept.mean(0) - rows.mean(0))[2].abs()) < 4 * error
+
+
+def test_row_i_depends_on_the_seed_and_on_i(known):
+    conditions = parse_where("a=1.0,b>0", known.layout)
+    many = sample_where(known, 700, conditions, seed=5)
+    assert torch.equal(sample_where(known, 300, conditions, seed=5), many[:300])
+    assert not torch.equal(sample_where(known, 300, conditions, seed=6), many[:300])
+
+
+def test_a_rare_condition_is_refused_with_its_count(known):
+    with pytest.raises(InputError, match="10 rows were asked for, got 0 among 25600 candidates"):
+        sample_where(known, 10, parse_where("b>90", known.layout), seed=0, steps=2)
+
+
+@pytest.fixture(scope="module")
+def table():
+    train = load(mixed.frame())
+    return train, fit_kernel_mixture(train, seed=0, method="columns")
+
+
+@pytest.mark.parametrize(
+    ("text", "check"),
+    [
+        ("sex=F", lambda f: (f["sex"] == "F").all()),
+        ("sex=F,age>40", lambda f: ((f["sex"] == "F") & (f["age"] > 40)).all()),
+        ("city=", lambda f: f["city"].isna().all()),
+        ("city!=,sex!=M", lambda f: f["city"].notna().all() and (f["sex"] == "F").all()),
+        ('city="=1+1",age=33', lambda f: (f["city"] == "=1+1").all() and (f["age"] == 33).all()),
+        ("day>=2024-05-01", lambda f: (f["day"] >= "2024-05-01").all()),
+        ("day=2024-03-15", lambda f: (f["day"] == "2024-03-15").all()),
+    ],
+)
+def test_conditions_hold_exactly_in_a_mixed_table(table, text, check):
+    train, model = table
+    rows = sample_where(model, 40, parse_where(text, model.layout), seed=0, steps=4)
+    assert torch.equal(train.snap(rows), rows)
+    frame = model.layout.frame(rows)
+    assert len(frame) == 40
+    assert check(frame)
+    assert frame["income"].nunique() > 5
+
+
+def test_models_without_a_closed_form_are_asked_until_rows_fit(table):
+    train, _ = table
+    model = fit_empirical(train)
+    rows = sample_where(model, 30, parse_where("sex=M", model.layout), seed=0, steps=3)
+    assert (model.layout.frame(rows)["sex"] == "M").all()
+
+
+def test_what_a_condition_says_is_checked(table):
+    layout = table[1].layout
+    assert parse_where('sex=F, age >= 4,"city"!=Bonn', layout) == (
+        Condition("sex", "=", "F"), Condition("age", ">=", "4"), Condition("city", "!=", "Bonn"),
+    )  # fmt: skip
+    bad = {
+        "sex": "must read column, sign, value",
+        "": "must not be empty",
+        "size=3": "names a column that is not there, got 'size'; choose one of id, age",
+        "sex=X": "column 'sex' has no such level, got 'X'; choose one of F, M",
+        "sex>F": "levels of column 'sex' have no order",
+        "age=old": "value for column 'age' must be of its type, int64, got 'old'",
+        "age<": "neither small nor large",
+    }  # fmt: skip
+    for text, message in bad.items():
+        with pytest.raises(InputError, match=message):
+            parse_where(text, layout)
+    frame = pd.DataFrame({"x": np.arange(30) ** 1.5, "y": np.arange(30) % 7})
+    numbers = load(frame).layout
+    with pytest.raises(InputError, match="column 'x' holds numbers, got 'a'"):
+        parse_where("x=a", numbers)
