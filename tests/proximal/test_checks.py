@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from wasserscore.process import VE
-from wasserscore.proximal import fit_kernel, fit_proximal
+from wasserscore.proximal import fit_kernel, fit_proximal, network_fit
 from wasserscore.score.proximal import ProximalScore
 from wasserscore.score.spiked import Spiked
 
@@ -58,7 +58,9 @@ def test_c11_the_reverse_sde_ends_in_the_law_that_direct_sampling_draws():
 
 
 @pytest.mark.slow
-def test_c13_the_paper_s_regime_beats_the_kernel_density_and_finds_the_tangents():
+@pytest.mark.timeout(1200)
+def test_c13_the_paper_s_regime_beats_the_kernel_density_and_finds_the_tangents(monkeypatch):
+    monkeypatch.setattr(network_fit, "FLOORS", (1 / 8,))
     points, held = moons(200, 0.05, 0), moons(4000, 0.05, 1)
     score = fit_proximal(points, CLOCK, method="network", fit_points=moons(20_000, 0.05, 2))
     kernel = fit_kernel(points, CLOCK)
