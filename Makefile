@@ -33,6 +33,7 @@ docs: $(VENV)/.docs  ## docs/_build/html/index.html
 
 accept: $(VENV)/.dev  ## every acceptance number at full size, resumable (hours)
 	$(BIN)/python -m benchmarks.accept
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "accept and not gpu"
 
 bench: $(VENV)/.dev  ## the benchmark book: benchmarks/README.md
 	for name in forward_processes orders published_ve choose_figure kernel_softmax startup; do $(BIN)/python -m benchmarks.$$name || exit 1; done

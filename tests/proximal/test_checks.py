@@ -57,7 +57,7 @@ def test_c11_the_reverse_sde_ends_in_the_law_that_direct_sampling_draws():
     assert sliced_w1(x, direct[:n]) < 2 * sliced_w1(direct[-n:], direct[:n])
 
 
-@pytest.mark.slow
+@pytest.mark.accept
 @pytest.mark.timeout(1200)
 def test_c13_the_paper_s_regime_beats_the_kernel_density_and_finds_the_tangents(monkeypatch):
     monkeypatch.setattr(network_fit, "FLOORS", (1 / 8,))
