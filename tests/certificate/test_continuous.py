@@ -129,6 +129,7 @@ def test_an_estimated_constant_never_makes_the_bound():
     )
 
 
+@pytest.mark.slow
 def test_atoms_have_no_theorem():
     atoms = EmpiricalScore(torch.tensor([[-1.0], [1.0]], dtype=F64), UNIT)
     with pytest.raises(InputError, match="bandwidth"):
@@ -182,6 +183,7 @@ def by_name(found):
     return {rung.name: rung for rung in found.rungs}
 
 
+@pytest.mark.slow
 def test_a_grid_that_starts_below_the_horizon_grows_only_from_there():  # B1
     process = VP.linear(a=19.9, b=0.1, horizon=1.0)
     narrow = GaussianScore(torch.full((1,), 2.0, dtype=F64), torch.full((1, 1), 0.25, dtype=F64),
@@ -226,6 +228,7 @@ def test_the_theorem_is_for_samplers_that_tend_to_the_eta_law():  # B3
         assert by_name(found)["synchronous coupling"].valid  # B13: one refusal refuses one
 
 
+@pytest.mark.slow
 def test_a_constant_that_the_score_contradicts_is_violated():
     # the true score's constant does not bound a flatter model: the rung would be below the truth
     flat = lambda x, t: 0.3 * STANDARD(x, t)
@@ -288,6 +291,7 @@ def test_vacuous_is_measured_against_the_clipped_spread():  # B12
     assert found.vacuous
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("eta", [1.0, 0.5])
 def test_the_weight_of_the_cauchy_schwarz_form_is_yours(eta):
     # b = .09, I = exp((1/2 - k) t); lambda = exp(-2 t)

@@ -236,6 +236,7 @@ def test_a_mixed_path_has_the_noise_of_its_level():
     assert float(still - 1) / h == pytest.approx(drift, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_the_flow_of_an_empirical_law_without_bandwidth_ends_in_its_points():
     points = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 3.0]], dtype=F64)
     process = EDM(sigma_max=10.0)

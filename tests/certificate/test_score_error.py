@@ -58,6 +58,7 @@ def test_the_interval_of_the_objective_covers_in_ninety_of_a_hundred(plan):
     assert above >= 90
 
 
+@pytest.mark.slow
 def test_the_denoising_objective_is_the_score_objective_and_the_offset(plan):
     _, v, both = objectives(plan, 1, 512)
     error = float((both - v).std()) / math.sqrt(512)

@@ -60,6 +60,7 @@ def test_a_bias_is_the_same_from_every_time():
         assert found.upper.value == pytest.approx(found.error + found.offset)
 
 
+@pytest.mark.slow
 def test_two_modes_gain_from_a_restart():
     model = lambda x, t: MIX(x, t) + 0.1
     one = coupling(model, MIX, name="ancestral", eta=1.0)

@@ -46,6 +46,7 @@ def test_too_many_batches_are_refused():
         coupled_transport(*clouds(7, 2), 4)
 
 
+@pytest.mark.slow
 def test_the_mean_of_squares_is_one_sided_where_the_mean_of_roots_is_not():
     # p = .99 d_0 + .01 d_1, q = d_0: W2 = .1, while W2 of 5 samples is mostly zero
     rng = np.random.default_rng(0)

@@ -93,6 +93,7 @@ def test_noisy_linear_samplers_keep_their_mean():
     assert torch.stack([p.var() for p in parts]).mean() < v.var()
 
 
+@pytest.mark.slow
 def test_a_mixture_keeps_its_mean_and_pays():
     problem = affine.random_problem(0)
     coupling = coupled(problem)

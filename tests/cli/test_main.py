@@ -151,6 +151,7 @@ def test_sample_writes_the_columns_of_the_data(finished, tmp_path):
     assert np.allclose(np.load(tmp_path / "x.npy"), first, rtol=1e-15)
 
 
+@pytest.mark.slow
 def test_certify_and_plan_in_words_and_json(finished):
     out, _ = finished
     words = ["certify", out, "--model", "proximal", "-n", 16, "--steps", 3]

@@ -103,7 +103,8 @@ def test_neighbours_are_those_the_audit_found(files):
     report = audit(files, "fresh.csv")
     found = neighbours_section(fresh.points, real, report.suspects, count=5)
     spread = real.points.std(0, unbiased=False)
-    for row, sample, near, distance in zip(*found.values(), strict=True):
+    columns = (found[key] for key in ("rows", "samples", "nearest", "distances"))
+    for row, sample, near, distance in zip(*columns, strict=True):
         assert sample == fresh.points[row].tolist()
         gaps = ((fresh.points[row] - real.points) / spread).norm(dim=1)
         assert near == real.points[int(gaps.argmin())].tolist()

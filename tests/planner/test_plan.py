@@ -101,6 +101,7 @@ def check_targets(seeds, processes, **options):
     return reached / len(ratios), max(ratios)
 
 
+@pytest.mark.slow
 def test_a_few_gaussian_targets():
     reached, ratio = check_targets(range(2), FAMILIES, solver=["heun", "integrated_euler"])
     assert reached >= 0.95

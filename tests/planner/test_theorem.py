@@ -99,6 +99,7 @@ def test_fewer_steps_do_not_meet_the_target():
     assert fewer.total > eps
 
 
+@pytest.mark.slow
 def test_a_score_error_is_paid_for_and_its_largest_is_told():
     law, eps = random_law(3)
     process = [VP.linear(a=1.0, b=0.1)]
@@ -115,6 +116,7 @@ def test_a_score_error_is_paid_for_and_its_largest_is_told():
         plan(law, eps, processes=process, mode="theorem", score_error=10.0)
 
 
+@pytest.mark.slow
 def test_assumption_four_is_never_violated():
     """VP needs m0 > 1/2 and sub-VP fails for every law: neither is offered."""
     wide = Law(torch.zeros(2).double(), torch.tensor([0.5, 3.0]).double())

@@ -93,6 +93,7 @@ def test_cells_without_rows_are_dropped_and_the_floor_holds():
     assert bool((law.covariance.floor >= least).all())
 
 
+@pytest.mark.slow
 def test_many_rows_and_few_rows_try_cells_too():
     few = fit_proximal(cells(40), CLOCK)
     assert "analysers" in few.fit_report.candidates

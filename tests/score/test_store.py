@@ -53,7 +53,8 @@ MODELS = {
 
 
 def test_every_class_that_can_be_saved_is_tried_here():
-    assert classes().keys() <= MODELS.keys()
+    # a pushforward has no score to compare; test_pushforward.py stores it
+    assert classes().keys() - {"Pushforward"} <= MODELS.keys()
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -50,7 +50,7 @@ class Witness(Record):
 def falsify(
     constant: OneSided,
     score: ScoreFn,
-    pairs: Iterable[tuple[float, Points, Points]],
+    pairs: Iterable[tuple[float, Tensor, Tensor]],
     *,
     steps: int = 0,
 ) -> Witness | None:
@@ -64,7 +64,7 @@ def falsify(
     Args:
         constant: The constant of ``score``.
         score: The score it is said to belong to.
-        pairs: Times, each with points ``x`` and ``y`` whose rows belong together.
+        pairs: Times, each with points ``x`` and ``y`` whose rows belong together, however many.
         steps: Steps of a gradient ascent from the best points of every time.
     """
     worst: Witness | None = None

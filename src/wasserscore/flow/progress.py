@@ -76,7 +76,7 @@ class Progress:
     def _there(self) -> Tensor:
         return self._some("holdout", self.holdout)
 
-    def _some(self, name: str, points: Points) -> Points:
+    def _some(self, name: str, points: Points) -> Tensor:
         n = min(MEASURED, len(self.train), len(self.holdout))
         generator = Streams(self.seed).generator(f"progress/{name}")
         rows = points[torch.randperm(len(points), generator=generator)[:n]]
