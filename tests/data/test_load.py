@@ -4,6 +4,8 @@ import gzip
 import io
 import json
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -253,3 +255,12 @@ def test_unpacked_size_is_looked_at_before_unpacking(tmp_path, monkeypatch):
     monkeypatch.setattr("wasserscore.data.files.MAX_BYTES", 2**20)
     with pytest.raises(InputError, match="must unpack to at most"):
         load(tmp_path / "bomb.npz")
+
+
+def test_a_score_is_imported_without_the_library_of_tables():
+    """pandas takes a second to load, and every room above this one imports it."""
+    found = subprocess.run(
+        [sys.executable, "-c", "import sys, wasserscore.score; print('pandas' in sys.modules)"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.strip() == "False"

@@ -1,5 +1,8 @@
 """What we want to sample: data sets, analytic targets, files, scaling, lattices."""
 
+from importlib import import_module
+from typing import Any
+
 from wasserscore.data import targets as targets
 from wasserscore.data.dataset import Dataset as Dataset
 from wasserscore.data.dataset import split as split
@@ -9,8 +12,13 @@ from wasserscore.data.layout import Layout as Layout
 from wasserscore.data.load import EMBEDDED as EMBEDDED
 from wasserscore.data.load import load as load
 from wasserscore.data.scaling import Scaling as Scaling
-from wasserscore.data.tables import Codec as Codec
-from wasserscore.data.tables import Overrides as Overrides
-from wasserscore.data.tables import read_frame as read_frame
-from wasserscore.data.tables import read_overrides as read_overrides
-from wasserscore.data.tables import write_frame as write_frame
+
+_TABLES = ("Codec", "Overrides", "read_frame", "read_overrides", "write_frame")
+"""Of :mod:`wasserscore.data.tables`, on first use: pandas takes a second to load, and every score
+imports this room."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _TABLES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("wasserscore.data.tables"), name)

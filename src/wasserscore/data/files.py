@@ -1,21 +1,16 @@
-"""Readers of files. None of them unpickles anything; a failure is one readable line."""
+"""Readers of arrays and images; none unpickles anything, and a failure is one readable line."""
 
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from wasserscore.core.errors import InputError, explain, require
-from wasserscore.data.dataset import MIXED_UNITS, Dataset
-from wasserscore.data.tables import Codec, Overrides, read_frame
-from wasserscore.data.tables.frames import unreadable
-
-if TYPE_CHECKING:
-    import pandas as pd
+from wasserscore.data.dataset import Dataset
 
 MAX_BYTES = 8 * 2**30
 """Archives that unpack to more than this are refused unopened."""
@@ -63,47 +58,6 @@ def read_npz(path: Path, key: str | None = None) -> Dataset:
     return _from_array(array, path, path.stem)
 
 
-def read_table(path: Path, overrides: Overrides | None = None) -> Dataset:
-    """A ``.csv``, ``.csv.gz`` or ``.parquet`` table.
-
-    Args:
-        path: The file.
-        overrides: What the user says of the columns; the table is then seen through its codec
-            even where all columns are numbers.
-    """
-    frame = read_frame(path, missing=() if overrides is None else overrides.missing)
-    name = path.name
-    for ending in (".gz", ".csv", ".parquet"):
-        name = name.removesuffix(ending)
-    return from_frame(frame, name=name, source=f"file {path.name}", overrides=overrides)
-
-
-def from_frame(
-    frame: "pd.DataFrame", *, name: str, source: str, overrides: Overrides | None = None
-) -> Dataset:
-    """A table: as it is where every column is made of numbers, through its codec otherwise.
-
-    Args:
-        frame: The table.
-        name: What to call it.
-        source: Where it came from.
-        overrides: What the user says of the columns.
-
-    Raises:
-        InputError: For a table that cannot be used, by column and cell.
-    """
-    require(len(frame) >= 2, f"{name} needs at least 2 rows", got=f"{len(frame)} row"
-            + "s" * (len(frame) != 1), do="give more data")  # fmt: skip
-    codec = Codec.infer(frame, overrides)
-    if codec.numeric and overrides is None:
-        points = torch.from_numpy(frame.to_numpy(dtype=np.float64, copy=True))
-        return Dataset.build(points, name=name, kind="table", source=source, columns=codec.names)
-    require(bool(codec.coordinates), f"{name} must vary in at least one column",
-            got="only constants and identifiers", do="give a schema that says more")  # fmt: skip
-    return Dataset.build(codec.encode(frame), name=name, kind="mixed", source=source,
-                         columns=codec.coordinates, units=MIXED_UNITS, codec=codec)  # fmt: skip
-
-
 def read_images(folder: Path) -> Dataset:
     """The PNG files of a folder in the order of their names, as grey levels 0..255."""
     from PIL import Image
@@ -133,6 +87,8 @@ def read_images(folder: Path) -> Dataset:
                          units="grey levels")  # fmt: skip
 
 
+TABLES = (".csv", ".csv.gz", ".parquet")
+"""Endings of tables, which :mod:`wasserscore.data.tables` reads."""
 READERS: dict[str, Callable[[Path, str | None], Dataset]] = {
     ".npy": read_npy,
     ".npz": read_npz,
@@ -158,3 +114,12 @@ def _require_exact(integers: Any, what: str) -> None:
 
 def _size(pixels: Any) -> str:
     return " x ".join(str(k) for k in np.shape(pixels))
+
+
+def unreadable(path: Path, error: BaseException, do: str) -> InputError:
+    """The library's reason in one line, without its traceback."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if "allow_pickle" in reason or "Python objects" in reason:
+        # NumPy's own words advise to unpickle, which is what must never happen.
+        reason = "pickled Python objects, which are never loaded"
+    return InputError(explain(f"{path.name} cannot be read", got=f"{reason[:200]!r}", do=do))

@@ -2,18 +2,19 @@
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.tensors import as_points
 from wasserscore.data.dataset import Dataset
 from wasserscore.data.embedded import EMBEDDED as EMBEDDED
-from wasserscore.data.files import READERS, from_frame, read_images, read_table
-from wasserscore.data.tables import Overrides, read_overrides
-from wasserscore.data.tables.frames import ENDINGS
+from wasserscore.data.files import READERS, TABLES, read_images
+
+if TYPE_CHECKING:
+    from wasserscore.data.tables import Overrides
 
 
-def load(source: Any, *, schema: Overrides | str | Path | None = None) -> Dataset:
+def load(source: Any, *, schema: "Overrides | str | Path | None" = None) -> Dataset:
     """A data set from a name, a path or an array.
 
     A table whose columns are all numbers is taken as it is; any other goes through the codec of
@@ -28,7 +29,7 @@ def load(source: Any, *, schema: Overrides | str | Path | None = None) -> Datase
     Raises:
         InputError: One line that says what was wrong, what came and what to do.
     """
-    overrides = read_overrides(schema) if isinstance(schema, str | Path) else schema
+    overrides = _overrides(schema)
     if not isinstance(source, str | Path):
         return _from_array(source, overrides)
     if str(source) in EMBEDDED:
@@ -37,12 +38,12 @@ def load(source: Any, *, schema: Overrides | str | Path | None = None) -> Datase
     if path.is_dir():
         return read_images(path)
     name = path.name.lower()
-    table = name.endswith(ENDINGS)
+    table = name.endswith(TABLES)
     require(table or overrides is None, "a schema speaks of a table", got=repr(path.name),
-            do=f"give a file that ends in {', '.join(ENDINGS)}")  # fmt: skip
+            do=f"give a file that ends in {', '.join(TABLES)}")  # fmt: skip
     reader = next((read for end, read in READERS.items() if name.endswith(end)), None)
     if reader is None and not table and (path.exists() or path.suffix):
-        known = ", ".join((*READERS, *ENDINGS))
+        known = ", ".join((*READERS, *TABLES))
         raise InputError(explain("the file type is not known", got=repr(path.name),
                                  do=f"use one of {known} or a folder of PNG images"))  # fmt: skip
     if not path.exists() or (reader is None and not table):
@@ -51,7 +52,20 @@ def load(source: Any, *, schema: Overrides | str | Path | None = None) -> Datase
             "no such file, folder or embedded data set", got=repr(str(source)),
             do=f"did you mean {near[0]!r}?" if near else f"embedded: {', '.join(EMBEDDED)}",
         ))  # fmt: skip
-    return read_table(path, overrides) if reader is None else reader(path, key)
+    if reader is not None:
+        return reader(path, key)
+    from wasserscore.data.tables.dataset import read_table
+
+    return read_table(path, overrides)
+
+
+def _overrides(schema: "Overrides | str | Path | None") -> "Overrides | None":
+    """What the user says of the columns, read if it is a file."""
+    if not isinstance(schema, str | Path):
+        return schema
+    from wasserscore.data.tables import read_overrides
+
+    return read_overrides(schema)
 
 
 def _split_key(source: str) -> tuple[Path, str | None]:
@@ -62,8 +76,10 @@ def _split_key(source: str) -> tuple[Path, str | None]:
     )
 
 
-def _from_array(array: Any, overrides: Overrides | None) -> Dataset:
+def _from_array(array: Any, overrides: "Overrides | None") -> Dataset:
     if hasattr(array, "columns"):
+        from wasserscore.data.tables.dataset import from_frame
+
         source = f"a table of shape {tuple(array.shape)}"
         return from_frame(array, name="data", source=source, overrides=overrides)
     points = as_points(array, "data", minimum=2).detach().cpu()

@@ -13,7 +13,8 @@ from wasserscore.core.errors import require
 from wasserscore.core.files import write_json
 from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud
-from wasserscore.data import Dataset, Overrides, load, read_frame, read_overrides
+from wasserscore.data import Dataset, load
+from wasserscore.data.tables import Overrides, read_frame, read_overrides
 from wasserscore.data.tables.number import Number
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.rules import Rule, parse_rule

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wasserscore.core.results import Estimate, plain
 from wasserscore.core.typing import Array, Cloud
-from wasserscore.data import Codec
+from wasserscore.data.tables import Codec
 from wasserscore.data.tables.category import Category
 from wasserscore.data.tables.codes import APART, nearest_levels
 from wasserscore.data.tables.number import Number

@@ -11,10 +11,11 @@ from wasserscore.core.errors import require
 from wasserscore.core.files import write_atomically
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud
-from wasserscore.data import Layout, write_frame
-from wasserscore.data.tables.frames import ENDINGS
+from wasserscore.data import Layout
+from wasserscore.data.files import TABLES
+from wasserscore.data.tables import write_frame
 
-FORMATS = (".npy", *ENDINGS)
+FORMATS = (".npy", *TABLES)
 CHUNK = 2**16
 """Rows of a table that are decoded and written at a time."""
 

@@ -25,11 +25,11 @@ import pandas as pd
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.typing import Array
+from wasserscore.data.files import TABLES, unreadable
 from wasserscore.data.tables.codec import Codec, require_names
 
 MARKS = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "<NA>", "?", "-")
 """Texts that mean a missing cell in a column of numbers."""
-ENDINGS = (".csv", ".csv.gz", ".parquet")
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _ESCAPED = re.compile(r"''*[=+\-@\t\r\n＝＋－＠]")
 _INTEGER = r"-?(?:0|[1-9][0-9]*)"
@@ -75,7 +75,7 @@ def write_frame(path: str | Path, frames: pd.DataFrame | Iterable[pd.DataFrame])
     """
     path = Path(path)
     name = path.name.lower()
-    require(name.endswith(ENDINGS), f"a table is written as {', '.join(ENDINGS)}",
+    require(name.endswith(TABLES), f"a table is written as {', '.join(TABLES)}",
             got=repr(path.name))  # fmt: skip
     pieces: Iterator[pd.DataFrame] = iter([frames] if isinstance(frames, pd.DataFrame) else frames)
     with _whole(path) as temporary:
@@ -93,15 +93,6 @@ def inert(text: str) -> str:
 def original(text: str) -> str:
     """The text that :func:`inert` made inert."""
     return text[1:] if _ESCAPED.match(text) else text
-
-
-def unreadable(path: Path, error: BaseException, do: str) -> InputError:
-    """The library's reason in one line, without its traceback."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    if "allow_pickle" in reason or "Python objects" in reason:
-        # NumPy's own words advise to unpickle, which is what must never happen.
-        reason = "pickled Python objects, which are never loaded"
-    return InputError(explain(f"{path.name} cannot be read", got=f"{reason[:200]!r}", do=do))
 
 
 # Reading ----------------------------------------------------------------------------------------
