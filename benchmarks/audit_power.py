@@ -12,9 +12,8 @@ from the root of the repository.
 """
 
 import argparse
-import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,11 @@ import torch
 from scipy.stats import beta
 from tests.audit.laws import plant, split
 
-from benchmarks.machine import RESULTS, provenance, table
+from benchmarks import resumable
+from benchmarks.machine import table
 from wasserscore.audit import audit
 from wasserscore.audit.verdict import FALSE_POSITIVE_RATE
 
-LINES = RESULTS / "audit_power.jsonl"
 FRESH, PLANTED, SHARE = 200, 100, 0.05
 NOISES = {"exact copies": 0.0, "copies with 1 % noise": 0.01}
 SHIFTED = "copies shifted by a pixel"
@@ -87,34 +86,17 @@ def measured(law: str, planted: str, seed: int, data: Path | None) -> dict[str, 
     }  # fmt: skip
 
 
-def read() -> list[dict[str, Any]]:
-    """Audits made so far, without the lines that say where."""
-    lines = LINES.read_text().splitlines() if LINES.exists() else []
-    return [row for row in map(json.loads, lines) if "machine" not in row]
-
-
-def campaign(budget: float, data: Path | None) -> bool:
-    """Make the audits that are missing, for about ``budget`` seconds; whether none is."""
-    deadline = time.monotonic() + budget
-    done = {(row["law"], row["planted"], row["seed"]) for row in read()}
-    RESULTS.mkdir(exist_ok=True)
-    with LINES.open("a") as file:
-        if json.dumps(provenance()) not in LINES.read_text():
-            file.write(json.dumps(provenance()) + "\n")
-        for case in cases(data):
-            if case in done:
-                continue
-            if time.monotonic() > deadline:
-                return False
-            file.write(json.dumps(measured(*case, data)) + "\n")
-            file.flush()
-    return True
+def audits(data: Path | None) -> Iterator[tuple[str, Callable[[], resumable.Row]]]:
+    """All audits by key."""
+    for law, planted, seed in cases(data):
+        run = lambda law=law, planted=planted, seed=seed: measured(law, planted, seed, data)
+        yield f"{law}, {planted}, {seed}", run
 
 
 def report() -> str:
     """One row per law and plant, with 95 % Clopper-Pearson intervals."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in read():
+    for row in resumable.read("audit_power"):
         groups.setdefault((row["law"], row["planted"]), []).append(row)
     found = []
     for (law, planted), rows in sorted(groups.items(), key=lambda group: group[0][0]):
@@ -137,7 +119,7 @@ def main() -> None:
     parser.add_argument("--tables", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    if not asked.tables and not campaign(asked.budget, asked.data):
+    if not asked.tables and not resumable.run("audit_power", audits(asked.data), asked.budget):
         print("stopped by the budget; call again to go on\n")
     print(f"Nominal false-positive rate {FALSE_POSITIVE_RATE:.0%}.\n")
     print(report())

@@ -23,7 +23,8 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from benchmarks.machine import RESULTS, provenance, table
+from benchmarks import resumable
+from benchmarks.machine import table
 from wasserscore import audit, distance
 from wasserscore.core.random import Streams
 from wasserscore.data import load, split, targets
@@ -245,34 +246,6 @@ CASES = {"modes": modes_cases, "seconds": seconds_cases, "large": large_cases,
          "digits": digits_cases}  # fmt: skip
 
 
-def read(name: str) -> list[Row]:
-    path = RESULTS / f"flows_{name}.jsonl"
-    if not path.exists():
-        return []
-    rows = map(json.loads, path.read_text().splitlines())
-    return [row for row in rows if "machine" not in row]
-
-
-def campaign(name: str, budget: float) -> bool:
-    """Run the cases that are missing, for at most about ``budget`` seconds; whether none is."""
-    deadline = time.monotonic() + budget
-    done = {row["key"] for row in read(name)}
-    path = RESULTS / f"flows_{name}.jsonl"
-    stamp = json.dumps(provenance())
-    for key, run in CASES[name]():
-        if key in done:
-            continue
-        if time.monotonic() > deadline:
-            return False
-        row = {"key": key} | run()
-        with path.open("a") as file:
-            if stamp:
-                file.write(stamp + "\n")
-                stamp = ""
-            file.write(json.dumps(row) + "\n")
-    return True
-
-
 def pm(values: list[float], digits: int = 3) -> str:
     """Mean and standard deviation over seeds; one seed has none."""
     mean = f"{statistics.mean(values):.{digits}f}"
@@ -305,11 +278,11 @@ def by_method(rows: list[Row]) -> None:
 
 def report() -> None:
     for name in ("modes", "seconds"):
-        if rows := read(name):
+        if rows := resumable.read(f"flows_{name}"):
             print(f"## {name}\n")
             by_method(rows)
     for name in ("large", "digits"):
-        if rows := read(name):
+        if rows := resumable.read(f"flows_{name}"):
             shown = lambda v: f"{v:.3g}" if isinstance(v, float) else v
             print(f"## {name}\n")
             print(table([{k: shown(v) for k, v in r.items() if k != "key"} for r in rows]), "\n")
@@ -327,7 +300,7 @@ def main() -> None:
         return
     if asked.what == "tables":
         report()
-    elif not campaign(asked.what, asked.budget):
+    elif not resumable.run(f"flows_{asked.what}", CASES[asked.what](), asked.budget):
         print("stopped by the budget; call again to go on\n")
 
 

@@ -12,7 +12,6 @@ read ``one_step.md``. Run from the root of the repository.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.machine import RESULTS, provenance, table
+from benchmarks import resumable
+from benchmarks.machine import table
 from wasserscore import audit, distance, sample, train_score
 from wasserscore.core.random import Streams
 from wasserscore.data import Scaling, load, targets
@@ -220,31 +220,6 @@ CASES = {"planar": planar_cases, "widths": widths_cases, "digits": digits_cases,
          "speed": speed_cases}  # fmt: skip
 
 
-def read(name: str) -> list[dict[str, Any]]:
-    path = RESULTS / f"one_step_{name}.jsonl"
-    if not path.exists():
-        return []
-    rows = map(json.loads, path.read_text().splitlines())
-    return [row for row in rows if "machine" not in row]
-
-
-def campaign(name: str, budget: float) -> bool:
-    """Run the cases that are missing, for at most about ``budget`` seconds; whether none is."""
-    deadline = time.monotonic() + budget
-    done = {row["key"] for row in read(name)}
-    stamp = json.dumps(provenance()) + "\n"
-    for key, run in CASES[name]():
-        if key in done:
-            continue
-        if time.monotonic() > deadline:
-            return False
-        row = {"key": key} | run()
-        with (RESULTS / f"one_step_{name}.jsonl").open("a") as file:
-            file.write(stamp + json.dumps(row) + "\n")
-            stamp = ""
-    return True
-
-
 def planar_table(rows: list[dict[str, Any]]) -> None:
     """Means over seeds, and the worst."""
     out: list[Row] = []
@@ -263,7 +238,7 @@ def planar_table(rows: list[dict[str, Any]]) -> None:
 
 def report() -> None:
     for name in CASES:
-        if not (rows := read(name)):
+        if not (rows := resumable.read(f"one_step_{name}")):
             continue
         print(f"## {name}\n")
         if name == "planar":
@@ -282,7 +257,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if asked.what == "tables":
         report()
-    elif not campaign(asked.what, asked.budget):
+    elif not resumable.run(f"one_step_{asked.what}", CASES[asked.what](), asked.budget):
         print("stopped by the budget; call again to go on\n")
 
 

@@ -18,22 +18,22 @@ def read(name: str) -> list[Row]:
     return [row for row in rows if "machine" not in row]
 
 
-def append(name: str, row: Row) -> None:
-    with (RESULTS / f"{name}.jsonl").open("a") as file:
-        file.write(json.dumps(row) + "\n")
-
-
 def run(name: str, cases: Iterable[tuple[str, Callable[[], Row]]], budget: float) -> bool:
-    """Run the cases that are missing, for at most about ``budget`` seconds; whether none is."""
-    path = RESULTS / f"{name}.jsonl"
-    deadline = time.monotonic() + budget
-    done = {row["key"] for row in read(name)}
-    if not path.exists() or json.dumps(provenance()) not in path.read_text():
-        append(name, provenance())
+    """Run the cases that are missing, for at most about ``budget`` seconds; whether none is.
+
+    Rows follow the line that says where they were measured, written with the first of them.
+    """
+    path, deadline = RESULTS / f"{name}.jsonl", time.monotonic() + budget
+    done, here = {row["key"] for row in read(name)}, json.dumps(provenance())
+    lines = path.read_text().splitlines() if path.exists() else []
+    stamp = next((line for line in reversed(lines) if "machine" in json.loads(line)), "")
     for key, case in cases:
         if key in done:
             continue
         if time.monotonic() > deadline:
             return False
-        append(name, {"key": key} | case())
+        row = json.dumps({"key": key} | case())
+        with path.open("a") as file:
+            file.write(row + "\n" if stamp == here else f"{here}\n{row}\n")
+        stamp = here
     return True
