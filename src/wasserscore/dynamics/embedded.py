@@ -108,7 +108,8 @@ class Adaptive:
             rows = rows[time[rows] != s]
             if len(rows) == 0:
                 return y
-        raise InputError(explain(f"the tolerance {self.relative:g} cannot be met",
+        tolerance = max(self.relative, self.absolute)
+        raise InputError(explain(f"the tolerance {tolerance:g} cannot be met",
                                  got=f"{self.most} attempts between {t:g} and {s:g}",
                                  do="loosen it, or check the score"))  # fmt: skip
 
