@@ -26,7 +26,7 @@ def two_modes(process):
 
 
 def adaptive(score, tolerance):
-    return AdaptiveFlowPath(FlowPath(score, tolerance), tolerance)
+    return AdaptiveFlowPath(FlowPath(score, tolerance))
 
 
 @pytest.mark.parametrize("process", [VP_LINEAR, EDM(sigma_max=20.0), SubVP.linear(a=19.9, b=0.1)],

@@ -30,16 +30,15 @@ class AdaptiveFlowPath:
     :class:`FlowPath`, but steps are those of the Dormand-Prince pair, row by row. Of three
     solutions, each with at least twice the steps and a sixteenth of the tolerance of the one
     before, the finer two and a yet finer one follow for every row whose error, estimated as there
-    from its own differences, is not below ``tolerance``. Rows that are never settled have the
+    from its own differences, is not below the tolerance. Rows that are never settled have the
     error that :func:`remaining` gives for them together. No row looks at another before that.
 
     Args:
-        flow: Law, variable and clock; its law must have no point without variance on the way.
-        tolerance: Error to reach at every point, in the law's own (scaled) units.
+        flow: Law, variable, clock, and the error to reach at every point; its law must have no
+            point without variance on the way.
     """
 
     flow: FlowPath
-    tolerance: float
 
     def run(self, x: Tensor, grid: TimeGrid, noise: Noise, rough: Tensor | None = None) -> PathEnd:
         """See :class:`~wasserscore.certificate.path.ReferencePath`; the noise is not used."""
@@ -48,7 +47,7 @@ class AdaptiveFlowPath:
         third, rounding = self.solve(x, grid, 2), ROUNDING * self._size
         for level in range(3, LEVELS + 3):
             error = row_error(first, second, third, rounding)
-            rows = (error > self.tolerance).nonzero()[:, 0]
+            rows = (error > self.flow.tolerance).nonzero()[:, 0]
             if len(rows) == 0:
                 break
             same = rough is None
@@ -56,7 +55,7 @@ class AdaptiveFlowPath:
             first[rows], second[rows] = second[rows], between
             third[rows] = self.solve(x[rows], grid, level)
         error = row_error(first, second, third, rounding)
-        rows = (error > self.tolerance).nonzero()[:, 0]
+        rows = (error > self.flow.tolerance).nonzero()[:, 0]
         if len(rows):
             error[rows] = remaining(first[rows], second[rows], third[rows])
         return PathEnd(third, error)

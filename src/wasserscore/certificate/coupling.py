@@ -120,10 +120,9 @@ class Coupling:
             return MixedPath(reverse, self.eta)
         covariance = self.reference.moments()[1]
         spread = float(torch.diagonal(covariance).sum().sqrt())
-        tolerance = FLOW_TOLERANCE * spread
-        flow = FlowPath(self.reference, tolerance, streams=self.streams)
+        flow = FlowPath(self.reference, FLOW_TOLERANCE * spread, streams=self.streams)
         resolved = self.grid.stop > 0 or self.reference.least_variance > 0
-        return AdaptiveFlowPath(flow, tolerance) if resolved else flow
+        return AdaptiveFlowPath(flow) if resolved else flow
 
     @torch.no_grad()
     def run(self, n: int) -> Coupled:

@@ -12,7 +12,7 @@ from wasserscore.certificate.path import PathEnd, clock
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.tensors import expand_like
-from wasserscore.core.typing import Noise
+from wasserscore.core.typing import Noise, Times
 from wasserscore.dynamics import TimeGrid
 from wasserscore.score.base import ClosedFormScore
 
@@ -140,26 +140,24 @@ class FlowPath:
         alpha, tau = clock(self.reference.process, t)
         if tau == 0:
             return torch.zeros_like(w)
-        mean, variance = self.match
-        width, r = math.sqrt(variance + tau), math.sqrt(tau)
-        y = mean.to(w) + width * w
-        gap = alpha * self.reference(alpha * y, t) / width + w / width**2
-        wide, narrow = self._scales
-        return r * (wide + r) * (narrow + r) / wide * gap
+        return self._slope(w, t, alpha, math.sqrt(tau), math.sqrt(self.match[1] + tau))
 
     def velocity_at(self, w: Tensor, p: Tensor) -> Tensor:
         """dw/dp at a value of the clock for every row; the law must have variance at its end."""
-        mean, variance = self.match
-        wide, narrow = self._scales
+        process, (wide, narrow) = self.reference.process, self._scales
         apart = torch.expm1(p * ((wide - narrow) / wide))
-        r = (wide - narrow) / apart - narrow
-        process, r = self.reference.process, r.clamp_min(0)
+        r = ((wide - narrow) / apart - narrow).clamp_min(0)
         times = process.time_at(r.square()).clamp_max(process.horizon)
+        return self._slope(w, times, process.alpha(times), r, (self.match[1] + r**2).sqrt())
+
+    def _slope(
+        self, w: Tensor, t: Times, alpha: Tensor | float, r: Tensor | float, width: Tensor | float
+    ) -> Tensor:
+        """dw/dp at noise ``r``, where the matched Gaussian is ``width`` wide."""
+        wide, narrow = self._scales
         speed = expand_like(r * (wide + r) * (narrow + r) / wide, w)
-        alpha, width = (
-            expand_like(a, w) for a in (process.alpha(times), (variance + r**2).sqrt())
-        )
-        score = self.reference(alpha * (mean.to(w) + width * w), times)
+        alpha, width = expand_like(alpha, w), expand_like(width, w)
+        score = self.reference(alpha * (self.match[0].to(w) + width * w), t)
         return speed * (alpha * score / width + w / width**2)
 
     @cached_property
