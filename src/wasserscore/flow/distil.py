@@ -1,6 +1,5 @@
 """``distil_generator``: a score model in, a law that is sampled in one evaluation out."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from wasserscore.core.random import Streams
 from wasserscore.core.tensors import as_points
 from wasserscore.flow.distillation import METHODS, Distillation
 from wasserscore.flow.progress import Progress
+from wasserscore.flow.train import require_settings
 from wasserscore.network import describe
 from wasserscore.score import NetworkScore, Pushforward
 from wasserscore.training.averaged import Averaged
@@ -85,14 +85,12 @@ def distil_generator(
         DivergedError: If a loss stops being finite (names the step).
     """
     latent = getattr(network, "latent", None) if latent is None else latent
-    for name, value in {"steps": steps, "batch_size": batch_size, "latent": latent,
-                        "turns": turns, "measure_every": measure_every}.items():  # fmt: skip
-        good = isinstance(value, int) and value >= 1
-        require(good, f"{name} must be a positive integer", got=value)
-    for name, number in {"learning_rate": learning_rate, "critic_rate": critic_rate,
-                         "gradient_clip": gradient_clip}.items():  # fmt: skip
-        require(0 < number < math.inf, f"{name} must be positive and finite", got=number)
-    require(0 <= ema < 1, "ema must lie in [0, 1)", got=ema)
+    require_settings(
+        {"steps": steps, "batch_size": batch_size, "latent": latent, "turns": turns,
+         "measure_every": measure_every},
+        {"learning_rate": learning_rate, "critic_rate": critic_rate,
+         "gradient_clip": gradient_clip}, ema,
+    )  # fmt: skip
     require(method in METHODS, f"method must be one of {METHODS}", got=repr(method))
     assert latent is not None
     student = Pushforward(network, latent, tuple(teacher.shape))

@@ -108,14 +108,11 @@ def train_generator(
     dtype = next(network.parameters()).dtype
     points = as_points(target, "target", minimum=2).to(dtype)
     latent = getattr(network, "latent", None) if latent is None else latent
-    for name, value in {"steps": steps, "batch_size": batch_size, "latent": latent,
-                        "measure_every": measure_every}.items():  # fmt: skip
-        good = isinstance(value, int) and value >= 1
-        require(good, f"{name} must be a positive integer", got=value)
-    for name, number in {"step": step, "learning_rate": learning_rate,
-                         "gradient_clip": gradient_clip}.items():  # fmt: skip
-        require(0 < number < math.inf, f"{name} must be positive and finite", got=number)
-    require(0 <= ema < 1, "ema must lie in [0, 1)", got=ema)
+    require_settings(
+        {"steps": steps, "batch_size": batch_size, "latent": latent,
+         "measure_every": measure_every},
+        {"step": step, "learning_rate": learning_rate, "gradient_clip": gradient_clip}, ema,
+    )  # fmt: skip
     assert latent is not None
     field, name = as_drift(drift)
     law = Pushforward(network, latent, tuple(points.shape[1:]))
@@ -162,6 +159,20 @@ def train_generator(
         checkpoints=checkpoints,
     )
     return Pushforward(task.average, latent, law.shape, scaling)
+
+
+def require_settings(counts: dict[str, int | None], sizes: dict[str, float], ema: float) -> None:
+    """Counts are positive integers, sizes positive and finite, the average's share below one.
+
+    Raises:
+        InputError: Names the first setting that is not.
+    """
+    for name, value in counts.items():
+        good = isinstance(value, int) and value >= 1
+        require(good, f"{name} must be a positive integer", got=value)
+    for name, number in sizes.items():
+        require(0 < number < math.inf, f"{name} must be positive and finite", got=number)
+    require(0 <= ema < 1, "ema must lie in [0, 1)", got=ema)
 
 
 def as_drift(drift: "str | DriftField") -> tuple[DriftField, str]:
