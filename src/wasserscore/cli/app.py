@@ -1,0 +1,74 @@
+"""The application: what ``wasserscore`` says of itself, and its exit codes."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, NoReturn, ParamSpec
+
+import typer
+
+from wasserscore import __version__
+from wasserscore.core.errors import InputError
+
+RULE_FAILED, BAD_INPUT, NUMERICAL, INTERRUPTED = 1, 2, 3, 130
+P = ParamSpec("P")
+
+app = typer.Typer(
+    name="wasserscore",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="""Score-based generative models with a Wasserstein certificate.
+
+Fit, sample, measure the W2 distance beside its noise floor, bound it, plan the steps, and count
+the copies.
+
+**Start here:** `wasserscore run digits --out runs/digits`, then open `runs/digits/report.html`.
+
+**Exit codes:** 0 passed, 1 a --fail-if rule failed, 2 bad input, 3 numbers that are not finite,
+130 interrupted.
+""",
+)
+
+
+def exit_codes(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn every foreseen outcome of a command into one line on stderr and an exit code."""
+
+    @wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            _stop("interrupted; the same command continues a run", INTERRUPTED)
+        except InputError as error:
+            _stop(str(error), BAD_INPUT)
+        except ArithmeticError as error:
+            _stop(str(error), NUMERICAL)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            _stop(f"{error.strerror or error}{where}", BAD_INPUT)
+
+    return guarded
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    typer.echo(f"wasserscore: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def _version(wanted: bool) -> bool:
+    if wanted:
+        typer.echo(f"wasserscore {__version__}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass

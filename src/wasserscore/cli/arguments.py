@@ -1,0 +1,46 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="digits, moons, wine, ... or a file (.npy .npz .csv .csv.gz .parquet), "
+        "or a folder of PNG images.",
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The run folder.", show_default=False)]
+Seed = Annotated[int, typer.Option(help="Seed of everything drawn.")]
+MaybeSeed = Annotated[
+    int | None, typer.Option(help="Seed of everything drawn [0].", show_default=False)
+]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="A TOML file of settings.", show_default=False)
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="One setting, such as network.steps=500.", metavar="KEY=VALUE",
+                 show_default=False),
+]  # fmt: skip
+Models = Annotated[
+    str | None,
+    typer.Option(help="Which models, comma-separated [empirical,proximal,network]; also one-step.",
+                 show_default=False),
+]  # fmt: skip
+TableSchema = Annotated[
+    str | None,
+    typer.Option("--schema", show_default=False,
+                 help="A TOML or JSON file that says what the columns of a table are."),
+]  # fmt: skip
+Force = Annotated[bool, typer.Option("--force", help="Start afresh over what is there.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="empirical, proximal or network [the run's last].",
+                 show_default=False),
+]  # fmt: skip
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

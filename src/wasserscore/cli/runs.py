@@ -1,0 +1,186 @@
+"""Commands that make a run, and draw from it or bound it: run, fit, sample, certify."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wasserscore.cli.app import app, exit_codes
+from wasserscore.cli.arguments import (
+    Config,
+    Force,
+    Json,
+    MaybeSeed,
+    ModelName,
+    Models,
+    Out,
+    RunFolder,
+    Seed,
+    Settings,
+    Source,
+    TableSchema,
+)
+
+
+@app.command()
+@exit_codes
+def run(
+    source: Source,
+    out: Out,
+    seed: MaybeSeed = None,
+    models: Models = None,
+    schema: TableSchema = None,
+    config: Config = None,
+    settings: Settings = None,
+    force: Force = False,
+) -> None:
+    """The whole journey: fit models, sample, measure, bound, audit, plan, write report.html.
+
+    Half of the rows are held out. An interrupted run continues with the same command.
+
+    **Examples**
+
+        wasserscore run digits --out runs/digits
+
+        wasserscore run my.csv --out runs/mine --models proximal --set resplits=5
+    """
+    from wasserscore.cli import commands
+
+    wanted = commands.settings(source, seed, models, config, settings, schema)
+    commands.run(wanted, out, force=force)
+
+
+@app.command()
+@exit_codes
+def fit(
+    source: Source,
+    out: Out,
+    seed: MaybeSeed = None,
+    models: Models = None,
+    schema: TableSchema = None,
+    config: Config = None,
+    settings: Settings = None,
+    force: Force = False,
+) -> None:
+    """Only fit the models of a run; `wasserscore run` with the same settings does the rest.
+
+    **Example**
+
+        wasserscore fit my.csv --out runs/mine --models proximal
+    """
+    from wasserscore.cli import commands
+
+    wanted = commands.settings(source, seed, models, config, settings, schema)
+    commands.fit(wanted, out, force=force)
+
+
+@app.command()
+@exit_codes
+def sample(
+    folder: RunFolder,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="A new .csv, .csv.gz, .parquet or .npy file.", show_default=False
+        ),
+    ],
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many rows.")] = 1000,
+    model: ModelName = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False,
+            help='Conditions that every row obeys, such as "sex=F,age>40"; "city=" is missing.',
+        ),
+    ] = None,
+    seed: Seed = 0,
+    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 18,
+    solver: Annotated[str, typer.Option(help="Name of a solver.")] = "heun",
+    force: Force = False,
+) -> None:
+    """Draw new rows from a fitted model, in the data's units, columns and range.
+
+    Row i depends on the seed and on i only, not on how many are drawn. Under conditions the
+    proximal model draws from its conditional law, without solver; others draw until rows fit.
+
+    **Examples**
+
+        wasserscore sample runs/mine --model proximal -n 500 --out synthetic.csv
+
+        wasserscore sample runs/mine -m proximal --where "sex=F,age>40" --out older-women.csv
+    """
+    from wasserscore.cli import commands
+
+    commands.sample(
+        folder, out, n, model=model, where=where, seed=seed, steps=steps, solver=solver,
+        force=force,
+    )  # fmt: skip
+
+
+@app.command()
+@exit_codes
+def certify(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN|MODEL", help="A run folder, or a saved model.")
+    ],
+    model: ModelName = None,
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="smoothed, proximal or gaussian (of the training rows), or the path of a saved "
+            "closed-form model."
+        ),
+    ] = "smoothed",
+    n: Annotated[int, typer.Option("--n", "-n", min=16, help="Coupled pairs.")] = 256,
+    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 18,
+    solver: Annotated[str, typer.Option(help="Name of a solver.")] = "heun",
+    eta: Annotated[
+        float | None,
+        typer.Option(
+            help="Noise level, 0 flow to 1 reverse SDE [the solver's].", show_default=False
+        ),
+    ] = None,
+    grid: Annotated[str, typer.Option(help="karras, logsnr or uniform.")] = "karras",
+    stop: Annotated[
+        float | None, typer.Option(help="Early stopping time.", show_default=False)
+    ] = None,
+    start: Annotated[
+        str, typer.Option(help="prior, or reference (the noised reference itself).")
+    ] = "prior",
+    target: Annotated[
+        str, typer.Option(help="reference, or data (the rows without their smoothing).")
+    ] = "reference",
+    constant: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False,
+            help="Adds the theorem's bounds: estimated (never a bound), certified (the model's), "
+            "reference (for the swapped form), or a number that you state.",
+        ),
+    ] = None,
+    level: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence level.")] = 0.95,
+    bandwidth: Annotated[
+        float | None,
+        typer.Option(
+            help="Smoothing of the reference, in standard deviations [from the data].",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """An upper bound on W2 between a reference law and what the sampler returns.
+
+    **Examples**
+
+        wasserscore certify runs/digits --model network --steps 40 --level 0.99
+
+        wasserscore certify runs/digits --reference proximal --solver exponential --eta 1
+    """
+    from wasserscore.cli import commands
+
+    commands.certify(
+        folder, model=model, reference=reference, n=n, steps=steps, solver=solver, eta=eta,
+        grid=grid, stop=stop, start=start, target=target, constant=constant, level=level,
+        bandwidth=bandwidth, seed=seed, json=json,
+    )  # fmt: skip

@@ -1,0 +1,260 @@
+"""Commands on files or finished runs: plan, audit, flow, compare, report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wasserscore.cli import options
+from wasserscore.cli.app import RULE_FAILED, app, exit_codes
+from wasserscore.cli.arguments import (
+    Config,
+    Force,
+    Json,
+    MaybeSeed,
+    RunFolder,
+    Seed,
+    Source,
+    TableSchema,
+)
+
+
+@app.command()
+@exit_codes
+def plan(
+    source: Source,
+    target_w2: Annotated[
+        float, typer.Option(help="The W2 the sampler may add, data units.", show_default=False)
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            show_default=False,
+            help="A fitted model of the run SOURCE: plan for its own score.",
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False,
+            help="calibrated, model (needs a run) or theorem [calibrated; with --model: model].",
+        ),
+    ] = None,
+    surrogate: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False,
+            help="What stands in for the data in calibrated mode: gaussian or mixture [gaussian].",
+        ),
+    ] = None,
+    solver: Annotated[
+        list[str] | None,
+        typer.Option(help="Plan for this solver; repeatable [all].", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            show_default=False,
+            help="Folder for plan.json, plan.png and plan.svg [runs/plan-SOURCE].",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """How many steps, which process, solver and grid reach a target W2 on data like this.
+
+    Prints the ranked table and writes it with a picture of W2 against evaluations. SOURCE may
+    also be a run folder: then its training rows are used, and with --model its own score.
+
+    **Examples**
+
+        wasserscore plan digits --target-w2 0.1
+
+        wasserscore plan runs/digits --model network --target-w2 0.3
+    """  # fmt: skip
+    from wasserscore.cli import commands
+
+    commands.plan(
+        source, target_w2, out=out, json=json, model=model, mode=mode, surrogate=surrogate,
+        solver=solver, seed=seed,
+    )  # fmt: skip
+
+
+@app.command()
+@exit_codes
+def audit(
+    real: Annotated[
+        str, typer.Argument(metavar="REAL", help="The rows the model was trained on.")
+    ],
+    fake: Annotated[str, typer.Argument(metavar="FAKE", help="The generated rows.")],
+    holdout: Annotated[
+        str | None,
+        typer.Option(
+            help="Real rows the model has not seen; needed for a verdict.", show_default=False
+        ),
+    ] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-if",
+            metavar="RULE",
+            show_default=False,
+            help="Exit with 1 when this holds, such as 'copies>0.1%'; repeatable. "
+            "Quantities: copies, near_copies, repeats, excess_near_copies, flagged.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for audit.html and audit.json.", show_default=False
+        ),
+    ] = None,
+    schema: TableSchema = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Are generated rows copies of the training rows? Two files in, a verdict out.
+
+    **Example**
+
+        wasserscore audit train.csv synthetic.csv --holdout test.csv --fail-if 'copies>0.1%'
+    """  # fmt: skip
+    from wasserscore.cli import commands
+
+    passed = commands.audit(real, fake, holdout=holdout, out=out, schema=schema,
+                            rules=fail_if or [], seed=seed, json=json)  # fmt: skip
+    if not passed:
+        raise typer.Exit(RULE_FAILED)
+
+
+@app.command()
+@exit_codes
+def flow(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="The rows to move, with TARGET's columns; or: normal."
+        ),
+    ],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The rows to move them to.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="A new .npy or .csv file.", show_default=False)
+    ],
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "--n",
+            "-n",
+            min=1,
+            help="Rows to draw for SOURCE normal [as TARGET].",
+            show_default=False,
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=2, help="Steps.")] = 300,
+    schedule: Annotated[
+        str, typer.Option(help="How bandwidths fall: geometric, cosine, karras or random.")
+    ] = "geometric",
+    sigma_max: Annotated[
+        float | None, typer.Option(help="First bandwidth [from the data].", show_default=False)
+    ] = None,
+    sigma_min: Annotated[
+        float | None, typer.Option(help="Last bandwidth [from the data].", show_default=False)
+    ] = None,
+    kernel: Annotated[
+        str, typer.Option(help="gaussian, inverse_multiquadric, laplace or student_t.")
+    ] = "gaussian",
+    self_interaction: Annotated[
+        str | None,
+        typer.Option(
+            help="keep, leave_one_out, noised or independent [chosen, and said].",
+            show_default=False,
+        ),
+    ] = None,
+    step: Annotated[float, typer.Option(help="Step size, in squared bandwidths.")] = 1.0,
+    batch: Annotated[
+        int | None, typer.Option(help="Target rows per step [all].", show_default=False)
+    ] = None,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Carry rows from one file to the law of another along the score difference; no training.
+
+    Writes the rows with TARGET's columns, and beside them a .json record: the settings and the
+    diagnostics of every step. Columns of a table are standardised first. Audit the rows before
+    you pass them on: fine bandwidths lead to copies.
+
+    **Examples**
+
+        wasserscore flow normal digits --out digits.npy
+
+        wasserscore flow last_year.csv this_year.csv --out moved.csv --steps 200
+    """  # fmt: skip
+    from wasserscore.cli import commands
+
+    annealing = {
+        "shape": schedule, "steps": steps, "sigma_max": sigma_max, "sigma_min": sigma_min,
+    }  # fmt: skip
+    commands.flow(
+        source, target, out, annealing=annealing, n=n, seed=seed, force=force, kernel=kernel,
+        self_interaction=self_interaction, step=step, batch=batch,
+    )  # fmt: skip
+
+
+@app.command()
+@exit_codes
+def compare(
+    source: Source,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the results.", show_default=False)
+    ],
+    processes: options.Processes = None,
+    solvers: options.Solvers = None,
+    steps: options.Steps = None,
+    seeds: options.Seeds = None,
+    model: options.WhoseScore = None,
+    grid: options.Grid = None,
+    n: options.Points = None,
+    holdout: options.Holdout = None,
+    seed: MaybeSeed = None,
+    config: Config = None,
+    settings: options.Settings = None,
+    force: Force = False,
+) -> None:
+    """Which process, solver and number of steps gets one score closest to held-out rows in W2.
+
+    Every cell shares the score, the noise of its seed and the held-out rows; noise floor and
+    bootstrap stand beside. Writes compare.csv, .tex, .png, .svg and .json into --out. Every cell
+    is kept there: Ctrl-C loses nothing, and asking for more solvers, steps or seeds computes only
+    the new cells. SOURCE may also be a run folder: then its own models and halves are used.
+
+    **Examples**
+
+        wasserscore compare digits --out runs/compare
+
+        wasserscore compare runs/digits --model network --steps 5,10,20,40,80 --out runs/network
+    """  # fmt: skip
+    from wasserscore.cli import commands
+
+    commands.compare(
+        source, out, holdout=holdout, config=config, overrides=settings, force=force,
+        processes=processes, solvers=solvers, steps=steps, seeds=seeds, model=model, grid=grid,
+        n=n, seed=seed,
+    )  # fmt: skip
+
+
+@app.command()
+@exit_codes
+def report(folder: RunFolder) -> None:
+    """Write report.html and the figures of a finished run again.
+
+    **Example**
+
+        wasserscore report runs/digits
+    """
+    from wasserscore.cli import commands
+
+    commands.report(folder)
