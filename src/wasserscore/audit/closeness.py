@@ -91,6 +91,13 @@ def median_distance(distances: Tensor, seed: int, units: str = "data units") -> 
     return Estimate(float(np.median(values)), stderr=float(np.std(drawn)), n=n, units=units)
 
 
+def mean_number(values: Tensor, units: str = "data units") -> Estimate:
+    """The mean of some independent numbers, with its standard error."""
+    n, values = len(values), values.double().cpu()
+    error = float(values.std(unbiased=False)) / n**0.5
+    return Estimate(float(values.mean()), stderr=error, n=n, units=units)
+
+
 def c_t(train: Tensor, generated: Tensor, holdout: Tensor, seed: int) -> Estimate | None:
     r"""Z_U by cells, so that copying one region and missing another do not cancel.
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wasserscore.audit.closeness import mean_number
 from wasserscore.audit.tables import distinct
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
@@ -100,13 +101,7 @@ def split_half(
     known = [half.flatten(1).double() for half in halves]
     closest = [nearest(x, y)[0][:, 0] for x, y in zip(samples, known, strict=True)]
     return SplitHalf(
-        apart=_mean((samples[0] - samples[1]).norm(dim=1)),
-        to_train=_mean(torch.stack(closest).mean(0)),
-        between_rows=_mean(nearest(known[0], known[1])[0][:, 0]),
+        apart=mean_number((samples[0] - samples[1]).norm(dim=1)),
+        to_train=mean_number(torch.stack(closest).mean(0)),
+        between_rows=mean_number(nearest(known[0], known[1])[0][:, 0]),
     )
-
-
-def _mean(distances: Tensor) -> Estimate:
-    n = len(distances)
-    error = float(distances.std(unbiased=False)) / n**0.5
-    return Estimate(float(distances.mean()), stderr=error, n=n)

@@ -14,7 +14,7 @@ import torch
 from pandas import DataFrame
 from torch import Tensor
 
-from wasserscore.audit.closeness import median_distance
+from wasserscore.audit.closeness import mean_number, median_distance
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate
@@ -48,14 +48,14 @@ def asked_of_model(
         for name, rows in (("train", train), ("generated", generated), ("holdout", holdout))
         if rows is not None
     }
-    own = _mean(log_density(model, asked["train"]))
+    own = mean_number(log_density(model, asked["train"]), "nats")
     found["likelihood_train"] = own
     if "holdout" in asked:
-        fresh = _mean(log_density(model, asked["holdout"]))
+        fresh = mean_number(log_density(model, asked["holdout"]), "nats")
         found["likelihood_holdout"], found["likelihood_gap"] = fresh, _less(own, fresh)
         if hasattr(model, "log_prob_of_others") and 2 * model.components > len(train):
             others = model.log_prob_of_others(_scaled(model, asked["train"])) - _log_det(model)
-            found["likelihood_gap_others"] = _less(_mean(others), fresh)
+            found["likelihood_gap_others"] = _less(mean_number(others, "nats"), fresh)
     if hasattr(model, "local_dimension"):
         found |= _local_dimensions(model, train, asked, seed)
     return found
@@ -124,12 +124,6 @@ def _some(rows: Tensor, seed: int, name: str) -> Tensor:
         return rows
     generator = Streams(seed).generator(f"asked/{name}")
     return rows[torch.randperm(len(rows), generator=generator)[:MAX_ROWS]]
-
-
-def _mean(values: Tensor) -> Estimate:
-    n, values = len(values), values.double().cpu()
-    error = float(values.std(unbiased=False)) / n**0.5
-    return Estimate(float(values.mean()), stderr=error, n=n, units="nats")
 
 
 def _less(own: Estimate | None, fresh: Estimate) -> Estimate | None:
