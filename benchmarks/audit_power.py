@@ -1,19 +1,21 @@
 """How often are planted copies flagged, and how often fresh data?
 
-    python -m benchmarks.audit_power [--budget SECONDS] [--data DIR] [--tables]
+    python -m benchmarks.audit_power [--budget SECONDS] [--data DIR] [--shard K/N] [--tables]
 
 Every case splits a data set (digits, two moons, a table) afresh into training, generated and
 held-out rows; 5 % of the generated rows become copies of training rows: exact, with uniform noise
 of 1 % of each column's standard deviation, or, for digits, shifted by one pixel (seen as pixels
 and as the sizes of Fourier coefficients, a feature map). Fresh: 200 splits; planted: 100. One
 JSON line per audit; with a budget it stops in time and goes on from there at the next call.
-``--tables`` prints what there is; ``--data`` adds the wine-quality table in ``DIR/tabular``. Run
-from the root of the repository.
+``--shard K/N``, K from 0, takes every N-th of them, for N processes at a time. ``--tables`` prints
+what there is; ``--data`` adds the wine-quality table in ``DIR/tabular``. Run from the root of the
+repository.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +118,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--budget", type=float, default=float("inf"))
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--shard", type=resumable.shard, default="0/1", metavar="K/N")
     parser.add_argument("--tables", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    if not asked.tables and not resumable.run("audit_power", audits(asked.data), asked.budget):
+    mine = islice(audits(asked.data), asked.shard.start, None, asked.shard.step)
+    if not asked.tables and not resumable.run("audit_power", mine, asked.budget):
         print("stopped by the budget; call again to go on\n")
     print(f"Nominal false-positive rate {FALSE_POSITIVE_RATE:.0%}.\n")
     print(report())

@@ -92,16 +92,25 @@ def planar_cases() -> Iterator[tuple[str, Callable[[], Row]]]:
             yield f"{name}/{model}/{seed}", lambda n=name, m=model, s=seed: planar(n, m, s)
 
 
-def digits_halves(seed: int) -> tuple[Tensor, Tensor]:
-    """Two halves in [-1, 1], without the constant columns; noise of one grey level on all."""
+def digits_rows(seed: int) -> tuple[Tensor, Tensor]:
+    """Images in [-1, 1] in random order, without the constant columns, and what they show.
+
+    Noise of one grey level is on all.
+    """
     from sklearn.datasets import load_digits
 
-    raw = torch.from_numpy(load_digits().data) / 8 - 1
+    bunch = load_digits()
+    raw = torch.from_numpy(bunch.data) / 8 - 1
     raw = raw[:, raw.std(0) > 0]
     generator = Streams(seed).generator("digits")
     order = torch.randperm(len(raw), generator=generator)
     noise = torch.rand(raw.shape, generator=generator, dtype=torch.float64) - 0.5
-    points = (raw + noise / 8)[order]
+    return (raw + noise / 8)[order], torch.from_numpy(bunch.target)[order]
+
+
+def digits_halves(seed: int) -> tuple[Tensor, Tensor]:
+    """The first half of the rows and the second."""
+    points, _ = digits_rows(seed)
     half = len(points) // 2
     return points[:half], points[half:]
 

@@ -9,6 +9,14 @@ from benchmarks.machine import RESULTS, provenance
 Row = dict[str, object]
 
 
+def shard(text: str) -> slice:
+    """Every N-th case from K on, given "K/N": N processes share a campaign and its file."""
+    k, n = map(int, text.split("/"))
+    if not 0 <= k < n:
+        raise ValueError("K/N needs 0 <= K < N")
+    return slice(k, None, n)
+
+
 def read(name: str) -> list[Row]:
     """Rows of ``results/NAME.jsonl`` so far, without the lines that say where."""
     path = RESULTS / f"{name}.jsonl"

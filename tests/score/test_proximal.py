@@ -360,3 +360,27 @@ def test_wrong_sizes_are_named():
         Spiked(draw(4, 2, 1), -torch.ones(2).double())
     with pytest.raises(InputError, match="some known and some unknown"):
         example().conditioned(torch.zeros(5).double())
+
+
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
+@pytest.mark.parametrize("basis", [False, True])
+def test_one_component_tempered_is_its_power(temperature, basis):
+    score, x = example(n=1, basis=basis, weights=False), 2 * draw(30, 5, seed=1)
+    power = score.log_prob(x) / temperature
+    gap = score.tempered(temperature).log_prob(x) - power
+    torch.testing.assert_close(gap, gap[:1].expand(30))
+
+
+def test_far_apart_components_tempered_are_the_power_of_the_density():
+    line = torch.linspace(-30, 30, 20_001).double()[:, None]
+    spiked = Spiked(wide([[[0.8]], [[0.8]]]), wide([0.1]))
+    score = ProximalScore(wide([[-9.0], [9.0]]), spiked, CLOCK)
+    power = (score.log_prob(line) / 0.4).exp()
+    power /= torch.trapezoid(power, line[:, 0])
+    torch.testing.assert_close(score.tempered(0.4).log_prob(line).exp(), power)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.inf, math.nan])
+def test_a_temperature_is_positive(temperature):
+    with pytest.raises(InputError, match="temperature must be positive"):
+        example().tempered(temperature)

@@ -125,6 +125,20 @@ class ProximalScore(ClosedFormScore):
                 do="try k=50, cells=20")  # fmt: skip
         return replace(self, near=k, cells=cells)
 
+    def tempered(self, temperature: float) -> "ProximalScore":
+        r"""The mixture with covariances :math:`T \Sigma_i`: calmer below one, wilder above.
+
+        For components of one weight and shape that do not overlap it is
+        :math:`p^{1/T} / \int p^{1/T}`. It nears the centres, which are training rows, as T falls:
+        audit what you draw.
+
+        Raises:
+            InputError: If the temperature is not positive and finite.
+        """
+        require(0 < temperature < float("inf"), "temperature must be positive and finite",
+                got=temperature)  # fmt: skip
+        return replace(self, covariance=self.covariance.times(temperature), fit_report=None)
+
     def divergence(self, x: Points, t: Times) -> PerPoint:
         r"""The divergence of the score, ``(b,)``.
 

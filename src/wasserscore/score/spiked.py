@@ -110,6 +110,10 @@ class Spiked:
         values, vectors = torch.linalg.eigh(symmetric(shared))
         return Spiked(factors, values.clamp_min(0), vectors)
 
+    def times(self, factor: float) -> "Spiked":
+        """All covariances times a positive number."""
+        return replace(self, factors=self.factors * factor**0.5, floor=self.floor * factor)
+
     def turned(self, x: Tensor) -> Tensor:
         """Row vectors ``(..., d)`` in the basis of the floor."""
         return x if self.basis is None else x @ self.basis
