@@ -33,6 +33,8 @@ def test_none_switches_the_certificate_off():
             {"source": "x", "seed": -1},
             "seed: input should be greater than or equal to 0, got '-1'",
         ),
+        ({"source": "x", "proximal": {"latent": 0}}, "proximal.latent"),
+        ({"source": "x", "proximal": {"latent": 1.5}}, "proximal.latent"),
         ({"source": "x", "steps": 0}, "steps: input should be greater"),
         ({"source": "x", "curve": [3, 0]}, "curve.1: input should be greater"),
         ({"source": "x", "models": ["gan"]}, "models.0: input should be 'empirical', 'proximal'"),

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.neighbors import KernelDensity
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -12,10 +13,13 @@ from wasserscore.experiment import (
     OneStepGenerator,
     ProximalGenerator,
 )
+from wasserscore.experiment.models import forward_process
+from wasserscore.proximal import fit_proximal
 
 SMALL = {"width": 16, "depth": 1, "max_iter": 5, "batch_size": 16, "steps": 3}
 TINY = {"width": 8, "depth": 1, "max_iter": 3, "batch_size": 16, "latent": 2}
-EVERY = [KernelGenerator(steps=4), ProximalGenerator(steps=4), NetworkGenerator(**SMALL),
+EVERY = [KernelGenerator(steps=4), ProximalGenerator(steps=4),
+         ProximalGenerator("columns", latent=2, steps=4), NetworkGenerator(**SMALL),
          OneStepGenerator(**TINY)]  # fmt: skip
 
 
@@ -88,6 +92,19 @@ def test_the_density_integrates_to_one():
     for estimator in (KernelGenerator(bandwidth=0.3), ProximalGenerator()):
         density = np.exp(estimator.fit(x).score_samples(line))
         assert np.trapezoid(density, line[:, 0]) == pytest.approx(1, abs=1e-6)
+
+
+def test_principal_axes_are_those_of_fit_proximal_and_whole_columns_a_turn(rows):
+    x, fitted = rows[:, :3], ProximalGenerator("full", latent=3).fit(rows)
+    assert fitted.score_model_.axes.shape == (3, 3)
+    plain = ProximalGenerator("full").fit(rows)
+    np.testing.assert_allclose(fitted.score_samples(rows), plain.score_samples(rows), rtol=1e-6)
+    fewer = ProximalGenerator("columns", latent=0.5).fit(rows)
+    unit = torch.tensor((x - x.mean(0)) / x.std(0))
+    law = fit_proximal(unit, forward_process(), method="columns", latent=0.5)
+    volume = np.log(x.std(0)).sum()
+    expected = law.log_prob(unit).numpy() - volume
+    np.testing.assert_allclose(fewer.score_samples(rows), expected, rtol=1e-6)
 
 
 def test_an_unknown_scaling_is_refused(rows):

@@ -10,7 +10,7 @@ from wasserscore.core.errors import InputError
 from wasserscore.data import Dataset, Scaling, load
 from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture, forward_process
 from wasserscore.experiment.where import Condition, parse_where, sample_where
-from wasserscore.score import ProximalScore
+from wasserscore.score import LatentScore, ProximalScore
 from wasserscore.score.spiked import Spiked
 
 MEANS = np.array([[0.0, 0.0, 0.0], [2.0, 3.0, -1.0], [-1.0, 1.0, 2.0]])
@@ -87,6 +87,23 @@ def test_row_i_depends_on_the_seed_and_on_i(known):
 def test_a_rare_condition_is_refused_with_its_count(known):
     with pytest.raises(InputError, match="10 rows were asked for, got 0 among 25600 candidates"):
         sample_where(known, 10, parse_where("b>90", known.layout), seed=0, steps=2)
+
+
+def test_a_law_on_principal_axes_is_conditioned_too(known):
+    """Two of the three axes, noise across: the same rows as from the law spelled out."""
+    axes = torch.linalg.qr(torch.tensor(MEANS[1:]).mT)[0]
+    middle = torch.tensor([0.3, -0.2, 0.1], dtype=torch.float64)
+    inner = ProximalScore(
+        torch.tensor(MEANS[:, :2]), Spiked.dense(torch.tensor(COVARIANCES[:, :2, :2])),
+        forward_process(), weights=torch.tensor(SHARES),
+    )  # fmt: skip
+    scaling = known.score.scaling
+    score = LatentScore(inner, axes, middle, 0.3, forward_process(), scaling=scaling)
+    conditions = parse_where("a=1.0,b>0", known.layout)
+    drawn = [sample_where(Model(law, known.layout), 200, conditions, seed=3)
+             for law in (score, score.full())]  # fmt: skip
+    assert bool((drawn[0][:, 0] == 1.0).all())
+    torch.testing.assert_close(*drawn)
 
 
 @pytest.fixture(scope="module")

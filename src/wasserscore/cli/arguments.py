@@ -28,7 +28,8 @@ Settings = Annotated[
 ]  # fmt: skip
 Models = Annotated[
     str | None,
-    typer.Option(help="Which models, comma-separated [empirical,proximal,network]; also one-step.",
+    typer.Option("--models", "--model", "-m",
+                 help="Which models, comma-separated [empirical,proximal,network]; also one-step.",
                  show_default=False),
 ]  # fmt: skip
 TableSchema = Annotated[

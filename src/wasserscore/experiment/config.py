@@ -39,6 +39,19 @@ class NetworkConfig(Part):
     learning_rate: float = Field(default=3e-3, gt=0)
 
 
+class ProximalConfig(Part):
+    """The proximal kernel.
+
+    Args:
+        method: "auto", or one candidate of ``fit_proximal``.
+        latent: How many principal axes to fit on, or the share of the variance they hold; None
+            fits all columns.
+    """
+
+    method: str = "auto"
+    latent: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] | None = None
+
+
 class OneStepConfig(Part):
     """The one-step generator and its training.
 
@@ -92,6 +105,7 @@ class RunConfig(Part):
         resplits: Resplits behind every error bar.
         curve: Step counts of the W2-versus-steps curve; empty skips curve and planner.
         target_w2: What the planner aims at, data units; None takes a tenth of the noise floor.
+        proximal: The proximal kernel.
         network: The network.
         one_step: The one-step generator.
         certificate: The certificate; None skips it.
@@ -106,6 +120,7 @@ class RunConfig(Part):
     resplits: int = Field(default=10, ge=2, le=1000)
     curve: tuple[Steps, ...] = (3, 5, 8, 12, 18, 32)
     target_w2: float | None = Field(default=None, gt=0)
+    proximal: ProximalConfig = ProximalConfig()
     network: NetworkConfig = NetworkConfig()
     one_step: OneStepConfig = OneStepConfig()
     certificate: CertificateConfig | None = CertificateConfig()

@@ -167,6 +167,8 @@ class ProximalGenerator(DensityMixin, Generator):
 
     Args:
         method: "auto", or one candidate of ``fit_proximal``.
+        latent: How many principal axes to fit on, or the share of the variance they hold, for
+            many columns; None fits all columns.
         scaling: "columns" (standardise each) or "scalar" (one factor for all).
         solver: Name of the sampler.
         steps: Its steps.
@@ -177,19 +179,21 @@ class ProximalGenerator(DensityMixin, Generator):
         self,
         method: Any = "auto",
         *,
+        latent: Any = None,
         scaling: Any = "columns",
         solver: Any = "heun",
         steps: Any = 18,
         random_state: Any = 0,
     ) -> None:
         self.method = method
+        self.latent = latent
         self.scaling = scaling
         self.solver = solver
         self.steps = steps
         self.random_state = random_state
 
     def _fit_model(self, data: Dataset, seed: int) -> Model:
-        return fit_kernel_mixture(data, seed=seed, method=self.method)
+        return fit_kernel_mixture(data, seed=seed, method=self.method, latent=self.latent)
 
     def score_samples(self, X: Any) -> Array:
         """Log density of each row, in nats; constant columns do not count."""

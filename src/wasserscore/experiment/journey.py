@@ -244,7 +244,9 @@ class Journey:
         if name == "empirical":
             model = models.fit_empirical(self.train)
         elif name == "proximal":
-            model = models.fit_kernel_mixture(self.train, seed=seed)
+            model = models.fit_kernel_mixture(
+                self.train, seed=seed, **self.config.proximal.model_dump()
+            )
             report = model.score.fit_report
         elif name == "one-step":
             model = fit_one_step(

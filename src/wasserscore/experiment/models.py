@@ -138,11 +138,22 @@ def fit_empirical(train: Dataset, *, bandwidth: float = 0.0) -> Model:
     return Model(score, train.layout)
 
 
-def fit_kernel_mixture(train: Dataset, *, seed: int, method: str = "auto") -> Model:
-    """The proximal kernel, fitted on dequantised rows: a density must not sit on a lattice."""
+def fit_kernel_mixture(
+    train: Dataset, *, seed: int, method: str = "auto", latent: int | float | None = None
+) -> Model:
+    """The proximal kernel, fitted on dequantised rows: a density must not sit on a lattice.
+
+    Args:
+        train: The training rows.
+        seed: Of the noise and the folds.
+        method: See :func:`fit_proximal`.
+        latent: Fit on principal axes, see :func:`fit_proximal`.
+    """
     scaling = model_units(train)
     points = scaling.apply(train.vary(smooth_rows(train, "train", seed)))
-    score = fit_proximal(points, forward_process(), method=method, seed=seed, scaling=scaling)
+    options: dict[str, Any] = {} if latent is None else {"latent": latent}
+    score = fit_proximal(points, forward_process(), method=method, seed=seed, scaling=scaling,
+                         **options)  # fmt: skip
     return Model(score, train.layout)
 
 

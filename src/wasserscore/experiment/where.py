@@ -23,7 +23,7 @@ from wasserscore.core.typing import Cloud, Vector
 from wasserscore.data import Layout
 from wasserscore.data.tables.category import Category
 from wasserscore.experiment.models import Model
-from wasserscore.score import ProximalScore
+from wasserscore.score import LatentScore, ProximalScore
 
 BLOCK = 256
 """Candidates drawn together; their noise is keyed by the number of the block."""
@@ -108,7 +108,7 @@ def sample_where(
     Raises:
         InputError: If too few of the candidates obey; says how many did.
     """
-    if isinstance(model.score, ProximalScore):
+    if isinstance(model.score, ProximalScore | LatentScore):
         blocks = _blocks(model, _known(conditions, model.layout), seed)
     else:
         blocks = _unconditional(model, seed, options)
