@@ -16,6 +16,8 @@ _ROOMS = {
         "EmpiricalScore",
         "ProximalScore",
         "NetworkScore",
+        "from_diffusers",
+        "to_diffusers",
         "save",
         "load",
     ),

@@ -31,6 +31,7 @@ MEMBERS = {
     "vp_strasman": VP.strasman(beta_min=0.1, beta_max=20.0, curvature=3.0),
     "vp_strasman_concave": VP.strasman(beta_min=0.1, beta_max=20.0, curvature=-3.0),
     "vp_strasman_flat": VP.strasman(beta_min=0.1, beta_max=20.0, curvature=1e-6),
+    "vp_chain": VP.chain(betas=[0.01, 0.02, 0.3, 0.05, 0.4, 0.7]),
     "sub_vp": SubVP.linear(a=19.9, b=0.1),
     "ou": OU(alpha=0.6, sigma=1.4),
     "edm": EDM(),

@@ -275,3 +275,10 @@ class TestLinearSDE:
             own.to_dict()
         with pytest.raises(TypeError, match="keywords only"):
             LinearSDE(lambda t: t, lambda t: t, 1.0)
+
+
+def test_long_chains_are_spelled_by_their_ends():
+    process = VP.chain(betas=[0.01 * (k + 1) for k in range(20)])
+    assert repr(process) == "VP.chain(betas=[0.01, 0.02, ..., 0.2], horizon=20.0)"
+    assert VP.linear(a=1 / 3, b=0.1).call(2).startswith("VP.linear(a=0.33, b=0.1")
+    assert from_dict(process.to_dict()) == process

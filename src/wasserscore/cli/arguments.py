@@ -39,6 +39,15 @@ TableSchema = Annotated[
 ]  # fmt: skip
 Force = Annotated[bool, typer.Option("--force", help="Start afresh over what is there.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+RunOrPipeline = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="A run folder, or diffusers:FOLDER, a saved pipeline."),
+]
+PipelineData = Annotated[
+    str | None,
+    typer.Option("--data", metavar="SOURCE", show_default=False,
+                 help="Of a pipeline only: images in its shape, a file or a folder."),
+]  # fmt: skip
 ModelName = Annotated[
     str | None,
     typer.Option("--model", "-m", help="empirical, proximal or network [the run's last].",

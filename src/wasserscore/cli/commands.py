@@ -24,6 +24,7 @@ from wasserscore.experiment.compare_records import short
 from wasserscore.experiment.config import RunConfig, read_config
 from wasserscore.experiment.journey import run as run_journey
 from wasserscore.experiment.journey import start
+from wasserscore.experiment.pipelines import is_pipeline, pipeline_model
 from wasserscore.experiment.where import parse_where, sample_where
 from wasserscore.experiment.write import require_format, write_rows
 from wasserscore.flow import Annealing, ScoreDifferenceFlow
@@ -77,11 +78,15 @@ def sample(
     seed: int,
     steps: int,
     solver: str,
+    data: str | None,
     force: bool,
 ) -> None:
     """Rows from a fitted model into a new file."""
     _require_new(out, force)
-    name, fitted = revisit.fitted(folder, model)
+    if is_pipeline(folder):
+        name, fitted = "the pipeline", pipeline_model(folder, data)[0]
+    else:
+        name, fitted = revisit.fitted(folder, model)
     if where is not None:
         conditions = parse_where(where, fitted.layout)
         rows = sample_where(fitted, n, conditions, seed=seed, solver=solver, steps=steps)

@@ -14,7 +14,8 @@ from wasserscore.cli.arguments import (
     ModelName,
     Models,
     Out,
-    RunFolder,
+    PipelineData,
+    RunOrPipeline,
     Seed,
     Settings,
     Source,
@@ -77,7 +78,7 @@ def fit(
 @app.command()
 @exit_codes
 def sample(
-    folder: RunFolder,
+    folder: RunOrPipeline,
     out: Annotated[
         Path,
         typer.Option(
@@ -96,6 +97,7 @@ def sample(
     seed: Seed = 0,
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 18,
     solver: Annotated[str, typer.Option(help="Name of a solver.")] = "heun",
+    data: PipelineData = None,
     force: Force = False,
 ) -> None:
     """Draw new rows from a fitted model, in the data's units, columns and range.
@@ -108,12 +110,14 @@ def sample(
         wasserscore sample runs/mine --model proximal -n 500 --out synthetic.csv
 
         wasserscore sample runs/mine -m proximal --where "sex=F,age>40" --out older-women.csv
+
+        wasserscore sample diffusers:my-ddpm --data images.npy --solver ddim --steps 50 -o new.npy
     """
     from wasserscore.cli import commands
 
     commands.sample(
         folder, out, n, model=model, where=where, seed=seed, steps=steps, solver=solver,
-        force=force,
+        data=data, force=force,
     )  # fmt: skip
 
 
@@ -121,7 +125,11 @@ def sample(
 @exit_codes
 def certify(
     folder: Annotated[
-        Path, typer.Argument(metavar="RUN|MODEL", help="A run folder, or a saved model.")
+        Path,
+        typer.Argument(
+            metavar="RUN|MODEL",
+            help="A run folder, a saved model, or diffusers:FOLDER, a saved pipeline.",
+        ),
     ],
     model: ModelName = None,
     reference: Annotated[
@@ -159,6 +167,7 @@ def certify(
         ),
     ] = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence level.")] = 0.95,
+    data: PipelineData = None,
     bandwidth: Annotated[
         float | None,
         typer.Option(
@@ -176,11 +185,13 @@ def certify(
         wasserscore certify runs/digits --model network --steps 40 --level 0.99
 
         wasserscore certify runs/digits --reference proximal --solver exponential --eta 1
+
+        wasserscore certify diffusers:my-ddpm --data images.npy --solver ddim --steps 50
     """
     from wasserscore.cli import commands
 
     commands.certify(
         folder, model=model, reference=reference, n=n, steps=steps, solver=solver, eta=eta,
         grid=grid, stop=stop, start=start, target=target, constant=constant, level=level,
-        bandwidth=bandwidth, seed=seed, json=json,
+        bandwidth=bandwidth, data=data, seed=seed, json=json,
     )  # fmt: skip

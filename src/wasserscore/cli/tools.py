@@ -32,7 +32,7 @@ def plan(
             "--model",
             "-m",
             show_default=False,
-            help="A fitted model of the run SOURCE: plan for its own score.",
+            help="A fitted model of the run SOURCE, or diffusers:FOLDER: plan for its own score.",
         ),
     ] = None,
     mode: Annotated[

@@ -9,6 +9,7 @@ from wasserscore.core.files import write_atomically, write_json
 from wasserscore.data import load
 from wasserscore.experiment import revisit
 from wasserscore.experiment.models import fit_empirical
+from wasserscore.experiment.pipelines import is_pipeline, pipeline_model, rows_law
 from wasserscore.planner import Plan, plan
 from wasserscore.report import figure_bytes, plan_figure
 
@@ -24,13 +25,18 @@ def plan_steps(
     Args:
         source: A data set or a run folder.
         target_w2: W2 that sampling may add, data units.
-        model: A fitted model of the run: only its own process is then planned for.
+        model: A fitted model of the run, or ``diffusers:FOLDER`` beside a data set: only its own
+            process is then planned for.
         mode: Of ``plan``; with a model ``"model"``, else ``"calibrated"`` by default.
         **options: Of ``plan``: solver, surrogate, seed.
 
     Raises:
         InputError: If a model is asked of something that is no run, or the plan is impossible.
     """
+    if is_pipeline(model):
+        made, data = pipeline_model(str(model), source)
+        return plan(rows_law(made, data, 0.0), target_w2, score=made.score, mode=mode or "model",
+                    curves=True, **options)  # fmt: skip
     is_run = (Path(source) / "config.json").is_file()
     asked = model is not None or mode == "model"
     require(is_run or not asked, "only a run folder has a model to plan for", got=repr(source),

@@ -18,6 +18,7 @@ from wasserscore.experiment.models import (
     model_units,
     nearest_scale,
 )
+from wasserscore.experiment.pipelines import is_pipeline, pipeline_model, rows_law
 from wasserscore.report import write_report
 from wasserscore.score import GaussianScore
 from wasserscore.score import load as load_model
@@ -75,19 +76,28 @@ def certify_model(
     *,
     reference: str = "smoothed",
     bandwidth: float | None = None,
+    data: str | None = None,
     **options: Any,
 ) -> Certificate:
-    """A certificate for a fitted model of a run, or for any saved model.
+    """A certificate for a fitted model of a run, for any saved model, or for a pipeline.
 
     Args:
-        folder: The run, or a saved model (which needs ``reference`` to be a saved model as well).
+        folder: The run, a saved model (which needs ``reference`` to be a saved model as well), or
+            ``diffusers:FOLDER`` (which needs ``data``).
         name: The model of the run; its last unless given.
         reference: "smoothed" (the training rows), "proximal" or "gaussian" (fitted to them), or
             the path of a saved closed-form model.
         bandwidth: Smoothing in model units; from the data unless given.
+        data: Of a pipeline only: the rows whose smoothed law is the reference.
         **options: Of ``certify``: solver, steps, grid, eta, stop, start, n, level, target,
             constant, seed.
     """
+    if is_pipeline(folder):
+        require(reference == REFERENCES[0], "the reference of a pipeline is smoothed rows",
+                got=reference, do="give them with --data")  # fmt: skip
+        made, rows = pipeline_model(folder, data)
+        return certify(made.score, rows_law(made, rows, bandwidth), **options)
+    require(data is None, "only a pipeline needs data; a run has its own", got=data)
     is_run = (Path(folder) / "config.json").is_file()
     require(is_run or reference not in REFERENCES, "a saved model needs a saved reference",
             got=reference, do="give --reference the path of a closed-form model")  # fmt: skip

@@ -118,7 +118,7 @@ class Plan(Record):
             f"{self.source}; data spread {self.spread:.4g})",
             f"  {self.steps} steps ({self.evaluations} evaluations) of {self.solver}, eta "
             f"{self.eta:g}, {self.grid_kind} grid from t = {self.horizon:.4g}",
-            f"  under {_short(self.process)}",
+            f"  under {self.process.call(4)}",
             f"  predicted W2 {parts.w2:.4g}: start {parts.start:.2g}, discretisation "
             f"{parts.discretisation:.2g}, score {parts.score:.2g}",
         ]
@@ -141,15 +141,6 @@ def _row(option: Option) -> tuple[str, ...]:
     if option.predicted is None:
         return (*start, option.note, "", "")
     return (*start, str(option.steps), str(option.evaluations), f"{option.predicted.w2:.4g}")
-
-
-def _short(process: Process) -> str:
-    """The call with four digits, for reading."""
-    given = ", ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in process.parameters.items()
-    )
-    return f"{process.family}({given})"
 
 
 def _call(process: Process) -> Any:

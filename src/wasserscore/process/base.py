@@ -28,6 +28,8 @@ from wasserscore.process.prior import Prior
 
 Time = float | int | Tensor
 """Forward time: a number, or a tensor of any shape. ``t = 0`` is data."""
+LONG = 8
+"""Lists of more are spelled by their ends."""
 DEFAULT_NOISE_TO_SIGNAL = 1e4
 """S at the default horizon: the data's standard deviation is then 1 % of the noise's."""
 
@@ -129,6 +131,18 @@ class Process(Named, ABC):
         """The call as JSON types; :func:`wasserscore.process.from_dict` makes it again."""
         return {"family": self.family, **self.parameters}
 
-    def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
+    def call(self, digits: int | None = None) -> str:
+        """The call that makes it, in full or with so many digits; of long lists the ends."""
+
+        def spelled(value: object) -> str:
+            if isinstance(value, list) and len(value) > LONG:
+                return f"[{spelled(value[0])}, {spelled(value[1])}, ..., {spelled(value[-1])}]"
+            if isinstance(value, float) and digits is not None:
+                return f"{value:.{digits}g}"
+            return repr(value)
+
+        given = ", ".join(f"{name}={spelled(v)}" for name, v in self.parameters.items())
         return f"{self.family}({given})"
+
+    def __repr__(self) -> str:
+        return self.call()

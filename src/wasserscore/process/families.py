@@ -23,6 +23,7 @@ FAMILIES: dict[str, Callable[..., Process]] = {
     "VP.exponential": VP.exponential,
     "VP.from_betas": VP.from_betas,
     "VP.cosine": VP.cosine,
+    "VP.chain": VP.chain,
     "VP.strasman": VP.strasman,
     "SubVP.linear": SubVP.linear,
     "OU": OU,

@@ -5,6 +5,7 @@ r"""Variance preserving: :math:`dx = -\tfrac{\beta}{2} x\,dt + \sqrt{\beta}\,dB`
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.process.base import Time, as_time
+from wasserscore.process.chain import Chain
 from wasserscore.process.keywords import named, non_negative, positive
 from wasserscore.process.schedule import (
     Constant,
@@ -124,6 +126,32 @@ class VP(Scheduled):
             require(horizon < 1, "VP.cosine: horizon must be below 1", got=horizon)
         recipe = Recipe("cosine", {"offset": offset}, "Nichol and Dhariwal, ICML 2021, eq. (17)")
         return cls.make(Cosine(offset), horizon, recipe)
+
+    @classmethod
+    @named
+    def chain(cls, *, betas: Sequence[float], horizon: float | None = None) -> "VP":
+        r"""A discrete chain of ``len(betas)`` steps: at time k its marginals after k steps.
+
+        .. math:: \alpha_k^2 = \prod_{i < k} (1 - \beta_i)
+
+        What diffusers calls timestep k is the time k + 1. The horizon is the chain's end unless
+        told.
+
+        Source: :cite:p:`ho2020`, eqs. (2) and (4).
+
+        Args:
+            betas: Variance added in every step, in (0, 1).
+            horizon: Final time, at most the number of steps.
+        """
+        name, given = "VP.chain", tuple(float(b) for b in betas)
+        require(len(given) > 0 and all(0 < b < 1 for b in given),
+                f"{name}: betas must lie between 0 and 1, one per step",
+                got=[b for b in given if not 0 < b < 1][:5],
+                do="leave out steps that end in pure noise (beta = 1)")  # fmt: skip
+        end = float(len(given)) if horizon is None else horizon
+        require(end <= len(given), f"{name}: the horizon must lie inside the chain", got=end)
+        source = "Ho, Jain and Abbeel, NeurIPS 2020, with rates constant within a step"
+        return cls.make(Chain(given), end, Recipe("chain", {"betas": list(given)}, source))
 
     @classmethod
     @named

@@ -1,0 +1,212 @@
+r"""Denoisers of the diffusers library as scores of ours, and back.
+
+A model there is asked as ``model(x, timestep)``; what its scheduler's settings say of betas and of
+what the model predicts makes it a :class:`NetworkScore`:
+
+* chains (DDPM, DDIM, DPM-Solver, Euler, Heun, ...): :meth:`VP.chain` of the scheduler's betas,
+  with timestep k at time k + 1; in between, where no model was trained, timesteps are fractions;
+* EDM schedulers: the process :class:`EDM` with EDM preconditioning. Their "epsilon" is minus our
+  velocity, in our notation :math:`F = -(s z - r x_0 / s) / \sqrt{r^2 + s^2}`.
+
+DDIMScheduler and EulerDiscreteScheduler take the steps of "ddim", HeunDiscreteScheduler those of
+"heun_churn" with eta 0, DPMSolverMultistepScheduler those of "dpmpp_2m", DDPMScheduler those of
+"ancestral" (its "fixed_small" variance).
+
+Points are what the model sees: images in [-1, 1], latents where a pipeline decodes them. Samplers
+of that library clip what they take for the clean image to [-1, 1] unless told not to; ours do not.
+
+Only local folders and safetensors are read, and only classes of the library itself are built:
+nothing is unpickled, downloaded or run from the folder.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.typing import PerPoint, Points
+from wasserscore.network import register
+from wasserscore.process import EDM, VP
+from wasserscore.process.base import Process
+from wasserscore.score.network import NetworkScore
+
+PARTS = {"UNet2DModel": "unet", "DiTTransformer2DModel": "transformer"}
+"""Models that are known, and their folders in a pipeline."""
+PREDICTS = {"epsilon": "noise", "v_prediction": "velocity", "sample": "data"}
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+SCHEDULER = "scheduler_config.json"
+
+
+@register
+class DiffusersNetwork(nn.Module):
+    """A model of diffusers as ``F(x, label)``.
+
+    Args:
+        model: Its class.
+        settings: What that is built with.
+        edm: Asked with EDM's noise label, and of the opposite sign where ``flip``; otherwise with
+            the timestep, which is time less one.
+        flip: Whether the output changes sign.
+        label: The class that is asked for, where the model knows classes.
+    """
+
+    def __init__(
+        self, model: str, settings: dict[str, Any], edm: bool = False, flip: bool = False,
+        label: int | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        require(model in PARTS, f"the model must be one of {', '.join(PARTS)}", got=repr(model))
+        self.model_class, self.edm, self.flip, self.label = model, edm, flip, label
+        with torch.random.fork_rng(devices=[]):  # its first weights come from the global state
+            self.model = getattr(_library(), model)(**settings)
+        for module in self.model.modules():  # tables that are not saved could not be rebuilt
+            module._non_persistent_buffers_set.clear()
+
+    def config(self) -> dict[str, Any]:
+        """What rebuilds this network, as JSON types; the weights come beside it."""
+        return {"class": "DiffusersNetwork", "model": self.model_class, "settings": self.settings,
+                "edm": self.edm, "flip": self.flip, "label": self.label}  # fmt: skip
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The model's own configuration."""
+        return {key: value for key, value in self.model.config.items() if not key.startswith("_")}
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one point: channels, height, width."""
+        size = self.model.config["sample_size"]
+        require(size is not None, "the model must state its sample_size", got=None)
+        high, wide = (size, size) if isinstance(size, int) else size
+        return int(self.model.config["in_channels"]), int(high), int(wide)
+
+    def forward(self, x: Points, c_noise: PerPoint) -> Points:
+        """Points ``(b, *shape)`` and times (or EDM's noise labels) ``(b,)`` to outputs like x."""
+        asked: dict[str, Tensor] = {}
+        if self.label is not None:
+            asked["class_labels"] = torch.full((len(x),), self.label, device=x.device)
+        step = c_noise if self.edm else c_noise - 1
+        out: Tensor = self.model(x, step, return_dict=False, **asked)[0][:, : x.shape[1]]
+        return -out if self.flip else out
+
+
+def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
+    """The score of a diffusers pipeline.
+
+    Args:
+        source: A folder that ``pipeline.save_pretrained`` wrote, or a pipeline.
+        label: The class to ask for, where the model knows classes.
+
+    Raises:
+        InputError: If the folder, its model or its scheduler is not one that can be read.
+    """
+    if isinstance(source, str | Path):
+        model, scheduler = _read(Path(source))
+    else:
+        model = next((getattr(source, p) for p in PARTS.values() if hasattr(source, p)), None)
+        scheduler = getattr(source, "scheduler", None)
+        require(type(model).__name__ in PARTS and scheduler is not None,
+                "a pipeline needs a scheduler and a model that is known",
+                got=f"{type(source).__name__} with {type(model).__name__}",
+                do=f"known are {', '.join(PARTS)}")  # fmt: skip
+    name, settings = type(model).__name__, dict(model.config)
+    classes = settings.get("num_class_embeds") or settings.get("num_embeds_ada_norm")
+    advice = f"choose one of 0 to {classes}" if classes else "leave it out"
+    require((label is None) == (not classes), "label must be given for a model of classes, only",
+            got=label, do=advice)  # fmt: skip
+    edm = type(scheduler).__name__.startswith("EDM")
+    kind = scheduler.config["prediction_type"]
+    require(kind in PREDICTS, f"prediction_type must be one of {', '.join(PREDICTS)}", got=kind)
+    require(not edm or kind != "sample", "an EDM scheduler predicts epsilon or v", got=kind)
+    plain = {key: value for key, value in settings.items() if not key.startswith("_")}
+    network = DiffusersNetwork(name, plain, edm, edm and kind == "epsilon", label)
+    network.model.load_state_dict(model.state_dict(), strict=False)
+    network.eval().requires_grad_(False)
+    process = _process(scheduler, edm)
+    if edm:
+        std = float(scheduler.config["sigma_data"])
+        return NetworkScore(network, process, "velocity", "edm", std, network.shape)
+    return NetworkScore(network, process, PREDICTS[kind], "none", shape=network.shape)
+
+
+def to_diffusers(score: NetworkScore, path: str | Path) -> Path:
+    """Write a score whose network came from diffusers as a pipeline there; returns the folder.
+
+    Raises:
+        InputError: For another network, a process that is no chain, or a folder that is not new.
+    """
+    network, process = score.network, score.process
+    betas = process.parameters.get("betas") or []
+    require(isinstance(network, DiffusersNetwork) and network.model_class == "UNet2DModel"
+            and bool(betas), "only a U-Net of diffusers on a chain can go back",
+            got=f"{type(network).__name__} under {process!r}")  # fmt: skip
+    target = Path(path)
+    require(not target.exists(), f"{target} must be a new folder", got="one that is there")
+    library, kinds = _library(), {ours: theirs for theirs, ours in PREDICTS.items()}
+    scheduler = library.DDPMScheduler(
+        num_train_timesteps=len(betas), trained_betas=betas,
+        prediction_type=kinds[score.prediction], clip_sample=False,
+    )  # fmt: skip
+    library.DDPMPipeline(network.model, scheduler).save_pretrained(target, safe_serialization=True)
+    return target
+
+
+def _read(folder: Path) -> tuple[Any, Any]:
+    """Model and scheduler of a pipeline's folder."""
+    library = _library()
+    index = _json(folder / "model_index.json")
+    known = [(part, kind) for kind, part in PARTS.items() if index.get(part, [0, 0])[1] == kind]
+    require(len(known) == 1, f"{folder} must hold one model that is known",
+            got=[value[1] for value in index.values() if isinstance(value, list)],
+            do=f"known are {', '.join(PARTS)}")  # fmt: skip
+    part, kind = known[0]
+    require((folder / part / WEIGHTS).is_file(), f"{folder / part} must hold {WEIGHTS}",
+            got="no such file", do="save it with safe_serialization=True")  # fmt: skip
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = getattr(library, kind).from_pretrained(
+                folder / part, use_safetensors=True, local_files_only=True
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(explain(f"{folder / part} cannot be read", got=reason)) from None
+    settings = _json(folder / "scheduler" / SCHEDULER)
+    name = str(settings.get("_class_name"))
+    require(name.endswith("Scheduler") and hasattr(library, name),
+            "the scheduler must be one of diffusers", got=repr(name))  # fmt: skip
+    return model, getattr(library, name).from_config(settings)
+
+
+def _process(scheduler: Any, edm: bool) -> Process:
+    """The forward process that a scheduler's settings describe."""
+    if edm:
+        return EDM(sigma_max=float(scheduler.config["sigma_max"]))
+    require(hasattr(scheduler, "alphas_cumprod"),
+            "the scheduler must be a chain of betas, or EDM's",
+            got=type(scheduler).__name__)  # fmt: skip
+    kept: Tensor = scheduler.alphas_cumprod.double()
+    kept = kept[kept > 0]  # chains rescaled to end in pure noise have no score there
+    before = torch.cat([kept.new_ones(1), kept[:-1]])
+    return VP.chain(betas=(1 - kept / before).tolist())
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(explain(f"{path} must be a JSON file of a saved pipeline",
+                                 got=repr(error)[:200])) from None  # fmt: skip
+    require(isinstance(found, dict), f"{path} must hold an object", got=type(found).__name__)
+    return dict(found)
+
+
+def _library() -> Any:
+    try:
+        import diffusers
+    except ImportError:
+        raise InputError(explain("models of diffusers need the library", got="none installed",
+                                 do="pip install 'wasserscore[diffusers]'")) from None  # fmt: skip
+    return diffusers

@@ -1,0 +1,97 @@
+"""A saved pipeline of diffusers beside data, in the data's units."""
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from wasserscore.cli.main import app
+from wasserscore.core.errors import InputError
+from wasserscore.experiment.pipelines import pipeline_model, rows_law
+from wasserscore.experiment.planning import plan_steps
+from wasserscore.score.diffusers import DiffusersNetwork
+
+diffusers = pytest.importorskip("diffusers")
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory):
+    """A pipeline of 1 x 4 x 4 images, and grey levels of that size."""
+    folder = tmp_path_factory.mktemp("there")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = diffusers.UNet2DModel(
+            sample_size=4, in_channels=1, out_channels=1, layers_per_block=1,
+            block_out_channels=(4,), norm_num_groups=2, attention_head_dim=4,
+            down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",),
+        )  # fmt: skip
+    scheduler = diffusers.DDPMScheduler(num_train_timesteps=50, beta_start=0.01, beta_end=0.3)
+    diffusers.DDPMPipeline(model.eval(), scheduler).save_pretrained(folder / "ddpm")
+    grey = np.random.default_rng(0).integers(0, 256, (40, 4, 4)).astype(float)
+    grey[:, 0, 0] = 0.0  # a border that never changes
+    np.save(folder / "grey.npy", grey)
+    return folder
+
+
+def call(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_units_are_those_of_the_data(there):
+    model, data = pipeline_model(f"diffusers:{there / 'ddpm'}", str(there / "grey.npy"))
+    rows, law = model.sample(6, seed=0, solver="ddim", steps=5), rows_law(model, data, 0.0)
+    assert rows.shape == (6, 16)
+    assert float(rows.min()) >= 0
+    assert float(rows.max()) > 1.5  # not in [-1, 1]
+    torch.testing.assert_close(law.points.flatten(1), data.points / 127.5 - 1)
+
+
+def test_certify_and_sample(there):
+    pipeline, grey = f"diffusers:{there / 'ddpm'}", there / "grey.npy"
+    found = call("certify", pipeline, "--data", grey, "--solver", "ddim", "--steps", 4, "-n", 16)
+    assert found.exit_code == 0, found.output
+    assert "W2" in found.output
+    words = ("sample", pipeline, "--data", grey, "--solver", "ddim", "--steps", 4, "-n", 5)
+    found = call(*words, "--out", there / "new.npy")
+    assert found.exit_code == 0, found.output
+    assert np.load(there / "new.npy").shape[0] == 5
+
+
+def test_a_plan_is_asked_for_the_pipelines_own_score(there, monkeypatch):
+    asked = []
+
+    def plan(*given, **options):
+        asked.append((given, options))
+        raise InputError("seen")
+
+    monkeypatch.setattr("wasserscore.experiment.planning.plan", plan)
+    with pytest.raises(InputError, match="seen"):
+        plan_steps(str(there / "grey.npy"), 40.0, model=f"diffusers:{there / 'ddpm'}",
+                   solver=["ddim"])  # fmt: skip
+    ((law, target), options) = asked[0]
+    assert (target, options["mode"], options["solver"]) == (40.0, "model", ["ddim"])
+    assert isinstance(options["score"].network, DiffusersNetwork)
+    assert law.process == options["score"].process
+    assert law.bandwidth == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, "a pipeline needs the data"),
+        (np.zeros((9, 5, 5)) + np.arange(9)[:, None, None], "must have that shape"),
+        (np.full((9, 4, 4), -300.0) + np.arange(9)[:, None, None], "image values must lie"),
+    ],
+)
+def test_what_does_not_fit_is_refused(there, source, message, tmp_path):
+    if source is not None:
+        np.save(tmp_path / "x.npy", source)
+        source = str(tmp_path / "x.npy")
+    with pytest.raises(InputError, match=message):
+        pipeline_model(f"diffusers:{there / 'ddpm'}", source)
+
+
+def test_data_are_for_pipelines_only(there, tmp_path):
+    found = call("certify", tmp_path, "--data", there / "grey.npy")
+    assert found.exit_code == 2
+    assert "only a pipeline needs data" in found.output

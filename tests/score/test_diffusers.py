@@ -1,0 +1,203 @@
+"""Models of diffusers: the score is theirs, our samplers walk their ways, and files return."""
+
+import json
+
+import pytest
+import torch
+
+import wasserscore as ws
+from wasserscore.core.errors import InputError
+from wasserscore.dynamics import TimeGrid
+from wasserscore.process import VP
+from wasserscore.score import from_diffusers, to_diffusers
+
+diffusers = pytest.importorskip("diffusers")
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+STEPS, SHAPE = 100, (3, 8, 8)
+BETAS = {"num_train_timesteps": STEPS, "beta_start": 0.001, "beta_end": 0.2}
+
+
+def built(make, **settings):
+    """A model with weights of seed 0; the library draws them from the global state."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return make(**settings).eval()
+
+
+def unet():
+    return built(
+        diffusers.UNet2DModel,
+        sample_size=8, in_channels=3, out_channels=3, layers_per_block=1,
+        block_out_channels=(8, 16), norm_num_groups=4, attention_head_dim=8,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+
+
+def pipeline(**changes):
+    return diffusers.DDPMPipeline(unet(), diffusers.DDPMScheduler(**{**BETAS, **changes}))
+
+
+def points(n=4, seed=1):
+    return torch.randn(n, *SHAPE, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pipelines") / "ddpm"
+    pipeline().save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("k", [0, 37, STEPS - 1])
+def test_the_score_is_what_the_model_predicts(kind, k):
+    theirs = pipeline(prediction_type=kind)
+    score, x = from_diffusers(theirs), points()
+    kept = theirs.scheduler.alphas_cumprod[k].double()
+    alpha, sigma = kept.sqrt(), (1 - kept).sqrt()
+    with torch.no_grad():
+        out = theirs.unet(x, k).sample.double()
+    noise = {"epsilon": lambda: out, "v_prediction": lambda: alpha * out + sigma * x,
+             "sample": lambda: (x - alpha * out) / sigma}[kind]()  # fmt: skip
+    found = score(x.double(), k + 1.0)
+    torch.testing.assert_close(found, -noise / sigma, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_edm_models_keep_their_preconditioning(kind):
+    scheduler = diffusers.EDMEulerScheduler(prediction_type=kind, sigma_data=0.4)
+    model = unet()
+    score, y, sigma = from_diffusers(diffusers.DDPMPipeline(model, scheduler)), points(), 0.7
+    with torch.no_grad():
+        seen = scheduler.precondition_inputs(y, torch.tensor(sigma))
+        out = model(seen, torch.tensor(sigma).log() / 4).sample
+    expected = scheduler.precondition_outputs(y, out, torch.tensor(sigma))
+    torch.testing.assert_close(score.denoise(y, sigma), expected, rtol=1e-5, atol=1e-5)
+
+
+WALKS = {
+    "DDIMScheduler": ("ddim", {"clip_sample": False}, 10),
+    "EulerDiscreteScheduler": ("ddim", {}, 10),
+    "HeunDiscreteScheduler": ("heun_churn", {}, 10),
+    "DPMSolverMultistepScheduler": ("dpmpp_2m", {}, 9),
+}
+
+
+@pytest.mark.parametrize("walk", WALKS)
+def test_our_samplers_walk_their_trajectories(walk):
+    solver, options, count = WALKS[walk]
+    theirs, x = pipeline(), points()
+    scheduler = getattr(diffusers, walk)(**BETAS, timestep_spacing="trailing", **options)
+    scheduler.set_timesteps(count)
+    in_noise = walk in ("EulerDiscreteScheduler", "HeunDiscreteScheduler")  # theirs is x / alpha
+    y = x / scheduler.alphas_cumprod[-1].sqrt() if in_noise else x
+    for t in scheduler.timesteps:
+        with torch.no_grad():
+            out = theirs.unet(scheduler.scale_model_input(y, t), t).sample
+        y = scheduler.step(out, t, y).prev_sample
+    times = torch.unique(scheduler.timesteps).flip(0).double() + 1
+    grid = TimeGrid(torch.cat([times, times.new_zeros(1)]))
+    ours = ws.sample(from_diffusers(theirs), len(x), solver=solver, eta=0.0, grid=grid, start=x)
+    torch.testing.assert_close(ours, y, rtol=1e-5, atol=1e-5 * float(y.abs().max()))
+
+
+def test_ancestral_steps_have_their_mean_and_variance():
+    theirs = pipeline(clip_sample=False)
+    score, x, k = from_diffusers(theirs), points(), 60
+    with torch.no_grad():
+        out = theirs.unet(x, k).sample
+    step = theirs.scheduler.step(out, k, x, generator=torch.Generator().manual_seed(9)).prev_sample
+    drawn = torch.randn(x.shape, generator=torch.Generator().manual_seed(9))
+    spread = float(theirs.scheduler._get_variance(k)) ** 0.5
+    p, s, t = score.process, k + 0.0, k + 1.0
+    clean = score.denoise(x, t)
+    gain = float(p.alpha(t) / p.alpha(s))
+    ratio = float(p.variance(s) / p.variance(t))
+    mean = gain * ratio * x + float(p.alpha(s)) * (1 - gain**2 * ratio) * clean
+    torch.testing.assert_close(step - spread * drawn, mean, rtol=1e-5, atol=1e-5)
+
+
+def test_a_folder_gives_the_score_of_its_pipeline(saved):
+    x = points()
+    torch.testing.assert_close(from_diffusers(saved)(x, 5.0), from_diffusers(pipeline())(x, 5.0))
+
+
+def test_there_and_back(saved, tmp_path):
+    score = from_diffusers(saved)
+    again = from_diffusers(to_diffusers(score, tmp_path / "back"))
+    torch.testing.assert_close(again(points(), 40.0), score(points(), 40.0), rtol=1e-5, atol=1e-5)
+    with pytest.raises(InputError, match="new folder"):
+        to_diffusers(score, tmp_path / "back")
+
+
+def test_our_own_files_hold_it_too(saved, tmp_path):
+    score = from_diffusers(saved)
+    ws.save(score, tmp_path / "ours")
+    again = ws.load(tmp_path / "ours")
+    assert torch.equal(again(points(), 12.0), score(points(), 12.0))
+    assert again.process == score.process
+
+
+def test_a_transformer_of_classes_is_asked_for_one(tmp_path):
+    model = built(
+        diffusers.DiTTransformer2DModel,
+        num_attention_heads=2, attention_head_dim=4, in_channels=3, out_channels=6, num_layers=1,
+        sample_size=8, patch_size=4, num_embeds_ada_norm=10, norm_num_groups=1,
+    )  # fmt: skip
+    scheduler = diffusers.DDPMScheduler(**BETAS)
+    diffusers.DiTPipeline(model, None, scheduler).save_pretrained(tmp_path / "dit")
+    x, k = points(), 30
+    score = from_diffusers(tmp_path / "dit", label=7)
+    with torch.no_grad():
+        out = model(x, timestep=torch.full((4,), k), class_labels=torch.full((4,), 7)).sample
+    sigma = (1 - scheduler.alphas_cumprod[k]).sqrt()
+    torch.testing.assert_close(score(x, k + 1.0), -out[:, :3] / sigma, rtol=1e-5, atol=1e-5)
+    ws.save(score, tmp_path / "ours")
+    assert torch.equal(ws.load(tmp_path / "ours")(x, 3.0), score(x, 3.0))
+    with pytest.raises(InputError, match="label must be given"):
+        from_diffusers(tmp_path / "dit")
+
+
+def test_a_chain_that_ends_in_pure_noise_is_cut_before_it():
+    score = from_diffusers(pipeline(rescale_betas_zero_snr=True))
+    assert score.process.horizon == STEPS - 1
+    assert bool(score(points(), score.process.horizon).isfinite().all())
+
+
+def test_a_chain_has_the_marginals_of_its_steps():
+    betas = [0.1, 0.3, 0.05]
+    process = VP.chain(betas=betas)
+    kept = torch.tensor([1.0, 0.9, 0.9 * 0.7, 0.9 * 0.7 * 0.95]).double()
+    t = torch.arange(4.0).double()
+    torch.testing.assert_close(process.alpha(t).square(), kept, rtol=1e-6, atol=0)
+    torch.testing.assert_close(process.time_at(1 / kept - 1), t, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("betas", [[], [0.1, 0.0], [0.1, 1.0]])
+def test_a_chain_needs_betas_between_zero_and_one(betas):
+    with pytest.raises(InputError, match="betas must lie between 0 and 1"):
+        VP.chain(betas=betas)
+
+
+def test_what_cannot_be_read_is_said(saved, tmp_path):
+    with pytest.raises(InputError, match=r"model_index.json must be a JSON file"):
+        from_diffusers(tmp_path)
+    broken = tmp_path / "pickled"
+    pipeline().save_pretrained(broken, safe_serialization=False)
+    with pytest.raises(InputError, match="safe_serialization=True"):
+        from_diffusers(broken)
+    index = json.loads((saved / "model_index.json").read_text())
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "model_index.json").write_text(
+        json.dumps({**index, "unet": ["diffusers", "UNet2DConditionModel"]})
+    )
+    with pytest.raises(InputError, match="one model that is known"):
+        from_diffusers(tmp_path / "other")
+    flow = diffusers.FlowMatchEulerDiscreteScheduler()
+    flow.register_to_config(prediction_type="epsilon")
+    with pytest.raises(InputError, match="chain of betas"):
+        from_diffusers(diffusers.DDPMPipeline(unet(), flow))
+    ours = ws.NetworkScore(ws.networks.MLP(4, 8, 1), VP.cosine())
+    with pytest.raises(InputError, match="only a U-Net of diffusers on a chain"):
+        to_diffusers(ours, tmp_path / "x")
