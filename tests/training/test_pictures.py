@@ -1,7 +1,6 @@
 """Training networks of images: classes, precision, held-out losses, logs, drawing ahead."""
 
 import json
-import threading
 
 import pytest
 import torch
@@ -14,7 +13,6 @@ from wasserscore.network import MLP, DiT, UNet
 from wasserscore.process import EDM
 from wasserscore.score import NetworkScore, load, save
 from wasserscore.training import JsonLines, LogNormal, train_score
-from wasserscore.training.ahead import Ahead
 from wasserscore.training.denoising import Denoising
 from wasserscore.training.heldout import HeldOut
 from wasserscore.training.labelled import Labelled
@@ -220,28 +218,6 @@ def test_lines_of_a_resumed_run_are_those_of_a_whole_one(tmp_path):
     assert parts.read_text() == whole.read_text()
     steps = [json.loads(line)["step"] for line in whole.read_text().splitlines()]
     assert steps == [2, 4, 6, 8, 10, 12]
-
-
-def test_looking_ahead_changes_threads_and_nothing_else():
-    threads = []
-
-    def draw(k):
-        threads.append(threading.current_thread())
-        if k == 5:
-            raise ValueError("five")
-        return k * k
-
-    with Ahead(draw, 5, active=True) as drawn:
-        assert [drawn(k) for k in range(5)] == [0, 1, 4, 9, 16]
-    assert threads[0] is threading.current_thread()
-    assert len(threads) == 5
-    assert threading.current_thread() not in threads[1:]
-    with Ahead(draw, 9, active=True) as drawn, pytest.raises(ValueError, match="five"):
-        drawn(4), drawn(5)
-    threads.clear()
-    with Ahead(draw, 9, active=False) as drawn:
-        assert [drawn(2), drawn(3)] == [4, 9]
-    assert set(threads) == {threading.current_thread()}
 
 
 def test_a_task_in_two_parts_steps_as_a_whole_one_does():

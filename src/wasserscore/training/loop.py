@@ -11,8 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from wasserscore.core.ahead import Ahead
 from wasserscore.core.random import Streams
-from wasserscore.training.ahead import Ahead
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.labelled import Rows
 from wasserscore.training.signals import StopSignals
