@@ -1,35 +1,38 @@
-"""Drawing the next step's numbers on the CPU while another device works on this one."""
+"""Drawing the next steps' numbers on the CPU while another device works on this one."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
+THREADS = 4
+"""Steps that are drawn at the same time; one core draws more slowly than a GPU uses up."""
+
 
 class Ahead:
-    """``draw(k)`` for rising k, each begun in a thread when the one before it was asked for.
+    """``draw(k)`` for rising k, each begun in a thread a few steps before it is asked for.
 
     What is drawn depends on k alone, so this changes nothing but the time.
 
     Args:
-        draw: Gives what step k needs.
-        active: Whether to look ahead; else ``draw`` is simply called.
+        draw: Gives what step k needs; called from several threads.
         stop: One past the last step.
+        active: Whether to look ahead; else ``draw`` is simply called.
     """
 
     def __init__(self, draw: Callable[[int], Any], stop: int, *, active: bool) -> None:
         self.draw, self.stop = draw, stop
-        self._thread = ThreadPoolExecutor(1) if active else None
-        self._next: tuple[int, Future[Any]] | None = None
+        self._threads = ThreadPoolExecutor(THREADS) if active else None
+        self._begun: dict[int, Future[Any]] = {}
 
     def __call__(self, k: int) -> Any:
         """What step ``k`` needs."""
-        if self._thread is None:
+        if self._threads is None:
             return self.draw(k)
-        begun = self._next
-        found = begun[1].result() if begun is not None and begun[0] == k else self.draw(k)
-        self._next = (k + 1, self._thread.submit(self.draw, k + 1)) if k + 1 < self.stop else None
-        return found
+        for later in range(k, min(k + 1 + THREADS, self.stop)):
+            if later not in self._begun:
+                self._begun[later] = self._threads.submit(self.draw, later)
+        return self._begun.pop(k).result()
 
     def __enter__(self) -> "Ahead":
         return self
@@ -40,5 +43,5 @@ class Ahead:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._thread is not None:
-            self._thread.shutdown(wait=True, cancel_futures=True)
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=True)

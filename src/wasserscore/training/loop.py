@@ -6,6 +6,7 @@ state to save, and a resumed run draws exactly what an uninterrupted one would h
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -71,7 +72,7 @@ class Batches:
 
     def __init__(self, data: Rows, size: int, streams: Streams) -> None:
         self.data, self.size, self.streams = data, size, streams
-        self._orders: dict[int, Tensor] = {}
+        self._order = lru_cache(maxsize=4)(self._shuffled)  # steps are drawn in several threads
 
     def __getitem__(self, step: int) -> Rows:
         """The batch of one step."""
@@ -84,12 +85,8 @@ class Batches:
         parts = [self._order(int(p))[places[passes == p]] for p in passes.unique()]
         return torch.cat(parts)
 
-    def _order(self, number: int) -> Tensor:
-        if number not in self._orders:
-            self._orders = {k: v for k, v in self._orders.items() if k == number - 1}
-            generator = self.streams.generator("order", number)
-            self._orders[number] = torch.randperm(len(self.data), generator=generator)
-        return self._orders[number]
+    def _shuffled(self, number: int) -> Tensor:
+        return torch.randperm(len(self.data), generator=self.streams.generator("order", number))
 
 
 def run(
