@@ -1,4 +1,4 @@
-"""Denoising score matching as a task of the loop: network, average, optimizer, one step."""
+"""Score matching as a task of the loop: network, average, optimizer, one step."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +12,7 @@ from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.score import NetworkScore
 from wasserscore.training.averaged import Averaged, Measure, measured
+from wasserscore.training.implicit import SIGNED, implicit_loss
 from wasserscore.training.labelled import Labelled, Rows
 from wasserscore.training.levels import Weighting
 from wasserscore.training.regularise import Regulariser
@@ -56,16 +57,17 @@ class Drawn(NamedTuple):
     x0: Points
     uniform: PerPoint
     noise: Points
-    labels: Tensor | None
+    labels: Tensor | None = None
+    signs: Points | None = None
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> "Drawn":
         """The same numbers elsewhere; noise levels stay where they are."""
-        labels = None if self.labels is None else move(self.labels)
-        return Drawn(move(self.x0), self.uniform, move(self.noise), labels)
+        labels, signs = (None if x is None else move(x) for x in (self.labels, self.signs))
+        return Drawn(move(self.x0), self.uniform, move(self.noise), labels, signs)
 
 
 class Denoising(Averaged):
-    """A score network that learns by :func:`denoising_loss`, AdamW and an average of its weights.
+    """A score network that learns by score matching, AdamW and an average of its weights.
 
     Args:
         score: The untrained score; its network is copied, never changed.
@@ -77,6 +79,7 @@ class Denoising(Averaged):
         precision: Of the network's matrix products and convolutions; weights, their average and
             the loss stay as they are.
         compiled: Whether ``torch.compile`` makes the network faster.
+        objective: ``"denoising"`` or one of :mod:`wasserscore.training.implicit`.
         label_dropout: Share of the points that are trained without their class.
         measure: Asked about the averaged network, for the logs.
         every: How often.
@@ -93,6 +96,7 @@ class Denoising(Averaged):
         *,
         precision: str = "float32",
         compiled: bool = False,
+        objective: str = "denoising",
         label_dropout: float = 0.0,
         measure: Measure | None = None,
         every: int = 1,
@@ -101,7 +105,7 @@ class Denoising(Averaged):
         if compiled:
             self.network.compile(dynamic=False)
         self.score = replace(score, network=self.network)
-        self.weighting, self.label_dropout = weighting, label_dropout
+        self.weighting, self.label_dropout, self.objective = weighting, label_dropout, objective
         self.halved = precision == "bfloat16"
         self.nobody = int(getattr(score.network, "classes", 0))
         self.measure, self.every = measure, every
@@ -110,23 +114,32 @@ class Denoising(Averaged):
         """What a step takes: drawn on the CPU, so that every device sees the same numbers."""
         x0 = batch.points if isinstance(batch, Labelled) else batch
         uniform, noise = stratified(len(batch), generator), normal_like(x0, generator)
-        drawn = Drawn(x0, uniform, noise, None)
+        drawn = Drawn(x0, uniform, noise)
         if isinstance(batch, Labelled):
             hidden = torch.rand(len(batch), generator=generator) < self.label_dropout
             drawn = drawn._replace(
                 labels=batch.labels.masked_fill(hidden.to(x0.device), self.nobody)
             )
+        if self.objective in SIGNED:
+            heads = torch.randint(0, 2, x0.shape, generator=generator)
+            drawn = drawn._replace(signs=(2 * heads - 1).to(x0))
         if self.device.type == "cuda" and not x0.is_cuda:
             drawn = drawn.moved(Tensor.pin_memory)  # so that copying does not wait
         return drawn
 
     def update(self, drawn: Drawn) -> dict[str, float]:
         """One update; without one where the loss or its gradient is not finite (the logs say)."""
-        x0, uniform, noise, labels = drawn.moved(
-            lambda part: part.to(self.device, non_blocking=True)
-        )
+        d = drawn.moved(lambda part: part.to(self.device, non_blocking=True))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.halved):
-            loss = denoising_loss(self.score, self.weighting, x0, uniform, noise, labels)
+            if self.objective == "denoising":
+                loss = denoising_loss(
+                    self.score, self.weighting, d.x0, d.uniform, d.noise, d.labels
+                )
+            else:
+                loss = implicit_loss(
+                    self.score, self.weighting, d.x0, d.uniform, d.noise, d.labels,
+                    signs=d.signs, sliced=self.objective == "sliced",
+                )  # fmt: skip
         return self.descend(loss) | measured(self, self.measure, self.every)
 
     def step(self, batch: Rows, generator: torch.Generator) -> dict[str, float]:

@@ -23,7 +23,7 @@ from wasserscore.training.regularise import Regulariser, regulariser_named
 from wasserscore.training.schedule import Schedule
 from wasserscore.training.weighting import weighting_named
 
-OBJECTIVES = ("denoising",)
+OBJECTIVES = ("denoising", "implicit", "implicit_hutchinson", "sliced")
 
 
 def train_score(
@@ -55,7 +55,7 @@ def train_score(
     checkpoint_every: int = 500,
     seed: int = 0,
 ) -> NetworkScore:
-    """Train a network as the score of the noised data, by denoising score matching.
+    """Train a network as the score of the noised data, by score matching.
 
     The network given is copied and stays as it is; the score holds the average of the trained
     weights. Training is where the network is: the data may stay on the CPU, which draws all
@@ -68,9 +68,10 @@ def train_score(
         network: ``F(x (b, *shape), c_noise (b,)) -> like x``, for example ``ws.networks.MLP``.
         data: Points ``(n, *shape)`` in model units; best centred, see ``scaling``.
         process: The forward process.
-        objective: ``"denoising"``.
+        objective: ``"denoising"``, or ``"implicit"``, ``"implicit_hutchinson"``, ``"sliced"``: the
+            same loss in expectation, from noisy points alone, at the cost of second derivatives.
         weighting: ``"edm"``, ``"certificate"`` (the weight of the certificate's bound),
-            ``"likelihood"``, ``"uniform"`` (both J_DSM), or an object of
+            ``"likelihood"``, ``"uniform"`` (both J_DSM), ``"min_snr"``, or an object of
             :mod:`wasserscore.training.weighting` or :mod:`wasserscore.training.bound`.
         steps: Updates in all.
         batch_size: Points per update.
@@ -121,6 +122,11 @@ def train_score(
         isinstance(warmup, int) and warmup >= 0, "warmup must be a number of steps", got=warmup
     )
     require(precision in PRECISIONS, f"precision must be one of {PRECISIONS}", got=repr(precision))
+    require(
+        objective == "denoising" or not compile,
+        "compile serves the denoising objective, others need second derivatives",
+        got=repr(objective),
+    )
     require(0 <= label_dropout < 1, "label_dropout must lie in [0, 1)", got=label_dropout)
     require(measure_every >= 1, "measure_every must be at least 1", got=measure_every)
     require(gradient_clip > 0, "gradient_clip must be positive", got=gradient_clip)
@@ -137,7 +143,8 @@ def train_score(
         rows = Labelled.build(points, labels, getattr(network, "classes", 0))
     task = Denoising(
         untrained, chosen, Schedule(steps, learning_rate, ema, warmup), weight_decay, limits,
-        gradient_clip, precision=precision, compiled=compile, label_dropout=label_dropout,
+        gradient_clip, precision=precision, compiled=compile,
+        objective=objective, label_dropout=label_dropout,
         every=measure_every,
     )  # fmt: skip
     if holdout is not None:
