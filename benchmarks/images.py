@@ -1,6 +1,6 @@
 """The image experiment of the forward-process paper: one network, sixteen processes.
 
-    python -m benchmarks.images run --data DIR [--size small|cifar] [--device cuda] [--budget S]
+    python -m benchmarks.images run --data DIR [--size small|cifar] [--device cuda] [--budget S] [--only ...]
     python -m benchmarks.images tables [--size small|cifar]
 
 ``own``: the same U-Net trained anew under each of the paper's eight VP and eight VE shapes, as
@@ -196,18 +196,20 @@ def keep_pictures(name: str, x: Tensor) -> None:
     Image.fromarray(np.concatenate(rows)).save(path)
 
 
-def cases(run: Experiment, name: str, seeds: int, budget: float) -> Iterator[tuple[str, Any]]:
+def cases(
+    run: Experiment, name: str, seeds: int, budget: float, only: str | None
+) -> Iterator[tuple[str, Any]]:
     """The plan and the floor; each process with its own training; all with a common one."""
     yield "plan", lambda: run.plan(budget, seeds)
     plan: dict[str, Any] = next(row for row in resumable.read(name) if row["key"] == "plan")
     run.updates, run.grid = plan["updates"], plan["grid"]
     yield "floor", run.floor
     for seed in range(seeds):
-        for label, process in processes().items():
+        for label, process in processes().items() if only != "common" else ():
             case = partial(run.own, label, process, seed, name)
             yield f"own | {label} | {seed}", case
         common = cache(partial(run.common_score, seed))
-        for label, process in processes().items():
+        for label, process in processes().items() if only != "own" else ():
             yield (
                 f"common | {label} | {seed}",
                 partial(run.common, common, label, process, seed, name),
@@ -249,6 +251,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds, in all")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", choices=["own", "common"], help="one of the two tables")
     for name in OWN:
         parser.add_argument(f"--{name}", type=int, help="in the place of the size's own")
     asked = parser.parse_args()
@@ -260,7 +263,7 @@ def main() -> None:
         RESULTS.mkdir(parents=True, exist_ok=True)
         run = Experiment(size, asked.data, asked.device)
         left = asked.budget - (time.monotonic() - begin)
-        if not resumable.run(name, cases(run, name, asked.seeds, left), left):
+        if not resumable.run(name, cases(run, name, asked.seeds, left, asked.only), left):
             print("stopped by the budget; call again to go on\n")
     report(name)
 
