@@ -1,6 +1,7 @@
 """The image experiment of the forward-process paper: one network, sixteen processes.
 
-    python -m benchmarks.images run --data DIR [--size small|cifar] [--device cuda] [--budget S] [--only ...]
+    python -m benchmarks.images run --data DIR [--size small|cifar] [--device cuda]
+                                    [--budget S] [--only own|common]
     python -m benchmarks.images tables [--size small|cifar]
 
 ``own``: the same U-Net trained anew under each of the paper's eight VP and eight VE shapes, as
@@ -82,11 +83,12 @@ OWN = ("train", "holdout", "samples", "grid", "batch", "steps")
 class Experiment:
     """Data and measurements, and what a case does: train, sample, measure."""
 
-    def __init__(self, size: Size, data: Path, device: str) -> None:
+    def __init__(self, size: Size, data: Path, device: str, compiled: bool) -> None:
         self.size, self.device = size, device
         self.images = size.load(data, size.train, size.holdout)
         self.space = Space(self.images, device, size.epochs)
         self.fast = device == "cuda"
+        self.compiled = compiled and self.fast
         self.updates, self.grid = size.steps, size.grid
 
     def train(self, process: Process, seed: int, steps: int, **more: Any) -> NetworkScore:
@@ -95,11 +97,17 @@ class Experiment:
         more.setdefault("precision", "bfloat16" if self.fast else "float32")
         return train_score(
             network, self.images.train, process, steps=steps, batch_size=self.size.batch,
-            learning_rate=1e-3, warmup=min(200, steps // 5), compile=self.fast, seed=seed, **more,
+            learning_rate=1e-3, warmup=min(200, steps // 5), compile=self.compiled, seed=seed,
+            **more,
         )  # fmt: skip
 
-    def plan(self, budget: float, seeds: int) -> Row:
+    def plan(self, budget: float, seeds: int, only: str | None) -> Row:
         """Updates of a training and steps of the sampler: what fits, in about equal parts."""
+        own, common = ((only or table) == table for table in ("own", "common"))
+        trainings, samplings = (
+            own * len(processes()) + 2 * common,
+            (own + common) * len(processes()),
+        )
         begin = time.monotonic()
         marks: list[float] = []
         score = self.train(EDM(sigma_max=HIGH), 0, 60,
@@ -113,10 +121,10 @@ class Experiment:
         measured = self.timed(lambda: self.space.measure(self.sample(score, 0, 2)))
         one = (self.timed(lambda: self.sample(score, 0, 12)) - self.timed(
             lambda: self.sample(score, 0, 2))) / 10  # fmt: skip
-        left = (budget - (time.monotonic() - begin)) / seeds - 2 * measured * len(processes())
-        grid = next((k for k in GRIDS if 2 * len(processes()) * k * one < left / 2), GRIDS[-1])
-        spare = left - 2 * len(processes()) * grid * one
-        updates = int(0.95 * rate * spare / (len(processes()) + 2)) // 50 * 50
+        left = (budget - (time.monotonic() - begin)) / seeds - measured * samplings
+        grid = next((k for k in GRIDS if samplings * k * one < left / 2), GRIDS[-1])
+        spare = left - samplings * grid * one
+        updates = int(0.95 * rate * spare / trainings) // 50 * 50
         return row | {"seconds_per_sampling_step": one, "grid": grid, "updates": max(updates, 50)}
 
     @staticmethod
@@ -129,7 +137,7 @@ class Experiment:
     def sample(self, score: NetworkScore, seed: int, steps: int) -> Tensor:
         """Images of the paper's sampler, as grey levels in [-1, 1]."""
         process = score.process
-        if self.fast:
+        if self.compiled:
             score.network.compile(dynamic=False)
 
         def fast(x: Tensor, t: Any) -> Tensor:
@@ -200,7 +208,7 @@ def cases(
     run: Experiment, name: str, seeds: int, budget: float, only: str | None
 ) -> Iterator[tuple[str, Any]]:
     """The plan and the floor; each process with its own training; all with a common one."""
-    yield "plan", lambda: run.plan(budget, seeds)
+    yield "plan", lambda: run.plan(budget, seeds, only)
     plan: dict[str, Any] = next(row for row in resumable.read(name) if row["key"] == "plan")
     run.updates, run.grid = plan["updates"], plan["grid"]
     yield "floor", run.floor
@@ -252,6 +260,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds, in all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", choices=["own", "common"], help="one of the two tables")
+    parser.add_argument("--no-compile", action="store_true")
     for name in OWN:
         parser.add_argument(f"--{name}", type=int, help="in the place of the size's own")
     asked = parser.parse_args()
@@ -261,7 +270,7 @@ def main() -> None:
         size = dataclasses.replace(SIZES[asked.size], **given)
         begin = time.monotonic()
         RESULTS.mkdir(parents=True, exist_ok=True)
-        run = Experiment(size, asked.data, asked.device)
+        run = Experiment(size, asked.data, asked.device, not asked.no_compile)
         left = asked.budget - (time.monotonic() - begin)
         if not resumable.run(name, cases(run, name, asked.seeds, left, asked.only), left):
             print("stopped by the budget; call again to go on\n")
