@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+import torch
 
 from wasserscore.core.errors import InputError
 from wasserscore.data import load
@@ -85,3 +86,21 @@ def test_other_arrays_of_those_names_are_not_taken_for_planes(tmp_path):
     np.savez(tmp_path / "x.npz", d=np.ones((4, 2)), y=np.arange(4))
     with pytest.raises(InputError, match=r"must hold packed planes.*got \(4, 2\); say which"):
         load(tmp_path / "x.npz")
+
+
+def test_images_have_channels_first_for_networks_and_rows_come_back(tmp_path):
+    np.savez(tmp_path / "cifar.npz", d=packed(RGB), y=np.arange(3, dtype=np.uint8))
+    data = load(tmp_path / "cifar.npz")
+    images = data.images(data.points)
+    assert np.array_equal(images.numpy(), RGB.transpose(0, 3, 1, 2))
+    assert torch.equal(data.rows(images), data.points)
+    (tmp_path / "x.idx").write_bytes(idx(GREY))
+    grey = load(tmp_path / "x.idx")
+    assert np.array_equal(grey.images(grey.points).numpy(), GREY[:, None])
+    assert torch.equal(grey.rows(grey.images(grey.points)), grey.points)
+    with pytest.raises(
+        InputError, match=r"only images have channels, got vectors of shape \(2,\)"
+    ):
+        load(np.eye(2)).images(torch.eye(2))
+    with pytest.raises(InputError, match="images must have 60 entries, got 20"):
+        data.rows(images[:, :1])

@@ -9,8 +9,10 @@ from tests.training.toy_task import Sum
 from torch import nn
 
 from wasserscore.core.errors import InputError
+from wasserscore.data import Scaling
 from wasserscore.network import MLP, DiT, UNet
 from wasserscore.process import EDM
+from wasserscore.sampling import sample
 from wasserscore.score import NetworkScore, load, save
 from wasserscore.training import JsonLines, LogNormal, train_score
 from wasserscore.training.denoising import Denoising
@@ -238,3 +240,17 @@ def test_a_task_in_two_parts_steps_as_a_whole_one_does():
     run(whole, data, **settings)
     run(parts, data, **settings)
     assert torch.equal(whole.total, parts.total)
+
+
+def test_grey_levels_go_in_and_come_out():
+    """A single picture, learned in [-1, 1], is sampled in the units of its file."""
+    picture = torch.linspace(0, 255, 32).reshape(1, 2, 4, 4)
+    scaling = Scaling.span(0.0, 255.0, 32)
+    data = scaling.apply(picture.expand(16, -1, -1, -1))
+    assert (float(data.min()), float(data.max())) == (-1.0, 1.0)
+    network = UNet((2, 4, 4), 8, (1,), 1, ())
+    score = train_score(network, data, EDM(sigma_max=20.0), scaling=scaling, steps=120,
+                        batch_size=16, learning_rate=1e-2)  # fmt: skip
+    drawn = sample(score, 4, steps=12)
+    assert drawn.shape == (4, 2, 4, 4)
+    assert float((drawn - picture).abs().mean()) < 20
