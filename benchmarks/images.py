@@ -68,7 +68,7 @@ class Size:
 
 SIZES = {
     "small": Size(fashion, 10_000, 2000, {"width": 16, "multipliers": (1, 2), "blocks": 1,
-                  "attention": (7,)}, 64, 500, 256, 200, 4),
+                  "attention": (7,)}, 64, 500, 256, 125, 4),
     "cifar": Size(cifar, 20_000, 10_000, {"width": 32, "multipliers": (1, 2, 2), "blocks": 2,
                   "attention": (16,)}, 256, 20_000, 1024, 500, 12),
     "tiny": Size(fashion, 256, 128, {"width": 4, "multipliers": (1, 2), "blocks": 1,
