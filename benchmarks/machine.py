@@ -4,12 +4,13 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", Path(__file__).parent / "results"))
 ROOT = Path(__file__).parent.parent
 
 
@@ -21,6 +22,13 @@ def cpu() -> str:
         )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def gpu() -> str:
+    """The name of a GPU, if this process uses one."""
+    torch = sys.modules.get("torch")
+    used = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()
+    return f", {torch.cuda.get_device_name()}" if used else ""
 
 
 def commit() -> str:
@@ -39,7 +47,7 @@ def provenance(*others: str) -> dict[str, object]:
     return {
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{cpu()}, {os.cpu_count()} cores",
+        "machine": f"{cpu()}, {os.cpu_count()} cores{gpu()}",
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
     }

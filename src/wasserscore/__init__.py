@@ -39,7 +39,12 @@ _ROOMS = {
     "core.errors": ("InputError", "AssumptionError"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
-_MODULES = {"distance": "distance", "networks": "network", "data": "data"}
+_MODULES = {
+    "distance": "distance",
+    "networks": "network",
+    "data": "data",
+    "guidance": "score.guidance",
+}
 
 __all__ = [*_HOME, *_MODULES, "__version__"]
 

@@ -43,6 +43,7 @@ def test_tiles_cover_the_range():
 def test_tile_rows_shrink_for_large_points():
     assert tile_rows(()) == tile_rows((16,)) == 256
     assert tile_rows((24,)) == 160
+    assert tile_rows((24,), "cuda") == 8 * 160
     assert tile_rows((64,)) == tile_rows((3, 64, 64)) == 64
     assert tile_rows((3, 1024, 1024)) == 16
 

@@ -84,3 +84,11 @@ def test_refuses_a_scale_that_cannot_be_undone():
         Scaling(torch.zeros(2).double(), torch.ones(3).double())
     with pytest.raises(InputError, match="2 entries"):
         Scaling(torch.zeros(2).double(), torch.ones(2).double()).apply(torch.zeros(4, 3).double())
+
+
+def test_a_range_becomes_minus_one_to_one():
+    scaling = Scaling.span(-3.0, 7.0, 2)
+    x = torch.tensor([[-3.0, 7.0], [2.0, 4.5]], dtype=torch.float64)
+    assert torch.equal(scaling.apply(x), torch.tensor([[-1.0, 1.0], [0.0, 0.5]]).double())
+    with pytest.raises(InputError, match=r"high must exceed low, got 2\.0 to 2\.0"):
+        Scaling.span(2.0, 2.0, 3)

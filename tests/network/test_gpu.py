@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tests.network import pictures
 from tests.network.test_mlp import awake
 
 pytestmark = [
@@ -19,3 +20,15 @@ def test_outputs_and_gradients_are_those_of_the_cpu():
         slopes = torch.autograd.grad(out.square().sum(), list(network.parameters()))
         found.append(torch.cat([v.detach().cpu().flatten() for v in (out, *slopes)]))
     assert torch.allclose(*found, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", pictures.SMALL)
+def test_networks_of_images_are_those_of_the_cpu(kind):
+    (x, c), found = pictures.inputs(), []
+    for device in ("cpu", "cuda"):
+        network = pictures.awake(pictures.SMALL[kind]()).to(device)
+        network.to(memory_format=torch.channels_last)
+        out = network(x.to(device), c.to(device))
+        slopes = torch.autograd.grad(out.square().sum(), list(network.parameters()))
+        found.append(torch.cat([v.detach().cpu().flatten() for v in (out, *slopes)]))
+    assert torch.allclose(*found, rtol=1e-9, atol=1e-9)

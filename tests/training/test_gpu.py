@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from wasserscore.network import MLP
+from wasserscore.network import MLP, UNet
 from wasserscore.process import VP
 from wasserscore.score import load, save
 from wasserscore.training import train_score
@@ -58,3 +58,31 @@ def test_a_score_from_the_gpu_is_saved_and_loaded(tmp_path):
     save(far, tmp_path / "model")
     near, x = load(tmp_path / "model"), data()
     assert torch.allclose(near(x, 0.3), far(x.cuda(), 0.3).cpu(), rtol=1e-4, atol=1e-4)
+
+
+def pictures(n=32):
+    return torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(9))
+
+
+def unet(**more):
+    return UNet((1, 8, 8), 8, (1, 2), 1, (4,), classes=3, **more)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_images_with_classes_train_as_on_the_cpu_and_go_on_there(tmp_path, precision):
+    settings = {**SETTINGS, "labels": torch.arange(32) % 3, "warmup": 3, "precision": precision}
+    near = train_score(unet(), pictures(), PROCESS, **settings)
+    with pytest.raises(Stopped):
+        train_score(unet().cuda(), pictures(), PROCESS, **settings, out=tmp_path,
+                    callbacks=[stop])  # fmt: skip
+    far = train_score(unet().cuda(), pictures(), PROCESS, **settings, out=tmp_path)
+    close = 2e-3 if precision == "float32" else 2e-2
+    assert torch.allclose(weights(far), weights(near), rtol=1e-2, atol=close)
+
+
+def test_compiled_training_is_training(tmp_path):
+    logs = {}
+    for compiled in (False, True):
+        train_score(unet().cuda(), pictures(), PROCESS, **SETTINGS, compile=compiled,
+                    callbacks=[lambda k, found, c=compiled: logs.update({c: found})])  # fmt: skip
+    assert logs[True]["loss"] == pytest.approx(logs[False]["loss"], rel=1e-2)

@@ -7,7 +7,7 @@ from scipy.integrate import quad
 
 from wasserscore.core.errors import InputError
 from wasserscore.process import EDM, OU, VP, SubVP
-from wasserscore.training import LogNormal, ScoreMatching
+from wasserscore.training import LogNormal, MinSNR, ScoreMatching
 from wasserscore.training.weighting import stratified, weighting_named
 
 PROCESSES = [
@@ -102,3 +102,24 @@ def test_stratified_numbers_fill_every_interval_and_are_uniform(generator):
     first, inside = many[:, 0].numpy(), (64 * many % 1).flatten().numpy()
     assert stats.kstest(first, "uniform").pvalue > 1e-3
     assert stats.kstest(inside, "uniform").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("process", PROCESSES[1:], ids=lambda p: p.name)
+def test_min_snr_is_the_mean_over_uniform_time(process):
+    """E[w h(r)] = 1/T int min(s^2 / r^2, gamma) / s^2 h(r) dt."""
+    s, gamma = 1.4, 3.0
+
+    def error(r2):
+        return r2 / (1 + r2) ** 1.5
+
+    r, weight = MinSNR(gamma)(process, s, MIDPOINTS)
+    found = float((weight * error(r.square())).mean())
+
+    def integrand(t):
+        r2 = float(process.noise_to_signal(torch.tensor(t, dtype=torch.float64)))
+        return min(s**2 / r2, gamma) / s**2 * error(r2) if r2 else 0.0
+
+    knee = float(process.time_at(s**2 / gamma))
+    expected, _ = quad(integrand, 0, process.horizon, points=[knee], limit=500)
+    assert found == pytest.approx(expected / process.horizon, rel=1e-4)
+    assert weighting_named("min_snr") == MinSNR(5.0)

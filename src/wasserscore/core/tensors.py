@@ -50,14 +50,17 @@ def as_points(x: Any, name: str = "points", *, minimum: int = 1) -> Tensor:
 
 
 @cache
-def tile_rows(shape: tuple[int, ...]) -> int:
+def tile_rows(shape: tuple[int, ...], device: str = "cpu") -> int:
     """How many rows one evaluation takes: fixed by the shape of a point, never by a batch.
 
-    64, which a matrix product needs to be fast and which a small batch still fills; up to 256
-    where points are so small that the cost of a call shows; fewer where they are huge. A multiple
-    of 16, so that no row falls into the odd tail of a vector register.
+    On the CPU 64, which a matrix product needs to be fast and which a small batch still fills; up
+    to 256 where points are so small that the cost of a call shows; fewer where they are huge. A
+    multiple of 16, so that no row falls into the odd tail of a vector register. On a GPU, whose
+    calls cost more and whose cores are many, eight times as many.
     """
     numel = max(1, math.prod(shape))
+    if device == "cuda":
+        return 8 * tile_rows(shape)
     return max(16, min(256, max(64, 2**12 // numel), 2**20 // numel) // 16 * 16)
 
 
@@ -73,7 +76,7 @@ def in_tiles(function: Callable[..., Tensor], x: Tensor, *others: Tensor) -> Ten
     The number of rows in a matrix product changes float rounding; a fixed number makes each row's
     result independent of how many rows came with it.
     """
-    rows, results = tile_rows(x.shape[1:]), []
+    rows, results = tile_rows(x.shape[1:], x.device.type), []
     if x.shape[0] == rows:
         return function(x, *others)
     for part in tiles(x.shape[0], rows):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.data.dataset import Dataset
+from wasserscore.data.pictures import IDX, UNREADABLE, idx_array, unpacked
 
 MAX_BYTES = 8 * 2**30
 """Archives that unpack to more than this are refused unopened."""
@@ -39,6 +40,8 @@ def read_npz(path: Path, key: str | None = None) -> Dataset:
                 got=f"{size / 2**30:.1f} GiB")  # fmt: skip
         with np.load(path, allow_pickle=False) as archive:
             names = archive.files
+            if key is None and set(names) == {"d", "y"}:
+                return _pictures(unpacked(_planes(archive, path)), path)
             require(bool(names), f"{path.name} must hold an array", got="an empty archive")
             if key is None:
                 require(len(names) == 1, f"{path.name} holds several arrays", got=", ".join(names),
@@ -56,6 +59,18 @@ def read_npz(path: Path, key: str | None = None) -> Dataset:
             raise
         raise unreadable(path, error, "save plain numeric arrays with numpy.savez") from None
     return _from_array(array, path, path.stem)
+
+
+def read_idx(path: Path, key: str | None = None) -> Dataset:
+    """An idx file of images (MNIST, Fashion-MNIST), gzipped or not."""
+    try:
+        array = idx_array(path, MAX_BYTES)
+    except UNREADABLE as error:
+        raise unreadable(path, error, "download it again") from None
+    if array.ndim == 1:
+        raise InputError(explain(f"{path.name} must hold images", got="one number each",
+                                 do="give the file of images, not of labels"))  # fmt: skip
+    return _pictures(array, path)
 
 
 def read_images(folder: Path) -> Dataset:
@@ -92,6 +107,7 @@ TABLES = (".csv", ".csv.gz", ".parquet")
 READERS: dict[str, Callable[[Path, str | None], Dataset]] = {
     ".npy": read_npy,
     ".npz": read_npz,
+    **dict.fromkeys(IDX, read_idx),
 }
 
 
@@ -104,6 +120,24 @@ def _from_array(array: NDArray[Any], path: Path, name: str) -> Dataset:
     kind = "image" if array.ndim > 2 else "vectors"
     points = torch.from_numpy(np.array(array, dtype=np.float64))
     return Dataset.build(points, name=name, kind=kind, source=f"file {path.name}")  # type: ignore[arg-type]
+
+
+def _planes(archive: Any, path: Path) -> NDArray[Any]:
+    """Packed planes, as :func:`~wasserscore.data.pictures.unpacked` takes them."""
+    planes: NDArray[Any] = archive["d"]
+    good = isinstance(planes, np.ndarray) and planes.dtype == np.uint8
+    require(good and planes.ndim == 4 and len(planes) == 3,
+            f"array 'd' of {path.name} must hold packed planes (3, n, height, width) of bytes",
+            got=getattr(planes, "shape", "other bytes"),
+            do=f"say which array is meant, as in {path.name}:d")  # fmt: skip
+    return planes
+
+
+def _pictures(grey: NDArray[np.uint8], path: Path) -> Dataset:
+    return Dataset.build(
+        torch.from_numpy(grey.astype(np.float64)), name=path.name.split(".")[0], kind="image",
+        source=f"file {path.name}", units="grey levels",
+    )  # fmt: skip
 
 
 def _require_exact(integers: Any, what: str) -> None:

@@ -77,6 +77,24 @@ class Layout:
         full[:, self.constant] = self.constants.to(x)
         return full
 
+    def images(self, x: Cloud) -> Float[Tensor, "n c h w"]:
+        """``x`` of shape ``(m, d)`` as ``(m, channels, height, width)``, as networks see images.
+
+        Raises:
+            InputError: If this is no data set of images.
+        """
+        require(self.kind == "image" and len(self.shape) in (2, 3), "only images have channels",
+                got=f"{self.kind} of shape {self.shape}")  # fmt: skip
+        return (
+            x.reshape(-1, *self.shape, *(1,) * (3 - len(self.shape))).movedim(-1, 1).contiguous()
+        )
+
+    def rows(self, images: Float[Tensor, "n c h w"]) -> Cloud:
+        """Images with channels first as rows ``(m, d)`` again: the inverse of :meth:`images`."""
+        flat = images.movedim(1, -1).flatten(1)
+        require(flat.shape[1] == self.d, f"images must have {self.d} entries", got=flat.shape[1])
+        return flat
+
     def clip(self, x: Cloud) -> Cloud:
         """``x`` of shape ``(m, d)`` or ``(m, v)`` cut to the range of the data."""
         keep = ... if x.shape[1] == self.d else ~self.constant

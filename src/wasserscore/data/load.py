@@ -22,8 +22,10 @@ def load(source: Any, *, schema: "Overrides | str | Path | None" = None) -> Data
 
     Args:
         source: An embedded name ("digits", "moons", ...); a file ``.npy``, ``.npz`` (one array,
-            or ``file.npz:name``), ``.csv``, ``.csv.gz``, ``.parquet``; a folder of PNG images of
-            one size; or an array, tensor or DataFrame with one row per point.
+            ``file.npz:name``, or packed planes ``d`` with labels ``y``), ``-ubyte`` and ``.idx``
+            with or without ``.gz`` (MNIST and its relatives), ``.csv``, ``.csv.gz``,
+            ``.parquet``; a folder of PNG images of one size; or an array, tensor or DataFrame
+            with one row per point.
         schema: For a table: what its columns are, or the TOML or JSON file that says so.
 
     Raises:

@@ -51,6 +51,17 @@ class Scaling:
         """Per column for a ``"table"``, one scalar for an ``"image"`` or ``"vectors"``."""
         return cls.per_column(points) if kind == "table" else cls.scalar(points)
 
+    @classmethod
+    def span(cls, low: float, high: float, d: int) -> "Scaling":
+        """The range ``low`` to ``high`` to [-1, 1], the same for all ``d`` columns (for pixels).
+
+        Raises:
+            InputError: Unless ``high`` is larger.
+        """
+        require(high > low, "high must exceed low", got=f"{low} to {high}")
+        middle = torch.full((d,), (low + high) / 2, dtype=torch.float64)
+        return cls(middle, torch.tensor((high - low) / 2, dtype=torch.float64))
+
     def apply(self, x: Tensor) -> Tensor:
         """Data units to model units; ``x`` is ``(b, d)`` or ``(b, *shape)`` with d entries."""
         shift, scale = self._like(x)

@@ -29,8 +29,7 @@ from wasserscore.core.random import normal_like
 from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.flow.generator import drift_loss
-from wasserscore.flow.progress import Measure, measured
-from wasserscore.training.averaged import Averaged, under
+from wasserscore.training.averaged import Averaged, Measure, measured, under
 from wasserscore.training.denoising import Denoising
 from wasserscore.training.levels import largest
 from wasserscore.training.weighting import stratified

@@ -23,9 +23,8 @@ from wasserscore.core.typing import Cloud, Points
 from wasserscore.flow.difference import DriftField
 from wasserscore.flow.features import FeatureMap
 from wasserscore.flow.kernels import GAUSSIAN, Kernel
-from wasserscore.flow.progress import Measure, measured
 from wasserscore.flow.sides import CloudSide
-from wasserscore.training.averaged import Averaged
+from wasserscore.training.averaged import Averaged, Measure, measured
 from wasserscore.training.schedule import Schedule
 
 

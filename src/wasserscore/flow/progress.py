@@ -1,6 +1,5 @@
 """How far a generator has come, measured from outside: the loss of a drift does not fall."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,24 +12,9 @@ from wasserscore.core.typing import Points
 from wasserscore.data import Scaling
 from wasserscore.distance import prdc, w2
 from wasserscore.score import Pushforward
-from wasserscore.training.averaged import Averaged
 
-Measure = Callable[[nn.Module], dict[str, float]]
-"""A network in, numbers to log out."""
 MEASURED = 500
 """Most points of a measurement."""
-
-
-def measured(task: Averaged, measure: Measure | None, every: int) -> dict[str, float]:
-    """What to log of the averaged network after a step: mostly nothing.
-
-    Args:
-        task: The network in training.
-        measure: Asked every so many steps, and after the last; None measures nothing.
-        every: How many.
-    """
-    due = task.count % every == 0 or task.count == task.schedule.steps
-    return {} if measure is None or not due else measure(task.average)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,15 @@ FREQUENCIES = 16
 EMBEDDING = 64
 
 
-class Fourier(nn.Module):
+class Fixed(nn.Module):
+    """A layer whose buffers are numbers of a formula, written when weights are drawn."""
+
+    def fill(self) -> None:
+        """Write them."""
+        raise NotImplementedError
+
+
+class Fourier(Fixed):
     r"""Features of a number: :math:`\cos(w_k c), \sin(w_k c)`, then one linear layer and SiLU.
 
     The frequencies :math:`w_k` are fixed, spaced evenly in logarithm between 1/2 and 32; the
@@ -31,8 +39,8 @@ class Fourier(nn.Module):
         self.linear = nn.Linear(2 * FREQUENCIES, features)
 
     @torch.no_grad()
-    def space(self) -> None:
-        """Set the frequencies."""
+    def fill(self) -> None:
+        """Write the frequencies."""
         fastest, slowest = math.log(32.0), math.log(0.5)
         self.frequencies.copy_(torch.linspace(slowest, fastest, FREQUENCIES).exp())
 
@@ -50,7 +58,7 @@ class Seeded(nn.Module):
     A subclass builds its layers inside :meth:`drawn`, the output layer ``last`` among them.
     """
 
-    last: nn.Linear
+    last: nn.Linear | nn.Conv2d
     gain: float = 1.0
     """Times the usual bound of the weights."""
 
@@ -64,17 +72,25 @@ class Seeded(nn.Module):
             self.to_empty(device="cpu")
             self.reset(torch.Generator().manual_seed(seed))
 
+    def silent(self) -> list[nn.Module]:
+        """The layers that start at zero."""
+        return [self.last]
+
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
         """Draw fresh weights: uniform with variance 1 / (3 fan-in), biases and output zero."""
+        silent = self.silent()
         for module in self.modules():
-            if isinstance(module, Fourier):
-                module.space()
-            if isinstance(module, nn.LayerNorm):
+            if isinstance(module, Fixed):
+                module.fill()
+            if isinstance(module, nn.Embedding):
+                module.weight.zero_()
+            if isinstance(module, nn.LayerNorm | nn.GroupNorm) and module.weight is not None:
                 module.weight.fill_(1.0)
                 module.bias.zero_()
-            if isinstance(module, nn.Linear):
-                bound = 0.0 if module is self.last else self.gain * module.in_features**-0.5
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                fan_in = module.weight[0].numel()
+                bound = 0.0 if module in silent else self.gain * fan_in**-0.5
                 module.weight.uniform_(-bound, bound, generator=generator)
                 if module.bias is not None:
                     module.bias.zero_()

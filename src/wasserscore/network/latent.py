@@ -72,7 +72,7 @@ class LatentMLP(Seeded):
     def reset(self, generator: torch.Generator) -> None:
         """Draw fresh weights; those of the output layer are a tenth of the usual size."""
         super().reset(generator)
-        bound = COMPACT * self.last.in_features**-0.5
+        bound = COMPACT * self.last.weight[0].numel() ** -0.5
         self.last.weight.uniform_(-bound, bound, generator=generator)
 
     def config(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from wasserscore.core.ahead import Ahead
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.tensors import tile_rows, tiles
@@ -79,7 +80,7 @@ def sample(
     like = like_of(score, points, device, dtype)
     times = time_grid(process, steps, "karras" if grid is None else grid, stop=stop)
     sampler = Sampler(score, process, solver, times, eta)
-    tile = tile_rows(shape)
+    tile = tile_rows(shape, like.device.type)
     batch = max(1, (batch_size or BATCH_NUMBERS // prod(shape)) // tile) * tile
     rows = list(tiles(n, batch))
     done = _counter(callback, len(rows) * times.steps)
@@ -87,7 +88,8 @@ def sample(
     for part in rows:
         noise = RowNoise(Streams(seed), part, shape, like, sampler.method.noises)
         x = sampler.from_noise(noise("start")) if points is None else points[part].to(like)
-        results.append(_finite(sampler.run(x, noise, done), part))
+        with Ahead(noise, times.steps, active=like.device.type != "cpu") as drawn:
+            results.append(_finite(sampler.run(x, drawn, done), part))
     return in_data_units(score, torch.cat(results))
 
 

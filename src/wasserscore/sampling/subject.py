@@ -64,6 +64,8 @@ def _tensors(score: Any) -> Iterator[Tensor]:
                     yield value
             elif callable(getattr(value, "parameters", None)):
                 yield from value.parameters()
+            elif callable(value):  # a score of scores
+                yield from _tensors(value)
 
 
 def in_data_units(score: Any, x: Tensor) -> Tensor:

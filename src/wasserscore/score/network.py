@@ -29,6 +29,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from wasserscore.core.errors import InputError, explain, require
@@ -90,6 +91,8 @@ class NetworkScore:
         data_std: Root mean square of the data's entries, model units; used by ``"edm"``.
         shape: Of one point; by default ``(network.dim,)``.
         scaling: How model units came from data units; None where they are data units.
+        label: The class whose score this is, for a network that knows ``classes``; None where it
+            is not told.
     """
 
     network: nn.Module
@@ -99,6 +102,7 @@ class NetworkScore:
     data_std: float = 1.0
     shape: tuple[int, ...] = ()
     scaling: Scaling | None = None
+    label: int | None = None
 
     def __post_init__(self) -> None:
         require(
@@ -135,9 +139,31 @@ class NetworkScore:
         denoised = self._denoise(x, t, alpha, r)
         return (expand_like(alpha, x) * denoised - x) / expand_like((alpha * r).square(), x)
 
-    def denoise(self, x: Points, t: Times) -> Points:
-        """The network's posterior mean of the data given ``x`` at time ``t > 0``."""
-        return self._denoise(x, t, *self._clock(t, x))
+    def denoise(self, x: Points, t: Times, labels: Int[Tensor, " b"] | None = None) -> Points:
+        """The network's posterior mean of the data given ``x`` at time ``t > 0``.
+
+        Args:
+            x: Noisy points.
+            t: Their time, or one for each.
+            labels: A class for each, in the place of this score's own.
+        """
+        return self._denoise(x, t, *self._clock(t, x), labels)
+
+    def conditioned(self, y: int) -> "NetworkScore":
+        """The score of one class.
+
+        Raises:
+            InputError: If the network does not know the class.
+        """
+        classes = getattr(self.network, "classes", 0)
+        require(
+            isinstance(y, int) and 0 <= y < classes,
+            f"the network knows classes 0 to {classes - 1}" if classes else
+            "the network knows no classes",
+            got=y,
+            do="" if classes else "build it with classes= and train it with labels=",
+        )  # fmt: skip
+        return replace(self, label=y)
 
     def under(self, process: Process) -> "NetworkScore":
         """The same network under another process.
@@ -172,6 +198,7 @@ class NetworkScore:
             "data_std": self.data_std,
             "shape": list(self.shape),
             "scaling": None if self.scaling is None else self.scaling.to_dict(),
+            **({} if self.label is None else {"label": self.label}),
         }
 
     @classmethod
@@ -192,8 +219,11 @@ class NetworkScore:
         return score
 
     def _clock(self, t: Times, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Alpha and r, float64, one per row; refuses a time without noise."""
-        time = torch.as_tensor(t, dtype=torch.float64, device=x.device)
+        """Alpha and r, float64, one per row; refuses a time without noise.
+
+        They stay where the time is: on the CPU, a time costs another device no wait.
+        """
+        time = torch.as_tensor(t, dtype=torch.float64)
         alpha, r = self.process.alpha(time), self.process.noise_to_signal(time).sqrt()
         if not bool((r > 0).all()):
             raise InputError(
@@ -201,16 +231,21 @@ class NetworkScore:
             )
         return alpha.expand(len(x)), r.expand(len(x))
 
-    def _denoise(self, x: Tensor, t: Times, alpha: Tensor, r: Tensor) -> Tensor:
+    def _denoise(
+        self, x: Tensor, t: Times, alpha: Tensor, r: Tensor, labels: Tensor | None = None
+    ) -> Tensor:
         require(
             prod(x.shape[1:]) == self.dim,
             f"points must have shape (b, {', '.join(map(str, self.shape))})",
             got=tuple(x.shape),
         )
-        time = torch.as_tensor(t, dtype=torch.float64, device=x.device).expand(len(x))
+        time = torch.as_tensor(t, dtype=torch.float64).expand(len(x))
         c = self.preconditioner(time, alpha, r)
         dtype = next((p.dtype for p in self.network.parameters()), x.dtype)
         seen = (expand_like(c.scale_in, x) * x).to(dtype).reshape(len(x), *self.shape)
-        output = self.network(seen, c.noise.to(dtype)).to(x.dtype).reshape(x.shape)
+        if labels is None and self.label is not None:
+            labels = torch.full((len(x),), self.label, device=x.device)
+        told = () if labels is None else (labels,)
+        output = self.network(seen, c.noise.to(seen), *told).to(x.dtype).reshape(x.shape)
         denoised: Tensor = expand_like(c.skip / alpha, x) * x + expand_like(c.out, x) * output
         return denoised

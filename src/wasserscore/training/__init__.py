@@ -3,8 +3,10 @@
 from wasserscore.training.bound import Bound as Bound
 from wasserscore.training.bound import Tabulated as Tabulated
 from wasserscore.training.fit import train_score as train_score
+from wasserscore.training.jsonl import JsonLines as JsonLines
 from wasserscore.training.loop import DivergedError as DivergedError
 from wasserscore.training.regularise import SpectralCap as SpectralCap
 from wasserscore.training.regularise import WeightClip as WeightClip
 from wasserscore.training.weighting import LogNormal as LogNormal
+from wasserscore.training.weighting import MinSNR as MinSNR
 from wasserscore.training.weighting import ScoreMatching as ScoreMatching

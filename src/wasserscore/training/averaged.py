@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,9 @@ from wasserscore.training.schedule import Schedule
 
 BETAS = (0.9, 0.99)
 """AdamW's memories; 0.99 forgets the large early gradients sooner, which short runs need."""
+
+Measure = Callable[[nn.Module], dict[str, float]]
+"""A network in, numbers to log out."""
 
 
 class Averaged:
@@ -34,6 +38,8 @@ class Averaged:
         regularise: Regulariser | None = None,
     ) -> None:
         self.network = copy.deepcopy(network).train().requires_grad_(True)
+        if next(network.parameters()).is_cuda:  # where convolutions want it; others are untouched
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.regularise, self.clip = regularise, clip
         if regularise is not None:
             regularise(self.network)
@@ -59,7 +65,8 @@ class Averaged:
         loss.backward()
         norm = clip_grad_norm_(self.weights.values(), self.clip)
         rate = self.schedule.rate(self.count)
-        logs = {"loss": loss.item(), "gradient_norm": norm.item(), "learning_rate": rate}
+        found = torch.stack([loss.detach(), norm]).tolist()  # the only wait for a device
+        logs = {"loss": found[0], "gradient_norm": found[1], "learning_rate": rate}
         if all(map(math.isfinite, logs.values())):
             self.optimizer.param_groups[0]["lr"] = rate
             self.optimizer.step()
@@ -72,8 +79,7 @@ class Averaged:
     @torch.no_grad()
     def _update_average(self) -> None:
         fresh = 1 - self.schedule.keep(self.count)
-        for average, weight in zip(self.average.parameters(), self.weights.values(), strict=True):
-            average.lerp_(weight, fresh)
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.weights.values()), fresh)
         buffers = zip(self.average.buffers(), self.network.buffers(), strict=True)
         for kept, buffer in buffers:
             kept.copy_(buffer)
@@ -87,6 +93,7 @@ class Averaged:
                 tensors[f"{moment}/{name}"] = value
         return tensors | {"count": torch.tensor(self.count)}
 
+    @torch.no_grad()
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Continue from what :meth:`state` gave.
 
@@ -98,10 +105,24 @@ class Averaged:
         self.average.load_state_dict(under("average/", tensors))
         self.count = int(tensors["count"])
         for name, weight in self.weights.items() if self.count else ():
-            self.optimizer.state[weight] = {
-                moment: tensors[f"{moment}/{name}"].to(weight.device)
-                for moment in ("step", "exp_avg", "exp_avg_sq")
+            moments = {
+                moment: torch.empty_like(weight).copy_(tensors[f"{moment}/{name}"])
+                for moment in ("exp_avg", "exp_avg_sq")  # laid out as the weight is
             }
+            steps = tensors[f"step/{name}"].to(weight.device)
+            self.optimizer.state[weight] = {"step": steps, **moments}
+
+
+def measured(task: Averaged, measure: Measure | None, every: int) -> dict[str, float]:
+    """What to log of the averaged network after a step: mostly nothing.
+
+    Args:
+        task: The network in training.
+        measure: Asked every so many steps, and after the last; None measures nothing.
+        every: How many.
+    """
+    due = task.count % every == 0 or task.count == task.schedule.steps
+    return {} if measure is None or not due else measure(task.average)
 
 
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,8 @@
-"""Denoising score matching as a task of the loop: network, average, optimizer, one step."""
+"""Score matching as a task of the loop: network, average, optimizer, one step."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,7 +11,9 @@ from wasserscore.core.random import normal_like
 from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.score import NetworkScore
-from wasserscore.training.averaged import Averaged
+from wasserscore.training.averaged import Averaged, Measure, measured
+from wasserscore.training.implicit import SIGNED, implicit_loss
+from wasserscore.training.labelled import Labelled, Rows
 from wasserscore.training.levels import Weighting
 from wasserscore.training.regularise import Regulariser
 from wasserscore.training.schedule import Schedule
@@ -17,10 +21,16 @@ from wasserscore.training.weighting import stratified
 
 CLIP = 1.0
 """Largest gradient norm, unless told."""
+PRECISIONS = ("float32", "bfloat16")
 
 
 def denoising_loss(
-    score: NetworkScore, weighting: Weighting, x0: Points, uniform: PerPoint, noise: Points
+    score: NetworkScore,
+    weighting: Weighting,
+    x0: Points,
+    uniform: PerPoint,
+    noise: Points,
+    labels: Tensor | None = None,
 ) -> Tensor:
     r"""Mean of :math:`w(r) \|D(x_t, t) - x_0\|^2 / d`: the objective per coordinate.
 
@@ -30,19 +40,34 @@ def denoising_loss(
         x0: Clean points, model units.
         uniform: One number of [0, 1) per point: its noise level.
         noise: Standard normal, shaped like ``x0``.
+        labels: A class per point, where the network knows classes.
 
     Source: :cite:`karras2022` eq. (2) and (8); see :mod:`wasserscore.training.weighting`.
     """
     levels = weighting(score.process, score.data_std, uniform.to(torch.float64))
-    t = score.process.time_at(levels.r.square()).to(x0.device)
-    alpha = score.process.alpha(t)
-    x_t = expand_like(alpha, x0) * (x0 + expand_like(levels.r, x0) * noise)
-    squared = (score.denoise(x_t, t) - x0).square().flatten(1).mean(1)
+    t = score.process.time_at(levels.r.square())
+    x_t = expand_like(score.process.alpha(t), x0) * (x0 + expand_like(levels.r, x0) * noise)
+    squared = (score.denoise(x_t, t, labels) - x0).square().flatten(1).mean(1)
     return (levels.weight.to(squared) * squared).mean()
 
 
+class Drawn(NamedTuple):
+    """All that is random in a step."""
+
+    x0: Points
+    uniform: PerPoint
+    noise: Points
+    labels: Tensor | None = None
+    signs: Points | None = None
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> "Drawn":
+        """The same numbers elsewhere; noise levels stay where they are."""
+        labels, signs = (None if x is None else move(x) for x in (self.labels, self.signs))
+        return Drawn(move(self.x0), self.uniform, move(self.noise), labels, signs)
+
+
 class Denoising(Averaged):
-    """A score network that learns by :func:`denoising_loss`, AdamW and an average of its weights.
+    """A score network that learns by score matching, AdamW and an average of its weights.
 
     Args:
         score: The untrained score; its network is copied, never changed.
@@ -51,6 +76,13 @@ class Denoising(Averaged):
         weight_decay: Of AdamW.
         regularise: Called on the network before the first and after every update.
         clip: Largest gradient norm.
+        precision: Of the network's matrix products and convolutions; weights, their average and
+            the loss stay as they are.
+        compiled: Whether ``torch.compile`` makes the network faster.
+        objective: ``"denoising"`` or one of :mod:`wasserscore.training.implicit`.
+        label_dropout: Share of the points that are trained without their class.
+        measure: Asked about the averaged network, for the logs.
+        every: How often.
     """
 
     def __init__(
@@ -61,16 +93,58 @@ class Denoising(Averaged):
         weight_decay: float,
         regularise: Regulariser | None = None,
         clip: float = CLIP,
+        *,
+        precision: str = "float32",
+        compiled: bool = False,
+        objective: str = "denoising",
+        label_dropout: float = 0.0,
+        measure: Measure | None = None,
+        every: int = 1,
     ) -> None:
         super().__init__(score.network, schedule, weight_decay, clip, regularise)
+        if compiled:
+            self.network.compile(dynamic=False)
         self.score = replace(score, network=self.network)
-        self.weighting = weighting
+        self.weighting, self.label_dropout, self.objective = weighting, label_dropout, objective
+        self.halved = precision == "bfloat16"
+        self.nobody = int(getattr(score.network, "classes", 0))
+        self.measure, self.every = measure, every
 
-    def step(self, batch: Points, generator: torch.Generator) -> dict[str, float]:
+    def draw(self, batch: Rows, generator: torch.Generator) -> Drawn:
+        """What a step takes: drawn on the CPU, so that every device sees the same numbers."""
+        x0 = batch.points if isinstance(batch, Labelled) else batch
+        uniform, noise = stratified(len(batch), generator), normal_like(x0, generator)
+        drawn = Drawn(x0, uniform, noise)
+        if isinstance(batch, Labelled):
+            hidden = torch.rand(len(batch), generator=generator) < self.label_dropout
+            drawn = drawn._replace(
+                labels=batch.labels.masked_fill(hidden.to(x0.device), self.nobody)
+            )
+        if self.objective in SIGNED:
+            heads = torch.randint(0, 2, x0.shape, generator=generator)
+            drawn = drawn._replace(signs=(2 * heads - 1).to(x0))
+        if self.device.type == "cuda" and not x0.is_cuda:
+            drawn = drawn.moved(Tensor.pin_memory)  # so that copying does not wait
+        return drawn
+
+    def update(self, drawn: Drawn) -> dict[str, float]:
         """One update; without one where the loss or its gradient is not finite (the logs say)."""
-        uniform = stratified(len(batch), generator)
-        x0, noise = batch.to(self.device), normal_like(batch, generator).to(self.device)
-        return self.descend(denoising_loss(self.score, self.weighting, x0, uniform, noise))
+        d = drawn.moved(lambda part: part.to(self.device, non_blocking=True))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.halved):
+            if self.objective == "denoising":
+                loss = denoising_loss(
+                    self.score, self.weighting, d.x0, d.uniform, d.noise, d.labels
+                )
+            else:
+                loss = implicit_loss(
+                    self.score, self.weighting, d.x0, d.uniform, d.noise, d.labels,
+                    signs=d.signs, sliced=self.objective == "sliced",
+                )  # fmt: skip
+        return self.descend(loss) | measured(self, self.measure, self.every)
+
+    def step(self, batch: Rows, generator: torch.Generator) -> dict[str, float]:
+        """Draw, then update."""
+        return self.update(self.draw(batch, generator))
 
     def result(self) -> NetworkScore:
         """The score with the averaged weights, ready for inference."""

@@ -14,14 +14,16 @@ from wasserscore.network import describe
 from wasserscore.process.base import Process
 from wasserscore.score import NetworkScore
 from wasserscore.training.checkpoint import Checkpoints
-from wasserscore.training.denoising import CLIP, Denoising
+from wasserscore.training.denoising import CLIP, PRECISIONS, Denoising
+from wasserscore.training.heldout import HeldOut
+from wasserscore.training.labelled import Labelled, Rows
 from wasserscore.training.levels import Weighting
 from wasserscore.training.loop import Callback, run
 from wasserscore.training.regularise import Regulariser, regulariser_named
 from wasserscore.training.schedule import Schedule
 from wasserscore.training.weighting import weighting_named
 
-OBJECTIVES = ("denoising",)
+OBJECTIVES = ("denoising", "implicit", "implicit_hutchinson", "sliced")
 
 
 def train_score(
@@ -34,6 +36,7 @@ def train_score(
     steps: int = 800,
     batch_size: int = 256,
     learning_rate: float = 3e-3,
+    warmup: int = 0,
     ema: float = 0.999,
     weight_decay: float = 0.01,
     gradient_clip: float = CLIP,
@@ -41,29 +44,39 @@ def train_score(
     prediction: str = "velocity",
     data_std: float | None = None,
     scaling: Scaling | None = None,
+    labels: Any = None,
+    label_dropout: float = 0.1,
+    precision: str = "float32",
+    compile: bool = False,
+    holdout: Any = None,
+    measure_every: int = 500,
     callbacks: Sequence[Callback] = (),
     out: str | Path | None = None,
     checkpoint_every: int = 500,
     seed: int = 0,
 ) -> NetworkScore:
-    """Train a network as the score of the noised data, by denoising score matching.
+    """Train a network as the score of the noised data, by score matching.
 
     The network given is copied and stays as it is; the score holds the average of the trained
-    weights. With ``out``, checkpoints go to ``out/checkpoints``, an interruption leaves one, and
-    the same call continues from it; on one machine's CPU it ends with the same bits as a run
-    that was never interrupted. A finished run returns at once.
+    weights. Training is where the network is: the data may stay on the CPU, which draws all
+    random numbers (for another device in a thread, ahead of time). With ``out``, checkpoints go
+    to ``out/checkpoints``, an interruption leaves one, and the same call continues from it; on
+    one machine's CPU it ends with the same bits as a run that was never interrupted. A finished
+    run returns at once.
 
     Args:
         network: ``F(x (b, *shape), c_noise (b,)) -> like x``, for example ``ws.networks.MLP``.
         data: Points ``(n, *shape)`` in model units; best centred, see ``scaling``.
         process: The forward process.
-        objective: ``"denoising"``.
+        objective: ``"denoising"``, or ``"implicit"``, ``"implicit_hutchinson"``, ``"sliced"``: the
+            same loss in expectation, from noisy points alone, at the cost of second derivatives.
         weighting: ``"edm"``, ``"certificate"`` (the weight of the certificate's bound),
-            ``"likelihood"``, ``"uniform"`` (both J_DSM), or an object of
+            ``"likelihood"``, ``"uniform"`` (both J_DSM), ``"min_snr"``, or an object of
             :mod:`wasserscore.training.weighting` or :mod:`wasserscore.training.bound`.
         steps: Updates in all.
         batch_size: Points per update.
         learning_rate: Of AdamW at the start; it falls to zero by a half cosine.
+        warmup: Steps over which the learning rate first rises from zero.
         ema: How much of the averaged weights survives a step, once warmed up; in [0, 1).
         weight_decay: Of AdamW.
         gradient_clip: Largest gradient norm; longer gradients are shortened to it.
@@ -73,7 +86,18 @@ def train_score(
         prediction: What the network predicts, see :class:`NetworkScore`.
         data_std: Root mean square of the data's entries; measured where None.
         scaling: How ``data`` came from data units; kept with the score, so samples return there.
-        callbacks: Called as ``callback(step, logs)`` after every step.
+        labels: Classes ``(n,)`` from 0, for a network built with ``classes=``.
+        label_dropout: Share of the points that are trained without their class, so that the
+            network is a score of all classes together too; what guidance needs.
+        precision: ``"float32"`` leaves the network in its own dtype; ``"bfloat16"`` lets its
+            products and convolutions run in that, on a GPU several times as fast.
+        compile: Whether ``torch.compile`` makes the network faster, after a minute of work.
+        holdout: Points ``(m, *shape)`` in model units that are not trained on: the logs then
+            hold their loss, of the averaged weights, in all and per noise level (``holdout_loss``,
+            ``holdout_loss at r=...``).
+        measure_every: Steps between two such measurements; the last step has one too.
+        callbacks: Called as ``callback(step, logs)`` after every step, for example
+            :class:`~wasserscore.training.JsonLines`.
         out: Folder of the run; None keeps nothing on disk.
         checkpoint_every: Steps between two checkpoints.
         seed: Of the order of the data, the noise levels and the noise.
@@ -94,6 +118,17 @@ def train_score(
         got=batch_size,
     )
     require(learning_rate > 0, "learning_rate must be positive", got=learning_rate)
+    require(
+        isinstance(warmup, int) and warmup >= 0, "warmup must be a number of steps", got=warmup
+    )
+    require(precision in PRECISIONS, f"precision must be one of {PRECISIONS}", got=repr(precision))
+    require(
+        objective == "denoising" or not compile,
+        "compile serves the denoising objective, others need second derivatives",
+        got=repr(objective),
+    )
+    require(0 <= label_dropout < 1, "label_dropout must lie in [0, 1)", got=label_dropout)
+    require(measure_every >= 1, "measure_every must be at least 1", got=measure_every)
     require(gradient_clip > 0, "gradient_clip must be positive", got=gradient_clip)
     require(0 <= ema < 1, "ema must lie in [0, 1)", got=ema)
     points = points.to(next(network.parameters()).dtype)
@@ -103,8 +138,18 @@ def train_score(
         network, process, prediction, "edm", data_std, tuple(points.shape[1:]), scaling
     )
     chosen, limits = weighting_named(weighting), regulariser_named(regularise)
-    schedule = Schedule(steps, learning_rate, ema)
-    task = Denoising(untrained, chosen, schedule, weight_decay, limits, gradient_clip)
+    rows: Rows = points
+    if labels is not None:
+        rows = Labelled.build(points, labels, getattr(network, "classes", 0))
+    task = Denoising(
+        untrained, chosen, Schedule(steps, learning_rate, ema, warmup), weight_decay, limits,
+        gradient_clip, precision=precision, compiled=compile,
+        objective=objective, label_dropout=label_dropout,
+        every=measure_every,
+    )  # fmt: skip
+    if holdout is not None:
+        unseen = as_points(holdout, "holdout").to(points.dtype)
+        task.measure = HeldOut(untrained, chosen, unseen, seed)
     checkpoints = None
     if out is not None:
         config: dict[str, Any] = {
@@ -117,6 +162,13 @@ def train_score(
             "weight_decay": weight_decay,
             "gradient_clip": gradient_clip,
             **({} if limits is None else limits.to_dict()),
+            **changed(
+                {
+                    "warmup": (warmup, 0),
+                    "precision": (precision, "float32"),
+                    "compile": (compile, False),
+                }
+            ),
             "prediction": prediction,
             "data_std": data_std,
             "seed": seed,
@@ -126,10 +178,12 @@ def train_score(
             "initial_weights_sha256": sha256(*network.state_dict().values()),
             "data_sha256": sha256(points),
         }
+        if isinstance(rows, Labelled):
+            config |= {"label_dropout": label_dropout, "labels_sha256": sha256(rows.labels)}
         checkpoints = Checkpoints(Path(out) / "checkpoints", config, every=checkpoint_every)
     run(
         task,
-        points,
+        rows,
         steps=steps,
         batch_size=batch_size,
         seed=seed,
@@ -137,6 +191,11 @@ def train_score(
         checkpoints=checkpoints,
     )
     return task.result()
+
+
+def changed(settings: dict[str, tuple[Any, Any]]) -> dict[str, Any]:
+    """Settings that are not the default, which older checkpoints do not name."""
+    return {name: value for name, (value, default) in settings.items() if value != default}
 
 
 def sha256(*tensors: Tensor) -> str:

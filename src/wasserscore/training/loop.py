@@ -6,14 +6,16 @@ state to save, and a resumed run draws exactly what an uninterrupted one would h
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from wasserscore.core.ahead import Ahead
 from wasserscore.core.random import Streams
-from wasserscore.core.typing import Points
 from wasserscore.training.checkpoint import Checkpoints
+from wasserscore.training.labelled import Rows
 from wasserscore.training.signals import StopSignals
 
 Callback = Callable[[int, dict[str, float]], Any]
@@ -28,7 +30,7 @@ class DivergedError(ArithmeticError):
 class Task(Protocol):
     """What the loop drives: networks, optimizers and objective in one object."""
 
-    def step(self, batch: Points, generator: torch.Generator) -> dict[str, float]:
+    def step(self, batch: Any, generator: torch.Generator) -> dict[str, float]:
         """One update; leaves everything as it was if a log is not finite."""
         ...
 
@@ -41,6 +43,24 @@ class Task(Protocol):
         ...
 
 
+@runtime_checkable
+class Drawing(Protocol):
+    """A task whose step is in two parts, the first of which can be done ahead of time."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        ...
+
+    def draw(self, batch: Any, generator: torch.Generator) -> Any:
+        """What the update needs; depends on nothing that updates change."""
+        ...
+
+    def update(self, drawn: Any) -> dict[str, float]:
+        """The rest of the step."""
+        ...
+
+
 class Batches:
     """Endless passes over the rows, each in an order of its own; batches may span two passes.
 
@@ -50,11 +70,11 @@ class Batches:
         streams: Keys the order of every pass.
     """
 
-    def __init__(self, data: Points, size: int, streams: Streams) -> None:
+    def __init__(self, data: Rows, size: int, streams: Streams) -> None:
         self.data, self.size, self.streams = data, size, streams
-        self._orders: dict[int, Tensor] = {}
+        self._order = lru_cache(maxsize=4)(self._shuffled)  # steps are drawn in several threads
 
-    def __getitem__(self, step: int) -> Tensor:
+    def __getitem__(self, step: int) -> Rows:
         """The batch of one step."""
         return self.data[self.rows(step)]
 
@@ -65,17 +85,13 @@ class Batches:
         parts = [self._order(int(p))[places[passes == p]] for p in passes.unique()]
         return torch.cat(parts)
 
-    def _order(self, number: int) -> Tensor:
-        if number not in self._orders:
-            self._orders = {k: v for k, v in self._orders.items() if k == number - 1}
-            generator = self.streams.generator("order", number)
-            self._orders[number] = torch.randperm(len(self.data), generator=generator)
-        return self._orders[number]
+    def _shuffled(self, number: int) -> Tensor:
+        return torch.randperm(len(self.data), generator=self.streams.generator("order", number))
 
 
 def run(
     task: Task,
-    data: Points,
+    data: Rows,
     *,
     steps: int,
     batch_size: int,
@@ -103,9 +119,20 @@ def run(
             checkpoints.write(task, step)
             saved = step
 
-    with StopSignals(active=checkpoints is not None) as stop:
+    def numbers(k: int) -> tuple[Rows, torch.Generator]:
+        return batches[k], streams.generator("noise", k)
+
+    draw: Callable[[int], Any] = numbers
+    advance: Callable[[Any], dict[str, float]] = lambda drawn: task.step(*drawn)
+    if isinstance(task, Drawing):
+        draw, advance = (lambda k: task.draw(*numbers(k))), task.update
+    elsewhere = isinstance(task, Drawing) and task.device.type != "cpu"
+    with (
+        StopSignals(active=checkpoints is not None) as stop,
+        Ahead(draw, steps, active=elsewhere) as drawn,
+    ):
         while step < steps and stop.received is None:
-            logs = task.step(batches[step], streams.generator("noise", step))
+            logs = advance(drawn(step))
             _require_finite(logs, step + 1)
             step += 1
             try:

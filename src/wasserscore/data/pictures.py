@@ -1,0 +1,68 @@
+"""Image files of the field as arrays: idx (MNIST, Fashion-MNIST) and packed planes (CIFAR-10)."""
+
+import gzip
+import zlib
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wasserscore.core.errors import require
+
+IDX = ("-ubyte", "-ubyte.gz", ".idx", ".idx.gz")
+"""Endings of idx files."""
+UNSIGNED_BYTES = 8
+"""The type code of the only kind of idx file that images and labels come in."""
+
+
+def idx_array(path: Path, most: int) -> NDArray[np.uint8]:
+    """The unsigned bytes of an idx file, gzipped or not, in its own shape.
+
+    The file begins with two zeros, a type code, the number of axes, and the length of each axis
+    as a big-endian integer of four bytes.
+
+    Args:
+        path: The file.
+        most: Largest number of bytes that are accepted.
+
+    Raises:
+        InputError: If it is no such file, too large, or not of the length that it states.
+        OSError, zlib.error: If it cannot be read.
+    """
+    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+        start = file.read(4)
+        good = len(start) == 4 and start[:2] == b"\0\0" and start[2] == UNSIGNED_BYTES
+        require(good and start[3] >= 1, f"{path.name} must be an idx file of unsigned bytes",
+                got=f"a file that begins with {start!r}")  # fmt: skip
+        lengths = file.read(4 * start[3])
+        shape = [int.from_bytes(lengths[k : k + 4], "big") for k in range(0, len(lengths), 4)]
+        require(
+            len(lengths) == 4 * start[3] and prod(shape) <= most,
+            f"{path.name} must hold at most {most} bytes",
+            got=f"shape {tuple(shape)}",
+        )
+        data = np.frombuffer(file.read(prod(shape) + 1), np.uint8)
+        require(
+            len(data) == prod(shape),
+            f"{path.name} must hold {prod(shape)} bytes, as it says",
+            got="more" if len(data) > prod(shape) else len(data),
+        )
+    return data.reshape(shape)
+
+
+def unpacked(planes: NDArray[Any]) -> NDArray[np.uint8]:
+    """RGB images ``(n, height, width, 3)`` from planes ``(3, n, height, width)`` of differences.
+
+    Packed images are small files: green is taken from red and blue, then every plane is
+    differenced along its width and its height, all modulo 256.
+    """
+    sums = planes.transpose(1, 2, 3, 0).cumsum(1, dtype=np.uint8).cumsum(2, dtype=np.uint8)
+    sums[..., 0] += sums[..., 1]
+    sums[..., 2] += sums[..., 1]
+    return np.ascontiguousarray(sums)
+
+
+UNREADABLE = (OSError, EOFError, zlib.error)
+"""What reading a damaged file raises."""

@@ -1,0 +1,227 @@
+"""A U-Net of residual blocks, told the noise level, with self-attention where images are small."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wasserscore.core.errors import require
+from wasserscore.core.typing import PerPoint, Points
+from wasserscore.network.picture import Labels, Picture, Told
+
+HALF = 0.5**0.5
+"""Sums of two streams are multiplied by this, so that they keep their variance."""
+HEAD = 64
+"""Channels of one head of attention."""
+
+
+def normalised(channels: int) -> nn.GroupNorm:
+    """Group normalisation, at most 32 groups of at least four channels."""
+    most = min(32, max(1, channels // 4))
+    groups = next(g for g in range(most, 0, -1) if channels % g == 0)
+    return nn.GroupNorm(groups, channels, eps=1e-6)
+
+
+def smaller(x: Tensor) -> Tensor:
+    """Half the size: means of 2 x 2 pixels."""
+    return functional.avg_pool2d(x, 2)
+
+
+def larger(x: Tensor) -> Tensor:
+    """Twice the size: every pixel four times."""
+    return functional.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def same(x: Tensor) -> Tensor:
+    """The size as it is."""
+    return x
+
+
+RESAMPLE: dict[str, Callable[[Tensor], Tensor]] = {
+    "smaller": smaller,
+    "larger": larger,
+    "": same,
+}
+
+
+class Residual(nn.Module):
+    r"""Two convolutions beside a bypass P, both after the resampling R.
+
+    .. math:: h = W_1 * R\,\mathrm{silu}(\mathrm{norm}(x)) + V e, \qquad
+              y = (P R x + W_2 * \mathrm{silu}(\mathrm{norm}(h))) / \sqrt 2
+
+    Args:
+        into: Channels of ``x``.
+        out: Channels of ``y``; P is a 1 x 1 convolution where they differ.
+        features: Length of the embedding ``e``.
+        resample: "smaller", "larger" or "" for none.
+        attend: Whether self-attention follows.
+    """
+
+    def __init__(
+        self, into: int, out: int, features: int, resample: str = "", attend: bool = False
+    ) -> None:
+        super().__init__()
+        self.resample = RESAMPLE[resample]
+        self.norm = normalised(into)
+        self.first = nn.Conv2d(into, out, 3, padding=1)
+        self.told = nn.Linear(features, out)
+        self.middle = normalised(out)
+        self.second = nn.Conv2d(out, out, 3, padding=1)
+        self.bypass = nn.Conv2d(into, out, 1) if into != out else nn.Identity()
+        self.attention = Attention(out) if attend else nn.Identity()
+
+    def forward(self, x: Tensor, e: Tensor) -> Tensor:
+        """Hidden ``(b, into, h, w)`` to ``(b, out, h', w')``."""
+        h = self.first(self.resample(functional.silu(self.norm(x))))
+        h = h + self.told(e)[:, :, None, None]
+        h = self.second(functional.silu(self.middle(h)))
+        out: Tensor = self.attention((self.bypass(self.resample(x)) + h) * HALF)
+        return out
+
+
+class Attention(nn.Module):
+    r"""Every pixel looks at every other.
+
+    .. math:: y = (x + W\,\mathrm{softmax}(q k^T / \sqrt c)\,v) / \sqrt 2
+
+    Queries, keys and values are 1 x 1 convolutions of the normalised ``x``, in heads of 64
+    channels.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.heads = channels // HEAD if channels % HEAD == 0 else 1
+        self.norm = normalised(channels)
+        self.into = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Hidden ``(b, c, h, w)`` to hidden."""
+        b, c, height, width = x.shape
+        parts = self.into(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, height * width)
+        q, k, v = parts.transpose(3, 4).unbind(1)
+        seen = functional.scaled_dot_product_attention(q, k, v)
+        mixed = self.out(seen.transpose(2, 3).reshape(b, c, height, width))
+        out: Tensor = (x + mixed) * HALF
+        return out
+
+
+class UNet(Picture):
+    r"""The U-Net "DDPM++" of score-based models, for images of any number of channels.
+
+    Down through ``multipliers`` (each level half the size of the one before), and up again, every
+    block seeing what the block of its size on the way down gave. Resampling is plain: means, and
+    repetition. Weights are drawn from a generator of their own; the last layer of every branch
+    starts near nothing, the output at zero, so with EDM preconditioning the untrained network is
+    the linear denoiser.
+
+    Left out of the published network: dropout.
+
+    Source: :cite:`song2021` appendix H, as laid out by :cite:`karras2022` table 7.
+
+    Args:
+        shape: Of an image, ``(channels, height, width)``; both sizes must be divisible by
+            ``2 ** (len(multipliers) - 1)``.
+        width: Channels of the first level.
+        multipliers: Channels of each level, in units of ``width``.
+        blocks: Residual blocks of each level on the way down; one more on the way up.
+        attention: Heights of the levels whose blocks end with self-attention.
+        classes: How many classes there are; 0 where images have none.
+        seed: Of the initial weights; the same seed gives the same bits.
+
+    Raises:
+        InputError: If a size is not a positive integer of sensible magnitude, or does not fit.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...] | list[int],
+        width: int = 64,
+        multipliers: Sequence[int] = (1, 2, 2),
+        blocks: int = 2,
+        attention: Sequence[int] = (16,),
+        *,
+        classes: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        sizes = {f"multipliers[{i}]": m for i, m in enumerate(multipliers)}
+        self.admit(shape, {"width": width, "blocks": blocks, "classes": classes, **sizes})
+        self.width, self.blocks = width, blocks
+        self.multipliers, self.attention = tuple(multipliers), tuple(attention)
+        factor = 2 ** (len(self.multipliers) - 1)
+        require(
+            bool(sizes) and all(size % factor == 0 for size in self.shape[1:]),
+            f"height and width must be divisible by {factor}, for {len(sizes)} multipliers",
+            got=self.shape[1:],
+            do="pad the images, or take fewer multipliers",
+        )
+        heights = [self.shape[1] >> level for level in range(len(sizes))]
+        require(
+            set(self.attention) <= set(heights),
+            f"attention must name heights of the levels, {heights}",
+            got=self.attention,
+        )
+        with self.drawn(seed):
+            self._build(heights, 4 * width)
+
+    def _build(self, heights: list[int], features: int) -> None:
+        """The layers; ``passed`` are the channels of what the way down hands over."""
+        channels = self.width
+        self.told = Told(features, self.classes)
+        self.first = nn.Conv2d(self.shape[0], channels, 3, padding=1)
+        self.down, self.up, passed = nn.ModuleList(), nn.ModuleList(), [channels]
+        for level, (height, multiplier) in enumerate(zip(heights, self.multipliers, strict=True)):
+            if level:
+                self.down.append(Residual(channels, channels, features, "smaller"))
+                passed.append(channels)
+            for _ in range(self.blocks):
+                out = self.width * multiplier
+                attend = height in self.attention
+                self.down.append(Residual(channels, out, features, attend=attend))
+                channels = out
+                passed.append(channels)
+        self.middle = nn.ModuleList(
+            Residual(channels, channels, features, attend=bool(self.attention) and not k)
+            for k in range(2)
+        )
+        for level in reversed(range(len(heights))):
+            attend = heights[level] in self.attention
+            for k in range(self.blocks + 1):
+                out = self.width * self.multipliers[level]
+                last = attend and k == self.blocks
+                self.up.append(Residual(channels + passed.pop(), out, features, attend=last))
+                channels = out
+            if level:
+                self.up.append(Residual(channels, channels, features, "larger"))
+        self.norm = normalised(channels)
+        self.last = nn.Conv2d(channels, self.shape[0], 3, padding=1)
+
+    def silent(self) -> list[nn.Module]:
+        """The output, and what ends every branch."""
+        branches = [m.second for m in self.modules() if isinstance(m, Residual)]
+        return [self.last, *branches, *(m.out for m in self.modules() if isinstance(m, Attention))]
+
+    def config(self) -> dict[str, Any]:
+        """What rebuilds this network, as JSON types; the weights come beside it."""
+        return {"class": "UNet", "shape": list(self.shape), "width": self.width,
+                "multipliers": list(self.multipliers), "blocks": self.blocks,
+                "attention": list(self.attention), "classes": self.classes}  # fmt: skip
+
+    def forward(self, x: Points, c_noise: PerPoint, labels: Labels | None = None) -> Points:
+        """Images ``(b, *shape)`` and noise labels ``(b,)`` to outputs shaped like ``x``."""
+        e, h = self.told(c_noise, labels), self.first(self.images(x))
+        passed = [h]
+        for block in self.down:
+            h = block(h, e)
+            passed.append(h)
+        for block in self.middle:
+            h = block(h, e)
+        for block in self.up:
+            grows = block.resample is larger
+            h = block(h if grows else torch.cat([h, passed.pop()], dim=1), e)
+        out: Tensor = self.last(functional.silu(self.norm(h)))
+        return out.reshape(x.shape)

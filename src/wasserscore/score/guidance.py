@@ -1,0 +1,86 @@
+r"""Guidance: a score that leans towards a class, from scores that know it and scores that do not.
+
+Source: Ho and Salimans, "Classifier-free diffusion guidance" (2021), eq. (6), whose w is our
+``scale - 1``; Karras et al., "Guiding a diffusion model with a bad version of itself" (2024),
+eq. (4).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.typing import Points, Times
+from wasserscore.data import Scaling
+from wasserscore.process.base import Process
+
+
+@dataclass(frozen=True, eq=False)
+class Guided:
+    r"""Two scores, extrapolated: :math:`s = s_0 + c\,(s_1 - s_0)`.
+
+    Where both are gradients it is that of :math:`\log p_0 + c\,(\log p_1 - \log p_0)` at every
+    noise level apart, so it is the score of no noised law unless c is 0 or 1: samples are sharper
+    than the law of :math:`s_1`, and no certificate speaks of it.
+
+    Args:
+        poor: :math:`s_0`: a score of all classes, or of a smaller or less trained network.
+        good: :math:`s_1`, of the same process and shape.
+        scale: :math:`c`, non-negative; 1 is ``good`` alone.
+
+    Raises:
+        InputError: If the two scores do not fit together.
+    """
+
+    poor: Any
+    good: Any
+    scale: float
+
+    def __post_init__(self) -> None:
+        require(self.scale >= 0, "the scale of a guidance must be non-negative", got=self.scale)
+        for name in ("process", "shape"):
+            mine, other = getattr(self.good, name), getattr(self.poor, name)
+            require(mine == other, f"both scores of a guidance must have the same {name}",
+                    got=f"{mine} and {other}")  # fmt: skip
+
+    @property
+    def process(self) -> Process:
+        """The forward process."""
+        process: Process = self.good.process
+        return process
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one point."""
+        shape: tuple[int, ...] = self.good.shape
+        return shape
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """How model units came from data units."""
+        scaling: Scaling | None = self.good.scaling
+        return scaling
+
+    def __call__(self, x: Points, t: Times) -> Points:
+        """The guided score, shaped like ``x``."""
+        leaned: Tensor = torch.lerp(self.poor(x, t), self.good(x, t), self.scale)
+        return leaned
+
+
+class ClassifierFree(Guided):
+    r"""Classifier-free guidance: :math:`s(x) + c\,(s(x | y) - s(x))`.
+
+    Args:
+        score: A score with ``conditioned(y)``, for example a :class:`NetworkScore` trained with
+            ``labels=``; without a label it is that of all classes together.
+        y: The class.
+        scale: :math:`c`; 0 ignores the class, 1 is its score, larger is sharper.
+
+    Raises:
+        InputError: If the score does not know the class, or the scale is negative.
+    """
+
+    def __init__(self, score: Any, y: Any, scale: float) -> None:
+        super().__init__(score, score.conditioned(y), scale)

@@ -1,0 +1,106 @@
+"""Image files of the field: what is written comes back, what is not one is refused."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+import torch
+
+from wasserscore.core.errors import InputError
+from wasserscore.data import load
+from wasserscore.data.pictures import idx_array, unpacked
+
+GREY = np.random.default_rng(0).integers(0, 256, (6, 4, 5), dtype=np.uint8)
+
+
+def idx(array, code=8):
+    return bytes([0, 0, code, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + (
+        array.tobytes()
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "x-ubyte", "x.idx", "x.idx.gz"])
+def test_images_of_an_idx_file(tmp_path, name):
+    packed = gzip.compress(idx(GREY)) if name.endswith(".gz") else idx(GREY)
+    (tmp_path / name).write_bytes(packed)
+    data = load(tmp_path / name)
+    assert (data.kind, data.shape, data.units) == ("image", (4, 5), "grey levels")
+    assert np.array_equal(data.points.numpy().reshape(GREY.shape), GREY)
+
+
+def test_labels_of_an_idx_file_are_an_array_and_no_data_set(tmp_path):
+    (tmp_path / "y.idx").write_bytes(idx(np.arange(9, dtype=np.uint8)))
+    assert idx_array(tmp_path / "y.idx", 10**6).tolist() == list(range(9))
+    with pytest.raises(InputError, match="must hold images, got one number each"):
+        load(tmp_path / "y.idx")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\0\0\x08", "must be an idx file of unsigned bytes, got a file that begins with"),
+        (idx(GREY, code=13), "must be an idx file of unsigned bytes"),
+        (idx(GREY)[:-1], "must hold 120 bytes, as it says, got 119"),
+        (idx(GREY) + b"!", "must hold 120 bytes, as it says, got more"),
+        (b"\0\0\x08\x03" + b"\xff" * 12, "must hold at most"),
+        (b"\0\0\x08\x03" + b"\0" * 7, "must hold at most"),
+    ],
+)
+def test_an_idx_file_that_lies_is_refused(tmp_path, content, message):
+    (tmp_path / "x.idx").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        load(tmp_path / "x.idx")
+
+
+def test_a_damaged_archive_is_one_line(tmp_path):
+    (tmp_path / "x-ubyte.gz").write_bytes(gzip.compress(idx(GREY))[:-9])
+    with pytest.raises(InputError, match=r"x-ubyte\.gz cannot be read"):
+        load(tmp_path / "x-ubyte.gz")
+
+
+RGB = np.random.default_rng(1).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
+
+
+def packed(images):
+    """The inverse: green from red and blue, then differences along height and width."""
+    x = images.copy()
+    x[..., 0] -= x[..., 1]
+    x[..., 2] -= x[..., 1]
+    for axis in (1, 2):
+        x = np.diff(x, axis=axis, prepend=np.uint8(0)).astype(np.uint8)
+    return x.transpose(3, 0, 1, 2)
+
+
+def test_packed_planes_come_back(tmp_path):
+    assert np.array_equal(unpacked(packed(RGB)), RGB)
+    np.savez(tmp_path / "cifar.npz", d=packed(RGB), y=np.arange(3, dtype=np.uint8))
+    data = load(tmp_path / "cifar.npz")
+    assert (data.kind, data.shape, data.name) == ("image", (4, 5, 3), "cifar")
+    assert np.array_equal(data.points.numpy().reshape(RGB.shape), RGB)
+    labels = load(f"{tmp_path}/cifar.npz:d")  # a name still means the array itself
+    assert labels.shape == (3, 4, 5)
+
+
+def test_other_arrays_of_those_names_are_not_taken_for_planes(tmp_path):
+    np.savez(tmp_path / "x.npz", d=np.ones((4, 2)), y=np.arange(4))
+    with pytest.raises(InputError, match=r"must hold packed planes.*got \(4, 2\); say which"):
+        load(tmp_path / "x.npz")
+
+
+def test_images_have_channels_first_for_networks_and_rows_come_back(tmp_path):
+    np.savez(tmp_path / "cifar.npz", d=packed(RGB), y=np.arange(3, dtype=np.uint8))
+    data = load(tmp_path / "cifar.npz")
+    images = data.images(data.points)
+    assert np.array_equal(images.numpy(), RGB.transpose(0, 3, 1, 2))
+    assert torch.equal(data.rows(images), data.points)
+    (tmp_path / "x.idx").write_bytes(idx(GREY))
+    grey = load(tmp_path / "x.idx")
+    assert np.array_equal(grey.images(grey.points).numpy(), GREY[:, None])
+    assert torch.equal(grey.rows(grey.images(grey.points)), grey.points)
+    with pytest.raises(
+        InputError, match=r"only images have channels, got vectors of shape \(2,\)"
+    ):
+        load(np.eye(2)).images(torch.eye(2))
+    with pytest.raises(InputError, match="images must have 60 entries, got 20"):
+        data.rows(images[:, :1])

@@ -1,0 +1,87 @@
+"""Guidance against closed forms: Gaussians, and the gradient of the density it climbs."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+
+import wasserscore as ws
+from wasserscore.core.errors import InputError
+from wasserscore.network import MLP
+from wasserscore.process import EDM, VP
+from wasserscore.score import MixtureScore, NetworkScore
+from wasserscore.score.guidance import ClassifierFree, Guided
+
+PROCESS = VP.from_betas(beta_min=0.1, beta_max=20.0)
+MEANS = torch.tensor([[-1.0, 0.5], [1.0, 0.0], [0.3, 2.0]], dtype=torch.float64)
+WEIGHTS = torch.tensor([0.5, 0.2, 0.3], dtype=torch.float64)
+VARIANCES = torch.tensor([0.3, 0.5, 0.2], dtype=torch.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """A mixture whose components are classes."""
+
+    law: MixtureScore
+    process: Any = PROCESS
+    shape: tuple[int, ...] = (2,)
+    scaling: Any = None
+
+    def __call__(self, x, t):
+        return self.law(x, t)
+
+    def conditioned(self, y):
+        one = slice(y, y + 1)
+        law = MixtureScore(torch.ones(1).double(), MEANS[one], VARIANCES[one], PROCESS)
+        return replace(self, law=law)
+
+
+SCORE = Classes(MixtureScore(WEIGHTS, MEANS, VARIANCES, PROCESS))
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 2.5])
+def test_it_climbs_the_density_of_all_times_the_power_of_the_class(scale, generator):
+    """log p + c log p(y | x) with p(y | x) ~ p(x | y) / p(x), differentiated."""
+    x = torch.randn(6, 2, generator=generator, dtype=torch.float64).requires_grad_()
+    one = SCORE.conditioned(1).law
+    for t in (0.02, 0.3, 0.9):
+        log = SCORE.law.log_prob(x, t)
+        log = log + scale * (one.log_prob(x, t) - log)
+        (expected,) = torch.autograd.grad(log.sum(), x)
+        found = ClassifierFree(SCORE, 1, scale)(x.detach(), t)
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_samples_at_scale_one_are_of_the_class():
+    x = ws.sample(ClassifierFree(SCORE, 2, 1.0), 2000, steps=30, seed=1)
+    assert x.dtype == torch.float64
+    torch.testing.assert_close(x.mean(0), MEANS[2], atol=0.05, rtol=0)
+    torch.testing.assert_close(x.var(0), VARIANCES[2].expand(2), atol=0.03, rtol=0)
+
+
+def test_a_network_is_guided_by_its_own_label():
+    network = ws.networks.UNet((1, 4, 4), 4, (1,), 1, (), classes=3).double()
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator).double())
+    score = NetworkScore(network.requires_grad_(False), EDM(), shape=(1, 4, 4))
+    x = torch.randn(3, 1, 4, 4, generator=generator, dtype=torch.float64)
+    guided = ws.guidance.ClassifierFree(score, 2, 3.0)
+    expected = score(x, 0.7) + 3 * (score.conditioned(2)(x, 0.7) - score(x, 0.7))
+    torch.testing.assert_close(guided(x, 0.7), expected, rtol=1e-12, atol=1e-12)
+    drawn = ws.sample(guided, 2, steps=3)
+    assert (drawn.shape, drawn.dtype) == ((2, 1, 4, 4), torch.float64)
+
+
+def test_scores_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match="scale of a guidance must be non-negative, got -1"):
+        ClassifierFree(SCORE, 0, -1.0)
+    good = NetworkScore(MLP(2, 4, 1), EDM())
+    with pytest.raises(InputError, match="the same process"):
+        Guided(replace(good, process=PROCESS), good, 2.0)
+    with pytest.raises(InputError, match="the same shape"):
+        Guided(NetworkScore(MLP(3, 4, 1), EDM()), good, 2.0)
+    with pytest.raises(InputError, match="knows no classes"):
+        ClassifierFree(good, 0, 2.0)
