@@ -147,6 +147,7 @@ def flow(
     out: Path,
     *,
     annealing: dict[str, Any],
+    schema: str | None,
     n: int | None,
     seed: int,
     force: bool,
@@ -157,7 +158,7 @@ def flow(
     made = ScoreDifferenceFlow(Annealing(**annealing), **options)
     with Bars(Console(stderr=True)) as bars:
         flown = flow_files.flow_files(
-            source, target, made, n=n, seed=seed,
+            source, target, made, schema=schema, n=n, seed=seed,
             observe=lambda info, _: bars("flow", info.k + 1, info.steps),
         )  # fmt: skip
     beside = flow_files.write_flow(out, flown)

@@ -178,14 +178,15 @@ def flow(
     batch: Annotated[
         int | None, typer.Option(help="Target rows per step [all].", show_default=False)
     ] = None,
+    schema: TableSchema = None,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
     """Carry rows from one file to the law of another along the score difference; no training.
 
     Writes the rows with TARGET's columns, and beside them a .json record: the settings and the
-    diagnostics of every step. Columns of a table are standardised first. Audit the rows before
-    you pass them on: fine bandwidths lead to copies.
+    diagnostics of every step. Columns of numbers are standardised first; a table with text moves
+    in its own metric. Audit the rows before you pass them on: fine bandwidths lead to copies.
 
     **Examples**
 
@@ -199,8 +200,8 @@ def flow(
         "shape": schedule, "steps": steps, "sigma_max": sigma_max, "sigma_min": sigma_min,
     }  # fmt: skip
     commands.flow(
-        source, target, out, annealing=annealing, n=n, seed=seed, force=force, kernel=kernel,
-        self_interaction=self_interaction, step=step, batch=batch,
+        source, target, out, annealing=annealing, schema=schema, n=n, seed=seed, force=force,
+        kernel=kernel, self_interaction=self_interaction, step=step, batch=batch,
     )  # fmt: skip
 
 
