@@ -142,7 +142,13 @@ def flow(
     ],
     target: Annotated[str, typer.Argument(metavar="TARGET", help="The rows to move them to.")],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="A new .npy or .csv file.", show_default=False)
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            show_default=False,
+            help="A new .npy or .csv file; or a folder, which gets a page and an animation too.",
+        ),
     ],
     n: Annotated[
         int | None,
@@ -185,12 +191,15 @@ def flow(
     """Carry rows from one file to the law of another along the score difference; no training.
 
     Writes the rows with TARGET's columns, and beside them a .json record: the settings and the
-    diagnostics of every step. Columns of numbers are standardised first; a table with text moves
+    diagnostics of every step. A folder as --out also gets flow.html, with a slider over the
+    steps, and flow.gif. Columns of numbers are standardised first; a table with text moves
     in its own metric. Audit the rows before you pass them on: fine bandwidths lead to copies.
 
     **Examples**
 
         wasserscore flow normal digits --out digits.npy
+
+        wasserscore flow normal moons --out runs/moons-flow
 
         wasserscore flow last_year.csv this_year.csv --out moved.csv --steps 200
     """  # fmt: skip

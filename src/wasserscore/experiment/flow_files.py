@@ -11,9 +11,12 @@ from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, Scaling, load
 from wasserscore.data.tables import read_overrides
 from wasserscore.experiment.alike import left_out, rows_like
+from wasserscore.experiment.frames import Frames
 from wasserscore.experiment.write import write_rows
 from wasserscore.flow import FlowRecord, ScoreDifferenceFlow
 from wasserscore.flow.particles import Observer
+from wasserscore.report import Motion
+from wasserscore.report import write_flow as write_flow_page
 
 NORMAL = "normal"
 """The source that is drawn: a Gaussian with the target's mean and spread."""
@@ -26,6 +29,7 @@ class Flown(NamedTuple):
     record: FlowRecord
     target: Dataset
     settings: dict[str, Any]
+    motion: Motion
 
 
 def flow_files(
@@ -72,24 +76,46 @@ def flow_files(
         found = rows_like(known, source, missing=missing)
         x, notes = known.vary(found.points), notes + found.notes
     scaled = lambda a: a if scaling is None else scaling.apply(a)
-    record = flow.run(scaled(x), scaled(y), seed=seed, observe=observe)
+    names = [name for name in known.columns if name not in known.constant_columns]
+    frames = Frames(scaled(x), scaled(y), tuple(names), observe)
+    record = flow.run(scaled(x), scaled(y), seed=seed, observe=frames)
     end = record.particles if scaling is None else scaling.undo(record.particles)
     units = "standard deviations of the columns" if scaling else known.units
     settings = {"source": source, "target": known.source, "target_sha256": known.sha256,
                 "kernel": flow.kernel, "step": flow.step, "batch": flow.batch,
                 "units": units}  # fmt: skip
     rows = known.snap(known.clip(known.restore(end)))
-    return Flown(rows, replace(record, notes=notes + record.notes), known, settings)
+    record = replace(record, notes=notes + record.notes)
+    return Flown(rows, record, known, settings, frames.motion())
 
 
-def write_flow(path: Path, flown: Flown) -> Path:
-    """The rows as ``.npy`` or ``.csv``, and the record beside them as ``.json``.
+def write_flow(out: Path, flown: Flown) -> list[Path]:
+    """The rows and their record; in a folder, with a page and an animation.
 
     Args:
-        path: Where the rows go.
+        out: A ``.npy`` or table file, which gets the record beside it as ``.json``; or a folder
+            for ``rows.csv`` (``rows.npy`` where there are no columns to name), ``flow.json``,
+            ``flow.html`` and ``flow.gif``.
         flown: What :func:`flow_files` gave.
+
+    Returns:
+        Every file to look at: rows, record and, in a folder, page and animation.
     """
-    write_rows(path, flown.rows, flown.target.layout)
-    beside = path.with_suffix(".json")
-    write_json(beside, flown.settings | flown.record.to_dict())
-    return beside
+    found = flown.settings | flown.record.to_dict()
+    whole = is_folder(out)
+    rows, record = out, out.with_suffix(".json")
+    if whole:
+        named = flown.target.kind in ("table", "mixed")
+        rows, record = out / ("rows.csv" if named else "rows.npy"), out / "flow.json"
+    write_rows(rows, flown.rows, flown.target.layout)
+    write_json(record, found)
+    if not whole:
+        return [rows, record]
+    title = f"{Path(flown.settings['source']).stem} to {flown.target.name}"
+    page = write_flow_page(found | {"rows": rows.name, "title": title}, flown.motion, out)
+    return [rows, record, page, out / "flow.gif"]
+
+
+def is_folder(out: Path) -> bool:
+    """Whether the end of ``out`` is no ending of a file."""
+    return not out.suffix
