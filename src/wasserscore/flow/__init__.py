@@ -1,5 +1,6 @@
 """Particles that flow from a source to a target along a score difference, and its relatives."""
 
+from wasserscore.flow.adversary import Adversary as Adversary
 from wasserscore.flow.annealing import Annealing as Annealing
 from wasserscore.flow.baselines import MMD as MMD
 from wasserscore.flow.baselines import SVGD as SVGD

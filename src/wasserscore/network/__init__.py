@@ -1,6 +1,7 @@
 """Plain modules, for scores today, for generators and encoders later; they know no process."""
 
 from wasserscore.network.latent import LatentMLP as LatentMLP
+from wasserscore.network.logit import LogitMLP as LogitMLP
 from wasserscore.network.mlp import MLP as MLP
 from wasserscore.network.perceptron import Perceptron as Perceptron
 from wasserscore.network.registry import describe as describe

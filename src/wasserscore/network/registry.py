@@ -7,11 +7,12 @@ from torch import Tensor, nn
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.network.latent import LatentMLP
+from wasserscore.network.logit import LogitMLP
 from wasserscore.network.mlp import MLP
 from wasserscore.network.perceptron import Perceptron
 
 _CLASSES: dict[str, type[nn.Module]] = {
-    network.__name__: network for network in (MLP, Perceptron, LatentMLP)
+    network.__name__: network for network in (MLP, Perceptron, LatentMLP, LogitMLP)
 }
 
 

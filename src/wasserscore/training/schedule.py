@@ -11,14 +11,21 @@ class Schedule:
     The rate falls by a half cosine from ``learning_rate`` to zero over ``steps``; the average
     keeps :math:`\min(ema, (1 + k) / (10 + k))` of itself, so that it forgets the untrained
     weights quickly.
+
+    Args:
+        steps: Updates in all; None keeps the rate as it is.
+        learning_rate: Of the first.
+        ema: Largest share of the average that survives a step.
     """
 
-    steps: int
+    steps: int | None
     learning_rate: float
     ema: float
 
     def rate(self, k: int) -> float:
         """Learning rate of step ``k``."""
+        if self.steps is None:
+            return self.learning_rate
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * k / self.steps))
 
     def keep(self, k: int) -> float:
