@@ -10,6 +10,7 @@ from wasserscore.flow.difference import Drift as Drift
 from wasserscore.flow.difference import ScoreDifference as ScoreDifference
 from wasserscore.flow.distil import distil_generator as distil_generator
 from wasserscore.flow.drifting import Drifting as Drifting
+from wasserscore.flow.drifting import guidance_scale as guidance_scale
 from wasserscore.flow.features import PrincipalComponents as PrincipalComponents
 from wasserscore.flow.features import identity as identity
 from wasserscore.flow.flow import ScoreDifferenceFlow as ScoreDifferenceFlow
