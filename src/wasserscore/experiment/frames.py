@@ -1,5 +1,6 @@
 """Frames of a flow, in a plane that people can look at."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,7 +19,10 @@ SHOWN = 2000
 
 
 class Frames:
-    """An observer that keeps some frames of a flow.
+    """An observer that keeps some frames of a flow, in the first two principal axes of the target.
+
+    Two coordinates are shown as they are; a single one against its rank among all, so that the
+    picture is a distribution function.
 
     Args:
         start: Particles before the first step ``(n, d)``.
@@ -34,34 +38,30 @@ class Frames:
         columns: tuple[str, ...],
         observe: Observer | None = None,
     ) -> None:
-        self.target, self.columns, self.observe = _some(target), columns, observe
-        self.kept, self.captions = [_some(start)], ["start"]
+        some, self.observe = _some(target), observe
+        self.plane: Callable[[Tensor], Tensor] = lambda x: x
+        self.axes, self.same_scale = columns[:2], len(columns) > 1
+        if len(columns) == 1:
+            self.plane, self.axes = _against_rank, (*columns, "rank")
+        elif len(columns) > 2:
+            self.plane = PrincipalComponents.fit(some, 2)
+            self.axes = ("first principal axis of the target", "second principal axis")
+        self.target = self.plane(some)
+        self.kept, self.captions = [self.plane(_some(start))], ["start"]
 
     def __call__(self, info: Info, x: Tensor) -> dict[str, Any] | None:
         """Keep every so many steps, and the last."""
         done, every = info.k + 1, -(-info.steps // (FRAMES - 2))
         if done % every == 0 or done == info.steps:
-            self.kept.append(_some(x).clone())
+            self.kept.append(self.plane(_some(x)).clone())
             self.captions.append(f"{done} of {info.steps}, bandwidth {info.sigma:.3g}")
         return None if self.observe is None else self.observe(info, x)
 
     def motion(self) -> Motion:
-        """The frames in the plane of the first two principal axes of the target.
-
-        Two coordinates are shown as they are; a single one against its rank among all, so that
-        the picture is a distribution function.
-        """
-        d = self.target.shape[1]
-        axes: tuple[str, ...] = self.columns
-        plane = lambda x: x
-        if d == 1:
-            axes, plane = (*self.columns, "rank"), _against_rank
-        elif d > 2:
-            axes = tuple(f"{which} principal axis of the target" for which in ("first", "second"))
-            plane = PrincipalComponents.fit(self.target, 2)
-        frames = torch.stack([plane(x) for x in self.kept])
-        return Motion(frames.numpy(), plane(self.target).numpy(), tuple(self.captions),
-                      (axes[0], axes[1]), same_scale=d > 1)  # fmt: skip
+        """What was kept."""
+        horizontal, vertical = self.axes
+        return Motion(torch.stack(self.kept).numpy(), self.target.numpy(), tuple(self.captions),
+                      (horizontal, vertical), self.same_scale)  # fmt: skip
 
 
 def _some(x: Tensor) -> Tensor:
