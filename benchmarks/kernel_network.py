@@ -35,6 +35,7 @@ from wasserscore.process import EDM
 NAME, SEEDS, TRAIN, ASKED, DRAWN = "kernel_network", 3, 2000, 200, 1000
 SETS = ("digits", "fashion", "power_plant", "california_housing", "wine_quality")
 STEPS = (100, 400, 1600, 6400)
+TICKS = (1, 3, 10, 30, 100)
 KERNEL = "proximal kernel"
 MEASURES = {
     "nats": "held-out log-likelihood, nats",
@@ -161,6 +162,9 @@ def figure(rows: list[resumable.Row], path: Path) -> None:
             if best is not None:
                 ax.axhline(best, color="grey", ls=":", label="fresh rows")
             ax.set_xscale("log")
+            ax.set_xticks(TICKS, map(str, TICKS))
+            ax.minorticks_off()
+            ax.set_xlim(1, 200)
             ax.set_title(f"{name}, {mine[0]['rows x columns']}" if down == 0 else "", fontsize=9)
             ax.set_xlabel("training seconds, 2 cores" if down == 2 else "")
             ax.set_ylabel(title if across == 0 else "", fontsize=8)

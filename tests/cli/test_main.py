@@ -332,3 +332,17 @@ def test_flow_writes_rows_and_a_record(table, tmp_path):
     assert again.exit_code == 2
     assert "must be a new file" in again.output
     assert call(*words, "--force", "--kernel", "box").exit_code == 2
+
+
+def test_flow_into_a_folder_makes_a_page_and_an_animation(table, tmp_path):
+    words = ("flow", "normal", table, "--out", tmp_path / "run", "--steps", 5, "-n", 12)
+    result = call(*words)
+    assert result.exit_code == 0, result.output
+    made = {path.name for path in (tmp_path / "run").iterdir()}
+    assert made == {"rows.csv", "flow.json", "flow.html", "flow.gif", "figures"}
+    again = call(*words)
+    assert again.exit_code == 2
+    assert "must be a new folder" in again.output
+    wrong = call(*words[:4], tmp_path / "run.txt", "--steps", 5)
+    assert wrong.exit_code == 2
+    assert "--out must end in" in wrong.output

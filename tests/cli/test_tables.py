@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from tests.cli.test_main import call
 from tests.experiment import mixed
 
@@ -37,3 +38,34 @@ def test_from_a_csv_file_to_rows_and_their_audit(tmp_path):
     missing = call("fit", real, "--out", tmp_path / "no", "--schema", tmp_path / "none.toml")
     assert missing.exit_code == 2
     assert "the schema none.toml cannot be read" in missing.stderr
+
+
+def test_rows_flow_from_one_mixed_table_to_another(tmp_path):
+    source = mixed.frame(60, seed=1).assign(sex="F", extra=1)
+    source.loc[0, "city"] = "Ulm"
+    target = mixed.frame(seed=0)
+    write_frame(tmp_path / "a.csv", source.drop(columns="site"))
+    write_frame(tmp_path / "b.csv", target)
+    (tmp_path / "s.toml").write_text("[columns.age]\nkind = 'bounded'\nlow = 0\n")
+    words = ("flow", tmp_path / "a.csv", tmp_path / "b.csv", "--steps", 40, "--schema",
+             tmp_path / "s.toml")  # fmt: skip
+    made = call(*words, "--out", tmp_path / "c.csv")
+    assert made.exit_code == 0, made.output
+    assert "has 1 values of 'city' that b has not: 'Ulm'" in made.stdout
+    assert "has a column 'extra' that b has not; left out" in made.stdout
+    assert "has no column 'site', which takes no part" in made.stdout
+    rows, there = (read_frame(tmp_path / f"{name}.csv") for name in "cb")
+    assert rows.dtypes.to_dict() == there.dtypes.to_dict()
+    assert rows["id"].tolist() == [f"row-{i}" for i in range(1, 61)]
+    assert (rows["sex"] == "M").mean() == pytest.approx((there["sex"] == "M").mean(), abs=0.15)
+    assert set(rows["city"].dropna()) <= set(there["city"].dropna())
+    assert rows["income"].mean() == pytest.approx(there["income"].mean(), rel=0.1)
+    record = json.loads((tmp_path / "c.json").read_text())
+    assert record["units"] == "units of the table's metric"
+    assert record["notes"][0] == "identifier column 'id' takes no part in distances"
+    drawn = call("flow", "normal", *words[2:], "--out", tmp_path / "d.csv", "-n", 12)
+    assert drawn.exit_code == 0, drawn.output
+    assert len(read_frame(tmp_path / "d.csv")) == 12
+    refused = call("flow", "moons", *words[2:], "--out", tmp_path / "e.csv")
+    assert refused.exit_code == 2
+    assert "moons must be a table with the columns of b, got no table" in refused.stderr

@@ -8,7 +8,12 @@ from tests.flow.clouds import STREAMS, draw
 
 from wasserscore.core.errors import InputError
 from wasserscore.flow import Drifting, ScoreSide
-from wasserscore.flow.drifting import TEMPERATURES, balanced_shift
+from wasserscore.flow.drifting import (
+    TEMPERATURES,
+    balanced_shift,
+    guidance_scale,
+    negative_weight,
+)
 from wasserscore.flow.sides import CloudSide
 from wasserscore.process import EDM
 from wasserscore.score import GaussianScore
@@ -20,15 +25,16 @@ def move(x, y, **settings):
     return Drifting(**settings)(x, CloudSide(y), 1.0, STREAMS).move
 
 
-def published(x, y, temperatures, floor):
+def published(x, y, temperatures, floor, others=X[:0], weight=1.0):
     """The published steps one by one: a product of softmaxes under a square root.
 
     Their clip of distances at 1e-4 is left out: it touches a particle's distance to itself only.
     """
     n, d = x.shape
-    t = torch.cat([x, y])
+    t = torch.cat([x, others, y])
+    w = torch.cat([torch.ones(n), weight * torch.ones(len(others)), torch.ones(len(y))]).double()
     distance = (x[:, None] - t).square().sum(2).sqrt()
-    scale = distance.mean()
+    scale = (distance * w).mean() / w.mean()
     u = scale / math.sqrt(d)
     x, t = x / u, t / u
     distance = distance / scale
@@ -36,8 +42,8 @@ def published(x, y, temperatures, floor):
     total = torch.zeros_like(x)
     for tau in temperatures:
         logits = -distance / tau
-        a = (logits.softmax(1) * logits.softmax(0)).clamp_min(floor).sqrt()
-        negative, positive = a[:, :n], a[:, n:]
+        a = (logits.softmax(1) * logits.softmax(0)).clamp_min(floor).sqrt() * w
+        negative, positive = a[:, : n + len(others)], a[:, n + len(others) :]
         to = positive * negative.sum(1, keepdim=True)
         fro = -negative * positive.sum(1, keepdim=True)
         weights = torch.cat([fro, to], 1)
@@ -53,11 +59,33 @@ def test_equals_the_published_steps(floor):
     torch.testing.assert_close(found, published(X, Y, temperatures, floor), rtol=0, atol=1e-8)
 
 
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+def test_guidance_equals_the_published_steps(scale):
+    others = draw(30, 3, seed=2, shift=1)
+    found = Drifting((0.2, 0.5)).guided(X, Y, others, scale).move
+    weight = (scale - 1) * 39 / 30
+    truth = published(X, Y, (0.2, 0.5), 0.0, others, weight)
+    torch.testing.assert_close(found, truth, rtol=0, atol=1e-7)
+    assert float((found - move(X, Y, temperatures=(0.2, 0.5))).norm()) > 0.1
+
+
+def test_C26_guidance_scales_and_the_weight_of_negatives():
+    u = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+    assert guidance_scale(u).tolist() == pytest.approx([1, (0.5 * (1 + 1 / 16)) ** -0.5, 4])
+    assert float(guidance_scale(u)[1]) == pytest.approx(1.3720, abs=1e-4)
+    many = guidance_scale(torch.linspace(0, 1, 200_001).double(), most=3.0, power=5.0)
+    share = (1 - 2.0**-4) / (1 - 3.0**-4)  # of the density g^-5 on [1, 3] below 2
+    assert float((many < 2).double().mean()) == pytest.approx(share, abs=1e-4)
+    assert negative_weight(1.0, 64, 16) == 0
+    assert negative_weight(2.0, 64, 16) == 3.9375
+
+
 def test_C23_the_coefficients_of_a_row_add_up_to_zero():
     logits = -torch.cdist(X, torch.cat([X, Y]))
     points = torch.cat([X, Y])
-    moved = balanced_shift(logits, points + 100.0, 0.0)
-    torch.testing.assert_close(moved, balanced_shift(logits, points, 0.0), rtol=0, atol=1e-10)
+    weights = draw(1, 100)[0].abs()
+    moved, still = (balanced_shift(logits, p, 0.0, weights, 60) for p in (points + 100.0, points))
+    torch.testing.assert_close(moved, still, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.2])
@@ -123,6 +151,10 @@ def test_what_is_refused():
         (lambda: Drifting((0.1, 0.0)), "temperatures must be positive"),
         (lambda: Drifting(()), "temperatures must be positive"),
         (lambda: Drifting(floor=1.0), "floor must lie in"),
+        (lambda: Drifting().guided(X, Y, Y, 0.5), "scale must be at least 1"),
+        (lambda: Drifting().guided(X, Y, Y[:0], 2.0), "guidance needs points"),
+        (lambda: guidance_scale(X[0], most=1.0), "most must be above 1"),
+        (lambda: guidance_scale(X[0], power=1.0), "power must be above 1"),
         (lambda: move(X[:1], Y), "two particles"),
         (lambda: Drifting()(X, ScoreSide(law), 1.0, STREAMS), "needs points of the target"),
     ):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from tests.score.contract import BUILDERS, PROCESSES, draw
 
+from wasserscore.score.proximal import ProximalScore
 from wasserscore.score.spiked import Spiked
 
 pytestmark = [
@@ -23,6 +24,8 @@ def on_gpu(law):
             moved[f.name] = value.cuda()
         if isinstance(value, Spiked):
             moved[f.name] = Spiked(value.factors.cuda(), value.floor.cuda())
+        if isinstance(value, ProximalScore):
+            moved[f.name] = on_gpu(value)
     return replace(law, **moved)
 
 

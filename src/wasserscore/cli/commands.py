@@ -152,21 +152,28 @@ def flow(
     out: Path,
     *,
     annealing: dict[str, Any],
+    schema: str | None,
     n: int | None,
     seed: int,
     force: bool,
     **options: Any,
 ) -> None:
     """Rows carried from one file to another, a record beside them, and what to know about it."""
-    _require_new(out, force)
+    if flow_files.is_folder(out):
+        taken = (out / "flow.json").exists()
+        require(force or not taken, f"{out} must be a new folder", got="one that holds a flow",
+                do="choose another --out, or --force")  # fmt: skip
+    else:
+        _require_new(out, force)
     made = ScoreDifferenceFlow(Annealing(**annealing), **options)
     with Bars(Console(stderr=True)) as bars:
         flown = flow_files.flow_files(
-            source, target, made, n=n, seed=seed,
+            source, target, made, schema=schema, n=n, seed=seed,
             observe=lambda info, _: bars("flow", info.k + 1, info.steps),
         )  # fmt: skip
-    beside = flow_files.write_flow(out, flown)
-    print_lines(repr(flown.record), f"{len(flown.rows)} rows in {out}, record in {beside}")
+    rows, *beside = flow_files.write_flow(out, flown)
+    print_lines(repr(flown.record), f"{len(flown.rows)} rows in {rows}, the rest in "
+                + ", ".join(map(str, beside)))  # fmt: skip
 
 
 def compare(

@@ -142,7 +142,13 @@ def flow(
     ],
     target: Annotated[str, typer.Argument(metavar="TARGET", help="The rows to move them to.")],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="A new .npy or .csv file.", show_default=False)
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            show_default=False,
+            help="A new .npy or .csv file; or a folder, which gets a page and an animation too.",
+        ),
     ],
     n: Annotated[
         int | None,
@@ -178,18 +184,22 @@ def flow(
     batch: Annotated[
         int | None, typer.Option(help="Target rows per step [all].", show_default=False)
     ] = None,
+    schema: TableSchema = None,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
     """Carry rows from one file to the law of another along the score difference; no training.
 
     Writes the rows with TARGET's columns, and beside them a .json record: the settings and the
-    diagnostics of every step. Columns of a table are standardised first. Audit the rows before
-    you pass them on: fine bandwidths lead to copies.
+    diagnostics of every step. A folder as --out also gets flow.html, with a slider over the
+    steps, and flow.gif. Columns of numbers are standardised first; a table with text moves
+    in its own metric. Audit the rows before you pass them on: fine bandwidths lead to copies.
 
     **Examples**
 
         wasserscore flow normal digits --out digits.npy
+
+        wasserscore flow normal moons --out runs/moons-flow
 
         wasserscore flow last_year.csv this_year.csv --out moved.csv --steps 200
     """  # fmt: skip
@@ -199,8 +209,8 @@ def flow(
         "shape": schedule, "steps": steps, "sigma_max": sigma_max, "sigma_min": sigma_min,
     }  # fmt: skip
     commands.flow(
-        source, target, out, annealing=annealing, n=n, seed=seed, force=force, kernel=kernel,
-        self_interaction=self_interaction, step=step, batch=batch,
+        source, target, out, annealing=annealing, schema=schema, n=n, seed=seed, force=force,
+        kernel=kernel, self_interaction=self_interaction, step=step, batch=batch,
     )  # fmt: skip
 
 

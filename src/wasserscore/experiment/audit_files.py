@@ -3,19 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.audit import PRIVACY, AuditReport
-from wasserscore.core.errors import require
 from wasserscore.core.files import write_json
 from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, load
-from wasserscore.data.tables import Overrides, read_frame, read_overrides
-from wasserscore.data.tables.number import Number
+from wasserscore.data.tables import read_overrides
+from wasserscore.experiment.alike import left_out, rows_like
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.rules import Rule, parse_rule
 from wasserscore.experiment.sections import data_section, neighbours_section
@@ -23,8 +20,6 @@ from wasserscore.report import write_audit
 
 QUANTITIES = ("copies", "near_copies", "repeats", "excess_near_copies", "flagged")
 """What a ``--fail-if`` rule may name; see :func:`numbers`."""
-SHOWN = 5
-"""Values that a note lists."""
 
 
 def read_rules(texts: list[str]) -> list[Rule]:
@@ -71,16 +66,12 @@ def read_sides(
     """
     overrides = None if schema is None else read_overrides(schema)
     train = load(real, schema=overrides)
-    notes: list[str] = []
-    if train.codec is None:
-        fresh = None if holdout is None else rows_like(train, load(holdout), holdout)
-        rows = load(fake)
-        return Sides(train, rows_like(train, rows, fake), fresh, rows.name)
-    named = train.codec.named("identifier")
-    notes += [f"identifier column {name!r} takes no part in distances" for name in named]
-    fresh = None if holdout is None else _encoded(train, holdout, overrides, notes)
-    generated = _encoded(train, fake, overrides, notes)
-    return Sides(train, generated, fresh, Path(fake).stem, tuple(notes))
+    missing = () if overrides is None else overrides.missing
+    fresh = None if holdout is None else rows_like(train, holdout, missing=missing)
+    generated = rows_like(train, fake, missing=missing)
+    notes = (*left_out(train), *(() if fresh is None else fresh.notes), *generated.notes)
+    unseen = None if fresh is None else fresh.points
+    return Sides(train, generated.points, unseen, generated.name, notes)
 
 
 def audit_files(
@@ -131,42 +122,3 @@ def numbers(report: AuditReport) -> dict[str, float | None]:
         "excess_near_copies": None if excess is None else excess.value,
         "flagged": None if report.copy_rate_holdout is None else float(report.flagged),
     }
-
-
-def rows_like(train: Dataset, other: Dataset, source: str) -> torch.Tensor:
-    """The rows of another file, its columns in the order of the training rows."""
-    require(other.codec is None, f"{source} must hold numbers in every column, as {train.name}",
-            got=", ".join(f"{c.name!r} ({c.kind})" for c in other.codec.columns
-                          if not isinstance(c, Number) or c.missing)
-            if other.codec is not None else "", do="compare the same columns")  # fmt: skip
-    if train.kind == other.kind == "table" and sorted(train.columns) == sorted(other.columns):
-        order = [other.columns.index(column) for column in train.columns]
-        return other.points[:, order]
-    require(other.d == train.d, f"{source} must have the {train.d} columns of {train.name}",
-            got=other.d)  # fmt: skip
-    return other.points
-
-
-def _encoded(train: Dataset, source: str, overrides: Overrides | None, notes: list[str]) -> Cloud:
-    """The rows of another table as points of the training rows' space; what is odd is noted."""
-    codec = train.codec
-    assert codec is not None
-    missing = () if overrides is None else overrides.missing
-    frame = read_frame(Path(source), like=codec, missing=missing)
-    require(len(frame) > 0, f"{source} must have rows", got="none")
-    absent = [name for name in codec.names if name not in frame.columns]
-    silent = {c.name for c in codec.columns if not c.coordinates}
-    lost = [name for name in absent if name not in silent]
-    require(not lost, f"{source} must have the columns of {train.name}",
-            got=f"no {', '.join(map(repr, lost))}")  # fmt: skip
-    extra = [str(name) for name in frame.columns if name not in codec.names]
-    notes += [f"{source} has no column {name!r}, which takes no part in distances"
-              for name in absent]  # fmt: skip
-    notes += [f"{source} has a column {name!r} that {train.name} has not; left out"
-              for name in extra]  # fmt: skip
-    for name, values in codec.unseen(frame).items():
-        shown = ", ".join(map(repr, values[:SHOWN])) + (", ..." if len(values) > SHOWN else "")
-        notes.append(f"{source} has {len(values)} values of {name!r} that {train.name} has not: "
-                     f"{shown}")  # fmt: skip
-    whole = frame.reindex(columns=[*frame.columns, *absent])
-    return codec.encode(pd.DataFrame(whole), exact=False)

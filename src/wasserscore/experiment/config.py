@@ -57,6 +57,7 @@ class OneStepConfig(Part):
 
     Args:
         drift: What it follows.
+        bandwidth: Of the drift at all steps, model units; None anneals.
         latent: Coordinates of a latent.
         width: Units of a layer.
         depth: Residual blocks.
@@ -66,6 +67,7 @@ class OneStepConfig(Part):
     """
 
     drift: Literal["score_difference", "drifting", "sinkhorn"] = "drifting"
+    bandwidth: float | None = Field(default=None, gt=0)
     latent: int = Field(default=16, ge=1, le=8192)
     width: int = Field(default=256, ge=1, le=8192)
     depth: int = Field(default=4, ge=1, le=64)

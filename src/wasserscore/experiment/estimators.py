@@ -258,6 +258,7 @@ class OneStepGenerator(Generator):
     Args:
         max_iter: Training steps.
         drift: ``"drifting"``, ``"score_difference"`` or ``"sinkhorn"``.
+        bandwidth: Of the drift at all steps, model units; None anneals.
         latent: Coordinates of a latent.
         width: Units of a layer.
         depth: Residual blocks.
@@ -272,6 +273,7 @@ class OneStepGenerator(Generator):
         max_iter: Any = 2000,
         *,
         drift: Any = "drifting",
+        bandwidth: Any = None,
         latent: Any = 16,
         width: Any = 256,
         depth: Any = 4,
@@ -282,6 +284,7 @@ class OneStepGenerator(Generator):
     ) -> None:
         self.max_iter = max_iter
         self.drift = drift
+        self.bandwidth = bandwidth
         self.latent = latent
         self.width = width
         self.depth = depth
@@ -293,8 +296,8 @@ class OneStepGenerator(Generator):
     def _fit_model(self, data: Dataset, seed: int) -> Model:
         self.n_iter_ = self.max_iter
         return fit_one_step(
-            data, seed=seed, drift=self.drift, latent=self.latent, width=self.width,
-            depth=self.depth, steps=self.max_iter, batch_size=self.batch_size,
+            data, seed=seed, drift=self.drift, bandwidth=self.bandwidth, latent=self.latent,
+            width=self.width, depth=self.depth, steps=self.max_iter, batch_size=self.batch_size,
             learning_rate=self.learning_rate,
         )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Particles that flow from a source to a target along a score difference, and its relatives."""
 
+from wasserscore.flow.adversary import Adversary as Adversary
 from wasserscore.flow.annealing import Annealing as Annealing
 from wasserscore.flow.baselines import MMD as MMD
 from wasserscore.flow.baselines import SVGD as SVGD
@@ -9,6 +10,7 @@ from wasserscore.flow.difference import Drift as Drift
 from wasserscore.flow.difference import ScoreDifference as ScoreDifference
 from wasserscore.flow.distil import distil_generator as distil_generator
 from wasserscore.flow.drifting import Drifting as Drifting
+from wasserscore.flow.drifting import guidance_scale as guidance_scale
 from wasserscore.flow.features import PrincipalComponents as PrincipalComponents
 from wasserscore.flow.features import identity as identity
 from wasserscore.flow.flow import ScoreDifferenceFlow as ScoreDifferenceFlow

@@ -74,8 +74,9 @@ class SVGD:
         """The target's pull averaged by the kernel, and the kernel's repulsion."""
         h = median_width(x) if self.width is None else self.width
         keys = CloudSide(x).keys
-        pull, log_sum, _ = softmax_mean(x, keys, h, values=target(x, sigma).pull)
-        centre = softmax_mean(x, keys, h).mean
+        values = torch.cat([target(x, sigma).pull, x], 1)
+        means, log_sum, _ = softmax_mean(x, keys, h, values=values)
+        pull, centre = means.tensor_split(2, dim=1)
         mass = (log_sum - math.log(len(x))).exp()[:, None]
         return Drift(mass * (pull + (sigma / h) ** 2 * (x - centre)))
 

@@ -64,6 +64,19 @@ class DriftField(Protocol):
         ...
 
 
+@runtime_checkable
+class LearntField(DriftField, Protocol):
+    """A drift that learns while it is followed: what follows it keeps its state with its own."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything its next step needs."""
+        ...
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Continue from a state."""
+        ...
+
+
 @dataclass(frozen=True)
 class ScoreDifference:
     r"""The drift of the score-difference flow.

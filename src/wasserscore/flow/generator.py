@@ -11,6 +11,7 @@ With V the score difference at noised points this is the gradient of
 Source: :cite:p:`weber2023`; :cite:p:`deng2026`.
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,11 +21,11 @@ from torch import Tensor, nn
 
 from wasserscore.core.random import Streams, normal_like
 from wasserscore.core.typing import Cloud, Points
-from wasserscore.flow.difference import DriftField
+from wasserscore.flow.difference import DriftField, LearntField
 from wasserscore.flow.features import FeatureMap
 from wasserscore.flow.kernels import GAUSSIAN, Kernel
 from wasserscore.flow.sides import CloudSide
-from wasserscore.training.averaged import Averaged, Measure, measured
+from wasserscore.training.averaged import Averaged, Measure, measured, under
 from wasserscore.training.schedule import Schedule
 
 
@@ -59,7 +60,7 @@ class DriftTask(Averaged):
     Args:
         network: Latents ``(b, latent)`` to points.
         latent: Coordinates of a latent.
-        drift: Where points go.
+        drift: Where points go; one that learns is copied.
         views: The feature maps.
         schedule: Learning rate and averaging.
         step: Step size a.
@@ -84,7 +85,8 @@ class DriftTask(Averaged):
         every: int = 250,
     ) -> None:
         super().__init__(network, schedule, weight_decay, clip)
-        self.latent, self.drift, self.views, self.size = latent, drift, views, step
+        self.latent, self.views, self.size = latent, views, step
+        self.drift = copy.deepcopy(drift)
         self.measure, self.every = measure, every
 
     def step(self, batch: Points, generator: torch.Generator) -> dict[str, float]:
@@ -120,6 +122,17 @@ class DriftTask(Averaged):
                 logs = {name: value for name, value in known.items() if math.isfinite(value)}
                 logs["bandwidth"] = view.widths[k]
         return loss, logs
+
+    def state(self) -> dict[str, Tensor]:
+        """The generator's state, and the drift's if it learns."""
+        learnt = self.drift.state() if isinstance(self.drift, LearntField) else {}
+        return super().state() | {f"drift/{name}": value for name, value in learnt.items()}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Continue from what :meth:`state` gave."""
+        super().load_state(tensors)
+        if isinstance(self.drift, LearntField):
+            self.drift.load_state(under("drift/", tensors))
 
     @property
     def _kernel(self) -> Kernel:

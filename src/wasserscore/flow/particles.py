@@ -1,9 +1,10 @@
 """The one loop that carries particles along a drift, from coarse to fine."""
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.tensors import as_points
 from wasserscore.flow.annealing import Annealing
-from wasserscore.flow.difference import DriftField
+from wasserscore.flow.difference import DriftField, LearntField
 from wasserscore.flow.kernels import GAUSSIAN, Kernel
 from wasserscore.flow.optimiser import Optimiser, as_optimiser
 from wasserscore.flow.sides import CloudSide, ScoreSide, Side, as_side
@@ -127,6 +128,10 @@ class Flow(ABC):
         """Go on from a state, for at most ``steps`` steps; as if there had been no break."""
         side = as_side(target, state.particles, self.smoother)
         drift, rule, notes = self.field(state, side)
+        if isinstance(drift, LearntField):
+            drift = copy.deepcopy(drift)
+            if state.learnt:
+                drift.load_state({name: part.clone() for name, part in state.learnt.items()})
         history: list[Info] = []
         status = "finished"
         last = len(state.widths) if steps is None else min(len(state.widths), state.k + steps)
@@ -142,6 +147,8 @@ class Flow(ABC):
             if self._settled(state, info):
                 status = f"stopped after step {info.k}: particles rest"
                 break
+        if isinstance(drift, LearntField):
+            state = replace(state, learnt=drift.state())
         if status == "finished" and not state.finished:
             status = f"paused after {state.k} of {len(state.widths)} steps"
         found = state.particles.reshape(-1, *state.shape)
@@ -197,7 +204,8 @@ class ParticleFlow(Flow):
     """Particles along any drift: the baselines, or one of your own.
 
     Args:
-        drift: The field; see :class:`~wasserscore.flow.difference.DriftField`.
+        drift: The field; see :class:`~wasserscore.flow.difference.DriftField`. One that learns,
+            such as :class:`~wasserscore.flow.Adversary`, is copied.
     """
 
     _: KW_ONLY

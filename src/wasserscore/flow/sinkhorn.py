@@ -3,7 +3,8 @@ r"""Drift down the Sinkhorn divergence, with the kernel engine as its log-domain
 Entropic transport at :math:`\epsilon = 2 \sigma^2` and cost :math:`|x - y|^2` has the plan
 :math:`\pi_{ij} = a_i b_j e^{(f_i + g_j - |x_i - y_j|^2) / \epsilon}`: a Gaussian kernel of width
 sigma with log weights :math:`g_j / \epsilon + \log b_j`, one softmax of the engine per half
-iteration, in memory that does not grow with the product of the sizes. The drift
+iteration, in memory that does not grow with the product of the sizes; the few pairs of a training
+batch are kept as a table instead. The drift
 
 .. math:: V(x_i) = \sum_j P^{xy}_{ij} y_j - \sum_j P^{xx}_{ij} x_j
           = -\frac n2 \frac{\partial S_\epsilon}{\partial x_i}
@@ -16,6 +17,7 @@ Source: :cite:p:`feydy2019`, eq. (3) and proposition 2.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +29,10 @@ from wasserscore.flow.baselines import points_of
 from wasserscore.flow.difference import Drift
 from wasserscore.flow.sides import Side
 from wasserscore.kernel import Keys, softmax_mean
+from wasserscore.kernel.softmax import VANISHING
+
+TABLE = 2**20
+"""Up to so many pairs are kept between iterations; computing them anew took most of the time."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,11 @@ class SinkhornDivergence:
     def _between(self, x: Tensor, y: Tensor, sigma: float) -> Tensor:
         """Log weights of ``y``: its potential over epsilon, and log 1/m."""
         log_a, log_b = -math.log(len(x)), -math.log(len(y))
+        over_y, over_x = log_sums(x, y, sigma), log_sums(y, x, sigma)
         g = torch.zeros_like(y[:, 0])
         for _ in range(self.iterations):
-            f = -softmax_mean(x, Keys(y, g + log_b), sigma).log_sum
-            new = -softmax_mean(y, Keys(x, f + log_a), sigma).log_sum
+            f = -over_y(g + log_b)
+            new = -over_x(f + log_a)
             change, g = float((new - g).abs().max()), new
             if change < self.tolerance:
                 break
@@ -71,10 +78,32 @@ class SinkhornDivergence:
     def _within(self, x: Tensor, sigma: float) -> Tensor:
         """Log weights of ``x`` against itself: averaged iterations, which converge in a few."""
         log_a = -math.log(len(x))
+        over_x = log_sums(x, x, sigma)
         f = torch.zeros_like(x[:, 0])
         for _ in range(self.iterations):
-            new = (f - softmax_mean(x, Keys(x, f + log_a), sigma).log_sum) / 2
+            new = (f - over_x(f + log_a)) / 2
             change, f = float((new - f).abs().max()), new
             if change < self.tolerance:
                 break
         return f + log_a
+
+
+def log_sums(x: Tensor, y: Tensor, sigma: float) -> Callable[[Tensor], Tensor]:
+    r"""For log weights ``w (m,)``: :math:`\log \sum_j e^{w_j - |x_i - y_j|^2 / 2\sigma^2}`.
+
+    Args:
+        x: Where, ``(n, d)``.
+        y: Keys ``(m, d)``.
+        sigma: Width.
+    """
+    if len(x) * len(y) > TABLE:
+        return lambda weights: softmax_mean(x, Keys(y, weights), sigma).log_sum
+    logits = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+    logits = logits.div_(sigma).square_().div_(-2)
+
+    def sums(weights: Tensor) -> Tensor:
+        terms = logits + weights
+        top = terms.amax(1, keepdim=True)
+        return terms.sub_(top).clamp_min_(-VANISHING).exp_().sum(1).log() + top[:, 0]
+
+    return sums

@@ -12,6 +12,7 @@ from wasserscore.core.results import Record, plain
 from wasserscore.score.vault import read_pair, write_pair
 
 KIND = "flow-state"
+LEARNT = "drift/"
 
 
 class Info(NamedTuple):
@@ -53,6 +54,7 @@ class FlowState:
         seed: Of the run.
         shape: The shape of one particle.
         memory: The optimiser's.
+        learnt: The state of a drift that learns.
     """
 
     particles: Tensor
@@ -61,6 +63,7 @@ class FlowState:
     seed: int
     shape: tuple[int, ...]
     memory: tuple[Tensor, ...] = ()
+    learnt: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -71,6 +74,7 @@ class FlowState:
         """Write ``path`` (.safetensors) and a JSON sidecar, atomically."""
         tensors = {"particles": self.particles}
         tensors |= {f"memory.{i}": part for i, part in enumerate(self.memory)}
+        tensors |= {f"{LEARNT}{name}": part for name, part in self.learnt.items()}
         write_pair(_checked(path), tensors, {
             "class": KIND, "k": self.k, "widths": list(self.widths), "seed": self.seed,
             "shape": list(self.shape), "memory": len(self.memory),
@@ -88,8 +92,10 @@ class FlowState:
                 got=repr(document.get("class")))  # fmt: skip
         try:
             memory = tuple(tensors[f"memory.{i}"] for i in range(document["memory"]))
+            learnt = {name.removeprefix(LEARNT): part for name, part in tensors.items()
+                      if name.startswith(LEARNT)}  # fmt: skip
             return cls(tensors["particles"], document["k"], tuple(document["widths"]),
-                       document["seed"], tuple(document["shape"]), memory)  # fmt: skip
+                       document["seed"], tuple(document["shape"]), memory, learnt)  # fmt: skip
         except (KeyError, TypeError) as error:
             raise InputError(explain("the state of a flow must be whole", got=f"no {error}",
                                      do="start the flow again")) from None  # fmt: skip

@@ -14,7 +14,7 @@ from wasserscore.core.tensors import as_points
 from wasserscore.core.typing import Points
 from wasserscore.data import Scaling
 from wasserscore.flow.annealing import Annealing
-from wasserscore.flow.difference import DriftField, ScoreDifference
+from wasserscore.flow.difference import DriftField, LearntField, ScoreDifference
 from wasserscore.flow.drifting import Drifting
 from wasserscore.flow.features import FeatureMap, identity
 from wasserscore.flow.generator import DriftTask, View
@@ -182,6 +182,8 @@ def as_drift(drift: "str | DriftField") -> tuple[DriftField, str]:
         InputError: For a name that is not known.
     """
     if not isinstance(drift, str):
+        if isinstance(drift, LearntField):
+            return drift, f"{drift!r} at {sha256(*drift.state().values())}"
         return drift, repr(drift) if is_dataclass(drift) else type(drift).__name__
     require(drift in DRIFTS, "unknown drift", got=repr(drift),
             do=f"use one of {', '.join(DRIFTS)}, or an object of wasserscore.flow")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from wasserscore.network.dit import DiT as DiT
 from wasserscore.network.latent import LatentMLP as LatentMLP
+from wasserscore.network.logit import LogitMLP as LogitMLP
 from wasserscore.network.mlp import MLP as MLP
 from wasserscore.network.perceptron import Perceptron as Perceptron
 from wasserscore.network.registry import describe as describe

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.network.dit import DiT
 from wasserscore.network.latent import LatentMLP
+from wasserscore.network.logit import LogitMLP
 from wasserscore.network.mlp import MLP
 from wasserscore.network.perceptron import Perceptron
 from wasserscore.network.unet import UNet
 
 _CLASSES: dict[str, type[nn.Module]] = {
-    network.__name__: network for network in (MLP, UNet, DiT, Perceptron, LatentMLP)
+    network.__name__: network for network in (MLP, UNet, DiT, Perceptron, LatentMLP, LogitMLP)
 }
 
 

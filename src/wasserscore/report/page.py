@@ -1,6 +1,11 @@
-"""The page: one self-contained HTML file without scripts or external requests."""
+"""Pages: self-contained HTML files without external requests.
+
+Only the page of a flow holds a script, the few lines that its slider needs: the page's policy
+names their hash, so nothing else can run.
+"""
 
 import base64
+import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,7 +17,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from wasserscore.core.files import write_atomically
-from wasserscore.report import figures, wording
+from wasserscore.report import figures, motion, wording
 
 
 def write_report(results: Mapping[str, Any], samples: Mapping[str, Tensor], folder: Path) -> Path:
@@ -74,6 +79,34 @@ def write_audit(results: Mapping[str, Any], folder: Path) -> Path:
     template = _environment(pictures).get_template("audit.html.jinja")
     page = folder / "audit.html"
     write_atomically(page, template.render(**results).encode())
+    return page
+
+
+def write_flow(results: Mapping[str, Any], moved: motion.Motion, folder: Path) -> Path:
+    """Write ``folder/flow.html`` with a slider over the steps, and ``folder/flow.gif``.
+
+    Args:
+        results: A flow's record (``to_dict()``) with its settings, a ``title`` and ``rows``, the
+            name of their file.
+        moved: The frames.
+        folder: A folder that exists.
+
+    Returns:
+        The path of the page.
+    """
+    pictures = {"motion": _draw(partial(motion.ends, moved), folder / "figures" / "motion.png")}
+    environment = _environment(pictures)
+    assert environment.loader is not None
+    text, _, _ = environment.loader.get_source(environment, "motion.js")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    page = folder / "flow.html"
+    filled = environment.get_template("flow.html.jinja").render(
+        **results,
+        motion=motion.view(moved),
+        script={"text": Markup(text), "hash": f"sha256-{digest}"},
+    )
+    write_atomically(page, filled.encode())
+    write_atomically(folder / "flow.gif", motion.gif(moved))
     return page
 
 

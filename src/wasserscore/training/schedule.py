@@ -12,9 +12,15 @@ class Schedule:
     risen in proportion to k + 1 over the first ``warmup`` of them; the average
     keeps :math:`\min(ema, (1 + k) / (10 + k))` of itself, so that it forgets the untrained
     weights quickly.
+
+    Args:
+        steps: Updates in all; None keeps the rate as it is.
+        learning_rate: Of the first.
+        ema: Largest share of the average that survives a step.
+        warmup: Updates over which the rate rises.
     """
 
-    steps: int
+    steps: int | None
     learning_rate: float
     ema: float
     warmup: int = 0
@@ -22,6 +28,8 @@ class Schedule:
     def rate(self, k: int) -> float:
         """Learning rate of step ``k``."""
         risen = min(1.0, (k + 1) / self.warmup) if self.warmup else 1.0
+        if self.steps is None:
+            return self.learning_rate * risen
         return self.learning_rate * risen * 0.5 * (1 + math.cos(math.pi * k / self.steps))
 
     def keep(self, k: int) -> float:

@@ -1,0 +1,86 @@
+"""Rows of another file in the space of rows that are known: what an audit and a flow compare."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from wasserscore.core.errors import require
+from wasserscore.core.typing import Cloud
+from wasserscore.data import Dataset, load
+from wasserscore.data.files import TABLES
+from wasserscore.data.tables import Codec, read_frame
+from wasserscore.data.tables.number import Number
+
+SHOWN = 5
+"""Values that a note lists."""
+
+
+class Alike(NamedTuple):
+    """Rows of a file as points.
+
+    Args:
+        points: ``(n, d)``, the coordinates in the order of the known rows.
+        name: Of the file.
+        notes: What does not fit, and what was left out: columns and levels by name.
+    """
+
+    points: Cloud
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+def rows_like(known: Dataset, source: str, *, missing: tuple[str, ...] = ()) -> Alike:
+    """The rows of ``source`` with the columns of ``known``, text through its codec.
+
+    Args:
+        known: The rows whose columns and units count.
+        source: Name or path of the others; the columns of tables are matched by name.
+        missing: Texts that mean a missing cell of a mixed table, beside the empty one.
+
+    Raises:
+        InputError: On a file that cannot be used or does not fit.
+    """
+    if known.codec is not None:
+        return _encoded(known, known.codec, source, missing)
+    other = load(source)
+    require(other.codec is None, f"{source} must hold numbers in every column, as {known.name}",
+            got=", ".join(f"{c.name!r} ({c.kind})" for c in other.codec.columns
+                          if not isinstance(c, Number) or c.missing)
+            if other.codec is not None else "", do="compare the same columns")  # fmt: skip
+    if known.kind == other.kind == "table" and sorted(known.columns) == sorted(other.columns):
+        order = [other.columns.index(column) for column in known.columns]
+        return Alike(other.points[:, order], other.name)
+    require(other.d == known.d, f"{source} must have the {known.d} columns of {known.name}",
+            got=other.d)  # fmt: skip
+    return Alike(other.points, other.name)
+
+
+def left_out(known: Dataset) -> tuple[str, ...]:
+    """A note on every column that is there but counts for nothing."""
+    named = () if known.codec is None else known.codec.named("identifier")
+    return tuple(f"identifier column {name!r} takes no part in distances" for name in named)
+
+
+def _encoded(known: Dataset, codec: Codec, source: str, missing: tuple[str, ...]) -> Alike:
+    """The rows of another table as points of the known rows' space; what is odd is noted."""
+    require(source.lower().endswith(TABLES), f"{source} must be a table with the columns of "
+            f"{known.name}", got="no table", do=f"use one of {', '.join(TABLES)}")  # fmt: skip
+    frame = read_frame(Path(source), like=codec, missing=missing)
+    require(len(frame) > 0, f"{source} must have rows", got="none")
+    absent = [name for name in codec.names if name not in frame.columns]
+    silent = {c.name for c in codec.columns if not c.coordinates}
+    lost = [name for name in absent if name not in silent]
+    require(not lost, f"{source} must have the columns of {known.name}",
+            got=f"no {', '.join(map(repr, lost))}")  # fmt: skip
+    extra = [str(name) for name in frame.columns if name not in codec.names]
+    notes = [f"{source} has no column {name!r}, which takes no part in distances"
+             for name in absent]  # fmt: skip
+    notes += [f"{source} has a column {name!r} that {known.name} has not; left out"
+              for name in extra]  # fmt: skip
+    for name, values in codec.unseen(frame).items():
+        shown = ", ".join(map(repr, values[:SHOWN])) + (", ..." if len(values) > SHOWN else "")
+        notes.append(f"{source} has {len(values)} values of {name!r} that {known.name} has not: "
+                     f"{shown}")  # fmt: skip
+    whole = pd.DataFrame(frame.reindex(columns=[*frame.columns, *absent]))
+    return Alike(codec.encode(whole, exact=False), Path(source).stem, tuple(notes))
