@@ -80,6 +80,7 @@ def test_images_with_classes_train_as_on_the_cpu_and_go_on_there(tmp_path, preci
     assert torch.allclose(weights(far), weights(near), rtol=1e-2, atol=close)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # the compiler's own
 def test_compiled_training_is_training(tmp_path):
     logs = {}
     for compiled in (False, True):
