@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,7 @@ def ladder(certificate: Mapping[str, Any]) -> Figure:
     """
     rungs = [rung for rung in certificate["rungs"] if rung["upper"] is not None]
     lower, spread = certificate["lower"]["value"], certificate["spread"]
-    figure, ((axis,),) = new(7.2, 1.0 + 0.34 * len(rungs))
+    figure, ((axis,),) = new(7.2, 1.2 + 0.34 * len(rungs))
     least = max(lower, 1e-3 * min([rung["upper"] for rung in rungs], default=1.0))
     for place, rung in enumerate(reversed(rungs)):
         good = rung["valid"]
@@ -149,9 +150,11 @@ def ladder(certificate: Mapping[str, Any]) -> Figure:
         axis.annotate(
             note, (rung["upper"], place), (5, -3), textcoords="offset points", fontsize=7
         )
+    dashes = cycle((":", "-."))
     for name, estimate in certificate["lower_estimates"].items():
         if estimate["value"]:
-            axis.axvline(estimate["value"], color=GOOD, lw=1, ls=":", label=f"lower: {name}")
+            axis.axvline(estimate["value"], color=GOOD, lw=1, ls=next(dashes),
+                         label=f"lower: {name}")  # fmt: skip
     axis.set_xscale("log")
     axis.margins(x=0.2)
     right = axis.get_xlim()[1]
@@ -161,7 +164,14 @@ def ladder(certificate: Mapping[str, Any]) -> Figure:
     axis.set_yticks(range(len(rungs)), [rung["name"] for rung in reversed(rungs)])
     axis.set_ylim(-0.6, len(rungs) - 0.4)
     axis.set_xlabel("W2 to the reference law, upper limits", fontsize=8)
-    axis.legend(fontsize=7, frameon=False, loc="lower right")
+    axis.legend(
+        fontsize=7,
+        frameon=False,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=4,
+        borderaxespad=0,
+    )  # above the bars, which reach anywhere
     return figure
 
 
