@@ -59,4 +59,9 @@ def test_associations_and_the_two_sample_test_see_a_lost_link():
     assert abs(good["two_sample"]["value"]["value"] - 0.5) < 0.08
     assert bad["two_sample"]["value"]["value"] > 0.65
     assert good["two_sample"]["floor"] == bad["two_sample"]["floor"]
+    assert good["usefulness"]["target"] == "sex"
+    assert bad["usefulness"]["synthetic"]["value"] < 0.6 < good["usefulness"]["real"]["value"]
+    assert table_section(codec, lost, encode(train), encode(fresh), target="gap", seed=0)[
+        "usefulness"]["score"] == "R^2"  # fmt: skip
     assert two_sample_accuracy(np.zeros((50, 1)), np.ones((50, 1)), seed=0).value == 1.0
+    assert two_sample_accuracy(np.zeros((4, 1)), np.ones((50, 1)), seed=0) is None

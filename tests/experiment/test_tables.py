@@ -1,5 +1,7 @@
 """A table with text, gaps and dates from file to rows of the same table, and its audit."""
 
+import html
+
 import pandas as pd
 import pytest
 import torch
@@ -125,3 +127,6 @@ def test_the_whole_journey_on_a_mixed_table(files, tmp_path):
     assert "Column by column" in page
     assert [c["name"] for c in results["models"][1]["table"]["columns"]] == [
         "age", "sex", "city", "income", "day"]  # fmt: skip
+    useful = results["models"][1]["table"]["usefulness"]
+    assert useful["target"] == "city"
+    assert html.escape(useful["sentence"]) in page

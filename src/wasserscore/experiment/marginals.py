@@ -1,4 +1,4 @@
-"""What a mixed table looks like column by column: marginals, associations, a two-sample test.
+"""What a mixed table looks like column by column: marginals, associations, tests, use.
 
 Every number compares as many generated rows with held-out rows, and stands beside its floor: the
 same number for training rows, which are real.
@@ -19,6 +19,7 @@ from wasserscore.data.tables import Codec
 from wasserscore.data.tables.category import Category
 from wasserscore.data.tables.codes import APART, nearest_levels
 from wasserscore.data.tables.number import Number
+from wasserscore.experiment.usefulness import usefulness
 
 FOLDS = 5
 
@@ -29,17 +30,23 @@ def table_section(
     train: Float[Tensor, "m d"],
     holdout: Float[Tensor, "k d"],
     *,
+    target: str | None = None,
     seed: int,
 ) -> dict[str, Any]:
-    """Columns, associations and the two-sample accuracy, each with its floor, as JSON types.
+    """Columns, associations, two-sample accuracy and use, each with its floor, as JSON types.
 
     Args:
         codec: Of the table.
         generated: Points of generated rows.
         train: Points of training rows, for the floors.
         holdout: Points of held-out rows.
-        seed: Of the folds of the two-sample test.
+        target: The column that :func:`usefulness` predicts; None leaves the choice to it.
+        seed: Of the folds of the two-sample test, and of :func:`usefulness`.
+
+    Raises:
+        InputError: On a target that is not there or cannot be learnt.
     """
+    useful = usefulness(codec, generated, train, holdout, target=target, seed=seed)
     sides = [x.numpy() for x in (generated, train, holdout)]
     new, old, fresh = sides
     columns = [
@@ -55,6 +62,7 @@ def table_section(
                         "floor": _mean_gap(links[1], links[2])},
         "two_sample": {"value": two_sample_accuracy(new, fresh, seed=seed),
                        "floor": two_sample_accuracy(old, fresh, seed=seed)},
+        "usefulness": useful,
     })  # fmt: skip
     return out
 
@@ -93,10 +101,10 @@ def associations(codec: Codec, points: Array) -> Array:
     return np.array([[square[np.ix_(a, b)].mean() ** 0.5 for b in blocks] for a in blocks])
 
 
-def two_sample_accuracy(x: Array, y: Array, *, seed: int) -> Estimate:
+def two_sample_accuracy(x: Array, y: Array, *, seed: int) -> Estimate | None:
     """How often gradient boosting tells held-out rows from others; one half: it cannot.
 
-    Five-fold cross-validated, on equally many rows of both kinds.
+    Five-fold cross-validated, on equally many rows of both kinds; None below five of each.
 
     Args:
         x: Rows of one kind.
@@ -104,6 +112,8 @@ def two_sample_accuracy(x: Array, y: Array, *, seed: int) -> Estimate:
         seed: Of the folds.
     """
     few = min(len(x), len(y))
+    if few < FOLDS:
+        return None
     rows = np.concatenate([x[:few], y[:few]])
     kind = np.repeat([0, 1], few)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**31)
