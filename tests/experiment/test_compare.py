@@ -9,19 +9,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.experiment import tiny
+from tests.experiment import mixed, tiny
 
 import wasserscore as ws
 from wasserscore.core.errors import InputError
 from wasserscore.core.random import Streams
-from wasserscore.data import load
+from wasserscore.data import load, write_frame
 from wasserscore.experiment import compare, run
 from wasserscore.experiment.baselines import fit_baseline
 from wasserscore.experiment.compare_bench import Bench
 from wasserscore.experiment.compare_config import CompareConfig
 from wasserscore.experiment.compare_records import Cell, Yardstick, means_of
 from wasserscore.experiment.compare_result import Comparison
-from wasserscore.experiment.compare_subject import Subject, fingerprint
+from wasserscore.experiment.compare_subject import Subject, fingerprint, subject_of
 from wasserscore.experiment.compare_tables import escape, to_csv, to_latex
 from wasserscore.experiment.config import read_config
 from wasserscore.experiment.journey import halves
@@ -410,6 +410,25 @@ def test_a_score_of_one_s_own_with_its_rows():
         compare(ROWS[:30, :2], holdout=ROWS[30:, :2], model=score, **given)
     with pytest.raises(InputError, match="a name or a score of ours, got function"):
         compare(ROWS[:30], holdout=ROWS[30:], model=lambda x, t: -x, **given)
+
+
+def test_held_out_rows_of_a_table_share_its_codec(tmp_path):
+    """Rows half as far out, columns in another order, a level that is not there."""
+    train = mixed.frame(60)
+    fresh = mixed.frame(40, seed=1)
+    fresh = fresh[fresh["sex"] == "F"].assign(income=lambda f: f["income"] / 2)
+    write_frame(tmp_path / "train.csv", train)
+    write_frame(tmp_path / "fresh.csv", fresh[fresh.columns[::-1]])
+    known = load(tmp_path / "train.csv")
+    expected = known.codec.encode(fresh, exact=False)
+    config = CompareConfig(model="gaussian", processes=("edm",), n=len(fresh))
+    for holdout in (tmp_path / "fresh.csv", fresh, load(fresh)):
+        subject = subject_of(tmp_path / "train.csv", holdout, None, config)
+        assert torch.equal(subject.holdout.points, expected)
+        assert subject.holdout.codec == known.codec
+    write_frame(tmp_path / "short.csv", fresh.drop(columns="age"))
+    with pytest.raises(InputError, match="must have the columns of train, got no 'age'"):
+        subject_of(tmp_path / "train.csv", tmp_path / "short.csv", None, config)
 
 
 def test_a_run_folder_brings_its_own_halves_and_models(finished):

@@ -12,7 +12,9 @@ from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, load
+from wasserscore.data.tables import Codec
 from wasserscore.experiment import revisit
+from wasserscore.experiment.alike import rows_like
 from wasserscore.experiment.baselines import fit_baseline
 from wasserscore.experiment.compare_config import CompareConfig
 from wasserscore.experiment.folder import CONFIG
@@ -133,10 +135,23 @@ def _rows(source: Any, holdout: Any, seed: int) -> tuple[Dataset, Dataset]:
         train, rest = halves(data, seed)
         return (data.take(train, f"{data.name}, training rows"),
                 data.take(rest, f"{data.name}, held-out rows"))  # fmt: skip
+    if data.codec is not None:
+        return data, _in_the_metric_of(data, data.codec, holdout)
     other = holdout if isinstance(holdout, Dataset) else load(holdout)
     require(other.columns == data.columns, "train and holdout must have the same columns",
             got=f"{data.d} and {other.d} columns, or other names")  # fmt: skip
     return data, other
+
+
+def _in_the_metric_of(data: Dataset, codec: Codec, holdout: Any) -> Dataset:
+    """Held-out rows through the codec of the others: one of their own has other units."""
+    if isinstance(holdout, str | Path):
+        points, name, _ = rows_like(data, str(holdout))
+    else:
+        other = holdout if isinstance(holdout, Dataset) else load(holdout)
+        points, name = codec.encode(other.frame(other.points), exact=False), other.name
+    return Dataset.build(points, name=name, kind=data.kind, source=str(name), units=data.units,
+                         columns=data.columns, codec=codec)  # fmt: skip
 
 
 def _checked(score: Any, train: Dataset) -> Any:
