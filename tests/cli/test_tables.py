@@ -32,6 +32,11 @@ def test_from_a_csv_file_to_rows_and_their_audit(tmp_path):
     audited = call("audit", real, tmp_path / "new.csv", "--holdout", holdout)
     assert audited.exit_code == 0, audited.output
     assert "identifier column 'id' takes no part in distances" in audited.stdout
+    given = ("audit", real, tmp_path / "new.csv", "--holdout", holdout, "--target")
+    assert "Predicting sex in" in call(*given, "sex").stdout
+    refused = call(*given, "id")
+    assert refused.exit_code == 2
+    assert "choose one of age, sex, city, income, day" in refused.stderr
     found = json.loads(call("audit", real, real, "--json").stdout)
     assert found["exact_rate"]["value"] == 1.0
     assert found["notes"] == ["identifier column 'id' takes no part in distances"]

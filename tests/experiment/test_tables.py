@@ -1,6 +1,7 @@
 """A table with text, gaps and dates from file to rows of the same table, and its audit."""
 
 import html
+import json
 
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ from tests.experiment import mixed, tiny
 from wasserscore.core.errors import InputError
 from wasserscore.data import Overrides, load, read_frame, write_frame
 from wasserscore.experiment import run
-from wasserscore.experiment.audit_files import numbers, read_sides
+from wasserscore.experiment.audit_files import numbers, read_sides, write_page
 from wasserscore.experiment.baselines import draw, fit_baseline
 from wasserscore.experiment.models import Model, fit_kernel_mixture
 from wasserscore.experiment.write import write_rows
@@ -82,6 +83,15 @@ def test_copies_of_rows_are_found_through_a_csv_file(files, tmp_path):
     assert numbers(report)["copies"] == 1.0
     fresh = read_sides(*(str(files / f"{n}.csv") for n in ("real", "fresh", "holdout"))).audit()
     assert numbers(fresh)["copies"] == 0.0
+    write_page(sides, report, tmp_path, sides.columns(target="sex"))
+    found = json.loads((tmp_path / "audit.json").read_text())["table"]
+    assert [c["distance"] for c in found["columns"]] == [c["floor"] for c in found["columns"]]
+    useful = found["usefulness"]
+    assert useful["target"] == "sex"
+    assert useful["n_train"] == len(real)
+    page = (tmp_path / "audit.html").read_text()
+    assert html.escape(useful["sentence"]) in page
+    assert page.index("Column by column") < page.index("The numbers")
 
 
 def test_what_does_not_fit_is_named(files, tmp_path):
@@ -95,6 +105,9 @@ def test_what_does_not_fit_is_named(files, tmp_path):
     assert "odd.csv has a column 'extra' that real has not; left out" in notes
     assert "odd.csv has 1 values of 'city' that real has not: 'Rom'" in notes
     assert sides.audit().verdict == "not judged: no hold-out"
+    assert sides.columns() is None
+    with pytest.raises(InputError, match="a target needs held-out rows"):
+        sides.require_target("sex")
     write_frame(tmp_path / "short.csv", odd.drop(columns=["age"]))
     with pytest.raises(InputError, match="must have the columns of real, got no 'age'"):
         read_sides(str(files / "real.csv"), str(tmp_path / "short.csv"))
@@ -102,6 +115,9 @@ def test_what_does_not_fit_is_named(files, tmp_path):
     pd.DataFrame({"a": range(20), "b": "x"}).to_csv(tmp_path / "text.csv", index=False)
     with pytest.raises(InputError, match="must hold numbers in every column, as numbers, got 'b'"):
         read_sides(str(tmp_path / "numbers.csv"), str(tmp_path / "text.csv"))
+    plain = read_sides(*[str(tmp_path / "numbers.csv")] * 3)
+    with pytest.raises(InputError, match="a target needs a table with text, dates or missing"):
+        plain.require_target("a")
 
 
 def test_a_schema_goes_with_the_run(files, tmp_path):

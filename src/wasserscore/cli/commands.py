@@ -122,6 +122,7 @@ def audit(
     holdout: str | None,
     out: Path | None,
     schema: str | None,
+    target: str | None,
     rules: list[str],
     seed: int,
     json: bool,
@@ -129,17 +130,24 @@ def audit(
     """An audit of files; whether every rule held."""
     checks = audit_files.read_rules(rules)
     sides = audit_files.read_sides(real, fake, holdout, schema=schema)
+    if target is not None:
+        sides.require_target(target)
     report = sides.audit(seed=seed)
+    asked = out is not None or target is not None
+    columns = sides.columns(target=target, seed=seed) if asked else None
     if out is not None:
-        audit_files.write_page(sides, report, out)
+        audit_files.write_page(sides, report, out, columns)
     numbers = audit_files.numbers(report)
     failed = [rule for rule in checks if rule.broken_by(numbers)]
     if json:
         broken = [rule.text for rule in failed]
-        print_json(report.to_dict() | {"notes": sides.notes, "failed_rules": broken})
+        print_json(report.to_dict() | {"notes": sides.notes, "table": columns,
+                                       "failed_rules": broken})  # fmt: skip
     else:
         print_lines(*sides.notes)
         print_lines(repr(report))
+        if columns is not None:
+            print_lines(columns["usefulness"]["sentence"])
         print_lines(*(f"failed: {r.text} ({r.quantity} = {numbers[r.quantity]})" for r in failed))
         if out is not None:
             print_lines(f"Page: {out / 'audit.html'}")

@@ -113,6 +113,15 @@ def audit(
             "--out", "-o", help="Folder for audit.html and audit.json.", show_default=False
         ),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            show_default=False,
+            help="Say how well COLUMN is predicted after learning from FAKE, and from REAL; in "
+            "the page of --out it is the last column of 2 to 20 levels, or of numbers.",
+        ),
+    ] = None,
     schema: TableSchema = None,
     seed: Seed = 0,
     json: Json = False,
@@ -126,7 +135,7 @@ def audit(
     from wasserscore.cli import commands
 
     passed = commands.audit(real, fake, holdout=holdout, out=out, schema=schema,
-                            rules=fail_if or [], seed=seed, json=json)  # fmt: skip
+                            target=target, rules=fail_if or [], seed=seed, json=json)  # fmt: skip
     if not passed:
         raise typer.Exit(RULE_FAILED)
 

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.audit import PRIVACY, AuditReport
+from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.files import write_json
 from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud
@@ -14,8 +16,10 @@ from wasserscore.data import Dataset, load
 from wasserscore.data.tables import read_overrides
 from wasserscore.experiment.alike import left_out, rows_like
 from wasserscore.experiment.copies import audit_rows
+from wasserscore.experiment.marginals import table_section
 from wasserscore.experiment.rules import Rule, parse_rule
 from wasserscore.experiment.sections import data_section, neighbours_section
+from wasserscore.experiment.usefulness import require_target
 from wasserscore.report import write_audit
 
 QUANTITIES = ("copies", "near_copies", "repeats", "excess_near_copies", "flagged")
@@ -48,6 +52,33 @@ class Sides:
     def audit(self, *, seed: int = 0) -> AuditReport:
         """The audit; ``seed`` is that of the permutations."""
         return audit_rows(self.train, self.generated, self.holdout, seed=seed)
+
+    def require_target(self, target: str) -> None:
+        """Refuse a column that :meth:`columns` cannot predict.
+
+        Raises:
+            InputError: If there are no columns of kinds, no held-out rows, or no such column.
+        """
+        codec = self.train.codec
+        if codec is None:
+            raise InputError(explain("a target needs a table with text, dates or missing cells",
+                                     got=self.train.name, do="give a --schema, or leave "
+                                     "--target out"))  # fmt: skip
+        require(self.holdout is not None, "a target needs held-out rows", got="none",
+                do="give --holdout")  # fmt: skip
+        require_target(codec, target)
+
+    def columns(self, *, target: str | None = None, seed: int = 0) -> dict[str, Any] | None:
+        """A mixed table column by column; None for other data, or without held-out rows.
+
+        Args:
+            target: The column to predict; None is the last of few levels, or of numbers.
+            seed: Of folds, of the rows that are learnt from and of the bootstrap.
+        """
+        if self.train.codec is None or self.holdout is None:
+            return None
+        return table_section(self.train.codec, self.generated, self.train.points, self.holdout,
+                             target=target, seed=seed)  # fmt: skip
 
 
 def read_sides(
@@ -84,12 +115,21 @@ def audit_files(
     sides = read_sides(real, fake, holdout)
     report = sides.audit(seed=seed)
     if out is not None:
-        write_page(sides, report, out)
+        write_page(sides, report, out, sides.columns(seed=seed))
     return report
 
 
-def write_page(sides: Sides, report: AuditReport, out: Path) -> None:
-    """``audit.html`` and ``audit.json`` in a folder, made if it is not there."""
+def write_page(
+    sides: Sides, report: AuditReport, out: Path, columns: dict[str, Any] | None = None
+) -> None:
+    """``audit.html`` and ``audit.json`` in a folder, made if it is not there.
+
+    Args:
+        sides: What was compared.
+        report: The audit.
+        out: The folder.
+        columns: What :meth:`Sides.columns` found.
+    """
     out.mkdir(parents=True, exist_ok=True)
     train = sides.train
     results = {
@@ -99,6 +139,7 @@ def write_page(sides: Sides, report: AuditReport, out: Path) -> None:
         "notes": list(sides.notes),
         "data": plain(data_section(train, train, train)),
         "audit": report.to_dict(),
+        "table": columns,
         "neighbours": neighbours_section(sides.generated, train, report.suspects),
     }
     write_json(out / "audit.json", results)
