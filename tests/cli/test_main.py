@@ -15,6 +15,7 @@ from tests.experiment import tiny
 from typer.testing import CliRunner
 
 from wasserscore.cli.main import app
+from wasserscore.experiment.models import Model
 
 COMMANDS = ("run", "fit", "sample", "certify", "plan", "audit", "flow", "compare", "report")
 SMALL = ["--set", "network.width=16", "--set", "network.depth=1", "--set", "network.steps=12",
@@ -149,6 +150,28 @@ def test_sample_writes_the_columns_of_the_data(finished, tmp_path):
     call("sample", out, "--model", "proximal", "-n", 3, "--out", tmp_path / "x.npy", "--steps", 3)
     first = np.loadtxt(tmp_path / "new.csv", delimiter=",", skiprows=1)[:3]
     assert np.allclose(np.load(tmp_path / "x.npy"), first, rtol=1e-15)
+
+
+def test_the_proximal_model_is_drawn_from_exactly_unless_a_sampler_is_asked_for(
+    finished, tmp_path, monkeypatch
+):
+    out, _ = finished
+    asked = []
+    sampled = Model.sample
+    monkeypatch.setattr(Model, "sample", lambda *given, **options: (
+        asked.append(options["solver"]), sampled(*given, **options))[1])  # fmt: skip
+    words = ("sample", out, "-n", 200, "--model")
+    assert call(*words, "proximal", "--out", tmp_path / "exact.npy").exit_code == 0
+    assert asked == []
+    assert call(*words, "proximal", "--solver", "ddim", "--out", tmp_path / "s.npy").exit_code == 0
+    assert call(*words, "empirical", "--out", tmp_path / "other.npy").exit_code == 0
+    assert asked == ["ddim", "heun"]
+    model = Model.load(out / "models" / "proximal")
+    rows, (mean, covariance) = np.load(tmp_path / "exact.npy"), model.score.moments()
+    there = model.score.scaling.undo(mean[None])[0].numpy()
+    spread = covariance.diagonal().sqrt().numpy() * model.score.scaling.scale.numpy()
+    varying = rows[:, ~model.layout.constant.numpy()]
+    assert (np.abs(varying.mean(0) - there) < 5 * spread / 200**0.5).all()
 
 
 @pytest.mark.slow

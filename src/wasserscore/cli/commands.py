@@ -25,7 +25,7 @@ from wasserscore.experiment.config import RunConfig, read_config
 from wasserscore.experiment.journey import run as run_journey
 from wasserscore.experiment.journey import start
 from wasserscore.experiment.pipelines import is_pipeline, pipeline_model
-from wasserscore.experiment.where import parse_where, sample_where
+from wasserscore.experiment.where import has_exact_draws, parse_where, sample_where
 from wasserscore.experiment.write import require_format, write_rows
 from wasserscore.flow import Annealing, ScoreDifferenceFlow
 
@@ -76,24 +76,26 @@ def sample(
     model: str | None,
     where: str | None,
     seed: int,
-    steps: int,
-    solver: str,
+    steps: int | None,
+    solver: str | None,
     data: str | None,
     force: bool,
 ) -> None:
-    """Rows from a fitted model into a new file."""
+    """Rows from a fitted model into a new file; exactly, where it can and no solver is named."""
     _require_new(out, force)
     if is_pipeline(folder):
         name, fitted = "the pipeline", pipeline_model(folder, data)[0]
     else:
         name, fitted = revisit.fitted(folder, model)
-    if where is not None:
-        conditions = parse_where(where, fitted.layout)
-        rows = sample_where(fitted, n, conditions, seed=seed, solver=solver, steps=steps)
+    exact = solver is None and steps is None and has_exact_draws(fitted)
+    how: dict[str, Any] = {"solver": solver or "heun", "steps": steps or 18}
+    if where is not None or exact:
+        conditions = () if where is None else parse_where(where, fitted.layout)
+        rows = sample_where(fitted, n, conditions, seed=seed, **how)
     else:
         with Bars(Console(stderr=True)) as bars:
             rows = fitted.sample(
-                n, seed=seed, solver=solver, steps=steps,
+                n, seed=seed, **how,
                 callback=lambda done, total: bars(f"sample {name}", done, total),
             )  # fmt: skip
     write_rows(out, rows, fitted.layout)

@@ -95,15 +95,24 @@ def sample(
         ),
     ] = None,
     seed: Seed = 0,
-    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 18,
-    solver: Annotated[str, typer.Option(help="Name of a solver.")] = "heun",
+    steps: Annotated[
+        int | None, typer.Option(min=1, show_default=False, help="Sampling steps [18].")
+    ] = None,
+    solver: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False,
+            help="Name of a solver [heun; the proximal model is drawn from exactly unless solver "
+            "or steps are given].",
+        ),
+    ] = None,
     data: PipelineData = None,
     force: Force = False,
 ) -> None:
     """Draw new rows from a fitted model, in the data's units, columns and range.
 
-    Row i depends on the seed and on i only, not on how many are drawn. Under conditions the
-    proximal model draws from its conditional law, without solver; others draw until rows fit.
+    Row i depends on the seed and on i only, not on how many are drawn. The proximal model is
+    drawn from exactly, under equalities too, unless a solver is named; others draw until rows fit.
 
     **Examples**
 

@@ -91,6 +91,11 @@ def parse_where(text: str, layout: Layout) -> tuple[Condition, ...]:
     return tuple(found)
 
 
+def has_exact_draws(model: Model) -> bool:
+    """Whether rows, also under equalities, come from a closed form without a sampler."""
+    return isinstance(model.score, ProximalScore | LatentScore)
+
+
 def sample_where(
     model: Model, n: int, conditions: tuple[Condition, ...], *, seed: int, **options: Any
 ) -> Cloud:
@@ -101,14 +106,14 @@ def sample_where(
     Args:
         model: A fitted model.
         n: How many.
-        conditions: All of them hold in every row.
+        conditions: All of them hold in every row; there may be none.
         seed: Of everything drawn.
         **options: Of :meth:`Model.sample`, for models without a closed form.
 
     Raises:
         InputError: If too few of the candidates obey; says how many did.
     """
-    if isinstance(model.score, ProximalScore | LatentScore):
+    if has_exact_draws(model):
         blocks = _blocks(model, _known(conditions, model.layout), seed)
     else:
         blocks = _unconditional(model, seed, options)
