@@ -108,6 +108,7 @@ def test_a_classifier_learns_the_score_difference_at_every_noise_level():
         assert float((slope - truth).norm() / truth.norm()) < 0.1
 
 
+@pytest.mark.slow
 def test_a_flow_learns_its_way_and_can_be_cut(tmp_path):
     x, y = draw(200), draw(300, seed=1, scale=0.5, shift=2)
     drift = Adversary(LogitMLP(2, 32, 1), turns=4, batch_size=128, learning_rate=1e-2)
@@ -122,6 +123,7 @@ def test_a_flow_learns_its_way_and_can_be_cut(tmp_path):
     assert drift.count == 0  # what was given is as it was
 
 
+@pytest.mark.slow
 def test_a_generator_learns_beside_its_classifier_and_resumes_bit_equal(tmp_path):
     y = draw(400, seed=1, scale=0.5, shift=1).float()
     settings = {"drift": Adversary(LogitMLP(2, 32, 1), turns=2, learning_rate=5e-3),

@@ -122,6 +122,7 @@ def test_classes_travel_with_their_points_and_some_are_hidden():
     assert torch.equal(drawn.x0[~hidden, 0, 0, 0], drawn.labels[~hidden].float())
 
 
+@pytest.mark.slow
 def test_a_class_is_learned_and_saved(tmp_path):
     """Two classes, two images: far out in the noise only the class tells which."""
     pattern = torch.randn(1, 4, 4, generator=torch.Generator().manual_seed(4))
