@@ -7,7 +7,6 @@ model is the exact score of the first half of the images, n = 256 coupled pairs,
 """
 
 import argparse
-import gzip
 import json
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 
 from benchmarks.machine import RESULTS, save, table
 from wasserscore.certificate import certify
+from wasserscore.data.pictures import idx_array, unpacked
 from wasserscore.process import VP
 from wasserscore.score import EmpiricalScore
 
@@ -25,16 +25,13 @@ IMAGES, PAIRS, STEPS, BANDWIDTH = 2000, 256, 50, 0.15
 
 
 def fashion(data: Path) -> torch.Tensor:
-    raw = gzip.decompress((data / "fashion-mnist" / "train-images-idx3-ubyte.gz").read_bytes())
-    return _scaled(np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 784)[:IMAGES])
+    images = idx_array(data / "fashion-mnist" / "train-images-idx3-ubyte.gz")
+    return _scaled(images.reshape(-1, 784)[:IMAGES])
 
 
 def cifar(data: Path) -> torch.Tensor:
     packed = np.load(data / "cifar10" / "cifar10_train20k.npz")["d"][:, :IMAGES]
-    x = packed.transpose(1, 2, 3, 0).cumsum(1, dtype=np.uint8).cumsum(2, dtype=np.uint8)
-    x[..., 0] += x[..., 1]
-    x[..., 2] += x[..., 1]
-    return _scaled(x.reshape(IMAGES, -1))
+    return _scaled(unpacked(packed).reshape(IMAGES, -1))
 
 
 def _scaled(pixels: np.ndarray) -> torch.Tensor:

@@ -24,7 +24,6 @@ from wasserscore.core.tensors import tiles
 from wasserscore.data.pictures import idx_array, unpacked
 
 COMPONENTS = 64
-LARGEST = 2**31
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +62,7 @@ def fashion(folder: Path, n: int, m: int) -> Images:
     """Fashion-MNIST, 14 x 14: means of 2 x 2 pixels."""
     parts = []
     for stem, count in (("train", n), ("t10k", m)):
-        read = lambda kind, stem=stem: idx_array(folder / f"{stem}-{kind}-ubyte.gz", LARGEST)
+        read = lambda kind, stem=stem: idx_array(folder / f"{stem}-{kind}-ubyte.gz")
         grey = in_units(read("images-idx3")[:count])[:, None]
         labels = torch.from_numpy(read("labels-idx1")[:count].astype(np.int64))
         parts += [functional.avg_pool2d(grey, 2), labels]

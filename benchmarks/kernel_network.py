@@ -15,7 +15,6 @@ goes on; ``--shard K/N`` takes every N-th case from K on. ``--tables`` prints th
 """
 
 import argparse
-import gzip
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -30,6 +29,8 @@ from benchmarks import resumable
 from benchmarks.machine import ROOT, table
 from wasserscore.core.random import Streams
 from wasserscore.data import lattice
+from wasserscore.data.pictures import idx_array
+from wasserscore.experiment.marginals import two_sample_accuracy
 from wasserscore.process import EDM
 
 NAME, SEEDS, TRAIN, ASKED, DRAWN = "kernel_network", 3, 2000, 200, 1000
@@ -52,8 +53,8 @@ def raw(name: str, data: Path | None) -> np.ndarray:
         return np.asarray(load_digits().data)
     assert data is not None
     if name == "fashion":
-        packed = gzip.decompress((data / "fashion-mnist/train-images-idx3-ubyte.gz").read_bytes())
-        return np.frombuffer(packed, np.uint8, offset=16).reshape(-1, 784)[:4000].astype(float)
+        images = idx_array(data / "fashion-mnist/train-images-idx3-ubyte.gz")
+        return images[:4000].reshape(-1, 784).astype(float)
     import pandas as pd
 
     rows = pd.read_csv(next((data / "tabular").glob(f"{name}.csv*"))).select_dtypes("number")
@@ -74,18 +75,6 @@ def halves(name: str, data: Path | None, seed: int) -> tuple[Tensor, Tensor]:
     return (train - train.mean(0)) / spread, (held - train.mean(0)) / spread
 
 
-def told_apart(drawn: Tensor, held: Tensor, seed: int) -> float:
-    """Accuracy of a classifier on samples and as many held-out rows, 5-fold."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.model_selection import StratifiedKFold, cross_val_score
-
-    n = min(len(drawn), len(held))
-    rows, which = torch.cat([drawn[:n], held[:n]]).numpy(), np.repeat([0, 1], n)
-    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    judge = HistGradientBoostingClassifier(max_iter=50, random_state=seed)
-    return float(cross_val_score(judge, rows, which, cv=folds).mean())
-
-
 def measured(name: str, model: str, data: Path | None, seed: int) -> resumable.Row:
     """One model of one split."""
     train, held = halves(name, data, seed)
@@ -103,12 +92,14 @@ def measured(name: str, model: str, data: Path | None, seed: int) -> resumable.R
         asked = ws.log_likelihood(score, held[:ASKED].float(), seed=seed)
         nats = asked.mean.value
     n = min(DRAWN, len(held))
+    told_apart = two_sample_accuracy(drawn.numpy(), held.numpy(), seed=seed)
+    assert told_apart is not None
     w2, floor = (float(ws.distance.w2(rows[:n], held[:n])) for rows in (drawn, train))
     return {
         "set": name, "model": model, "seed": seed, "rows": len(train), "columns": train.shape[1],
         "seconds": round(seconds, 2), "nats": round(nats, 3),
         "w2": round(w2, 4), "floor": round(floor, 4),
-        "told_apart": round(told_apart(drawn, held, seed), 4),
+        "told_apart": round(told_apart.value, 4),
     }  # fmt: skip
 
 

@@ -11,7 +11,6 @@ in [0, 1]; asked are the first 1,000 test images, with noise of their own. Resul
 """
 
 import argparse
-import gzip
 import json
 import math
 import resource
@@ -20,10 +19,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from benchmarks.machine import RESULTS, ROOT, save, table
+from wasserscore.data.pictures import idx_array
 from wasserscore.process import VP
 from wasserscore.proximal import fit_proximal
 from wasserscore.proximal.fit import TUNING_ROWS, _tried
@@ -36,8 +35,8 @@ SHOWN = (8, 16)
 
 def images(data: Path, name: str, part: str, n: int) -> torch.Tensor:
     """Dequantised grey levels in [0, 1], single precision."""
-    raw = gzip.decompress((data / FOLDERS[name] / f"{part}-images-idx3-ubyte.gz").read_bytes())
-    grey = torch.from_numpy(np.frombuffer(raw, np.uint8, offset=16).reshape(-1, PIXELS)[:n].copy())
+    array = idx_array(data / FOLDERS[name] / f"{part}-images-idx3-ubyte.gz")
+    grey = torch.from_numpy(array.reshape(-1, PIXELS)[:n].copy())
     generator = torch.Generator().manual_seed(len(part))
     return (grey + torch.rand(grey.shape, generator=generator)) / 256
 

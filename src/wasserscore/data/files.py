@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.data.dataset import Dataset
-from wasserscore.data.pictures import IDX, UNREADABLE, idx_array, unpacked
-
-MAX_BYTES = 8 * 2**30
-"""Archives that unpack to more than this are refused unopened."""
+from wasserscore.data.pictures import IDX, MAX_BYTES, UNREADABLE, idx_array, unpacked
 
 
 def read_npy(path: Path, key: str | None = None) -> Dataset:
@@ -64,7 +61,7 @@ def read_npz(path: Path, key: str | None = None) -> Dataset:
 def read_idx(path: Path, key: str | None = None) -> Dataset:
     """An idx file of images (MNIST, Fashion-MNIST), gzipped or not."""
     try:
-        array = idx_array(path, MAX_BYTES)
+        array = idx_array(path)
     except UNREADABLE as error:
         raise unreadable(path, error, "download it again") from None
     if array.ndim == 1:

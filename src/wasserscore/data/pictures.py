@@ -13,11 +13,13 @@ from wasserscore.core.errors import require
 
 IDX = ("-ubyte", "-ubyte.gz", ".idx", ".idx.gz")
 """Endings of idx files."""
+MAX_BYTES = 8 * 2**30
+"""Files that unpack to more than this are refused unopened."""
 UNSIGNED_BYTES = 8
 """The type code of the only kind of idx file that images and labels come in."""
 
 
-def idx_array(path: Path, most: int) -> NDArray[np.uint8]:
+def idx_array(path: Path, most: int = MAX_BYTES) -> NDArray[np.uint8]:
     """The unsigned bytes of an idx file, gzipped or not, in its own shape.
 
     The file begins with two zeros, a type code, the number of axes, and the length of each axis

@@ -43,11 +43,9 @@ def pipeline_model(name: str | Path, source: str | None) -> tuple[Model, Dataset
     require(bool(fits) and low != high, "image values must lie in [-1, 1], [0, 1] or [0, 255]",
             got=f"{low:g} to {high:g}")  # fmt: skip
     a, b = next((r for r in fits if low >= 0 and r[0] == 0), fits[0])
-    middle = torch.full((data.d,), (a + b) / 2, dtype=torch.float64)
-    scaling = Scaling(middle, torch.tensor((b - a) / 2, dtype=torch.float64))
     whole = replace(data.layout, constant=torch.zeros_like(data.constant),
                     constants=data.constants[:0])  # fmt: skip
-    return Model(replace(score, scaling=scaling), whole), data
+    return Model(replace(score, scaling=Scaling.span(a, b, data.d)), whole), data
 
 
 def rows_law(model: Model, data: Dataset, bandwidth: float | None = None) -> EmpiricalScore:

@@ -10,6 +10,7 @@ from torch import Tensor
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.results import Record, plain
 from wasserscore.score.vault import read_pair, write_pair
+from wasserscore.training.averaged import under
 
 KIND = "flow-state"
 LEARNT = "drift/"
@@ -92,8 +93,7 @@ class FlowState:
                 got=repr(document.get("class")))  # fmt: skip
         try:
             memory = tuple(tensors[f"memory.{i}"] for i in range(document["memory"]))
-            learnt = {name.removeprefix(LEARNT): part for name, part in tensors.items()
-                      if name.startswith(LEARNT)}  # fmt: skip
+            learnt = under(LEARNT, tensors)
             return cls(tensors["particles"], document["k"], tuple(document["widths"]),
                        document["seed"], tuple(document["shape"]), memory, learnt)  # fmt: skip
         except (KeyError, TypeError) as error:

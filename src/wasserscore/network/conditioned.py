@@ -15,6 +15,16 @@ FREQUENCIES = 16
 EMBEDDING = 64
 
 
+def require_size(name: str, value: object, most: int, *, least: int = 1) -> None:
+    """Refuse a size that is not an integer from ``least`` to ``most``.
+
+    Raises:
+        InputError: Names it.
+    """
+    require(isinstance(value, int) and least <= value <= most,
+            f"{name} must be an integer from {least} to {most}", got=value)  # fmt: skip
+
+
 class Fixed(nn.Module):
     """A layer whose buffers are numbers of a formula, written when weights are drawn."""
 

@@ -4,9 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint, Points
-from wasserscore.network.conditioned import EMBEDDING, Conditioned, Fourier
+from wasserscore.network.conditioned import EMBEDDING, Conditioned, Fourier, require_size
 
 
 class ResidualBlock(nn.Module):
@@ -45,16 +44,9 @@ class MLP(Conditioned):
 
     def __init__(self, dim: int, width: int = 512, depth: int = 4, *, seed: int = 0) -> None:
         super().__init__()
-        for name, value, most in (
-            ("dim", dim, 2**24),
-            ("width", width, 2**16),
-            ("depth", depth, 2**10),
-        ):
-            require(
-                isinstance(value, int) and 1 <= value <= most,
-                f"{name} must be an integer from 1 to {most}",
-                got=value,
-            )
+        require_size("dim", dim, 2**24)
+        require_size("width", width, 2**16)
+        require_size("depth", depth, 2**10)
         self.dim, self.width, self.depth = dim, width, depth
         with self.drawn(seed):
             self.embedding = Fourier(EMBEDDING)

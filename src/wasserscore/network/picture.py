@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint, Points
-from wasserscore.network.conditioned import Fourier, Seeded
+from wasserscore.network.conditioned import Fourier, Seeded, require_size
 
 Labels = Int[Tensor, " b"]
 """A class per point, 0 to ``classes - 1``; ``classes`` itself says that the class is not told."""
@@ -62,12 +62,7 @@ class Picture(Seeded):
         )
         for name, value in sizes.items():
             least = 0 if name == "classes" else 1
-            most = LARGEST.get(name, 2**8)
-            require(
-                isinstance(value, int) and least <= value <= most,
-                f"{name} must be an integer from {least} to {most}",
-                got=value,
-            )
+            require_size(name, value, LARGEST.get(name, 2**8), least=least)
         self.shape = (shape[0], shape[1], shape[2])
         self.classes = sizes["classes"]
 

@@ -67,13 +67,9 @@ class DiffusersNetwork(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """What rebuilds this network, as JSON types; the weights come beside it."""
-        return {"class": "DiffusersNetwork", "model": self.model_class, "settings": self.settings,
-                "edm": self.edm, "flip": self.flip, "label": self.label}  # fmt: skip
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The model's own configuration."""
-        return {key: value for key, value in self.model.config.items() if not key.startswith("_")}
+        return {"class": "DiffusersNetwork", "model": self.model_class,
+                "settings": _settings(self.model), "edm": self.edm, "flip": self.flip,
+                "label": self.label}  # fmt: skip
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -112,7 +108,7 @@ def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
                 "a pipeline needs a scheduler and a model that is known",
                 got=f"{type(source).__name__} with {type(model).__name__}",
                 do=f"known are {', '.join(PARTS)}")  # fmt: skip
-    name, settings = type(model).__name__, dict(model.config)
+    name, settings = type(model).__name__, _settings(model)
     classes = settings.get("num_class_embeds") or settings.get("num_embeds_ada_norm")
     advice = f"choose one of 0 to {classes}" if classes else "leave it out"
     require((label is None) == (not classes), "label must be given for a model of classes, only",
@@ -121,8 +117,7 @@ def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
     kind = scheduler.config["prediction_type"]
     require(kind in PREDICTS, f"prediction_type must be one of {', '.join(PREDICTS)}", got=kind)
     require(not edm or kind != "sample", "an EDM scheduler predicts epsilon or v", got=kind)
-    plain = {key: value for key, value in settings.items() if not key.startswith("_")}
-    network = DiffusersNetwork(name, plain, edm, edm and kind == "epsilon", label)
+    network = DiffusersNetwork(name, settings, edm, edm and kind == "epsilon", label)
     network.model.load_state_dict(model.state_dict(), strict=False)
     network.eval().requires_grad_(False)
     process = _process(scheduler, edm)
@@ -191,6 +186,11 @@ def _process(scheduler: Any, edm: bool) -> Process:
     kept = kept[kept > 0]  # chains rescaled to end in pure noise have no score there
     before = torch.cat([kept.new_ones(1), kept[:-1]])
     return VP.chain(betas=(1 - kept / before).tolist())
+
+
+def _settings(model: Any) -> dict[str, Any]:
+    """What a model was built with."""
+    return {key: value for key, value in model.config.items() if not key.startswith("_")}
 
 
 def _json(path: Path) -> dict[str, Any]:
