@@ -8,7 +8,7 @@ from tests.kernel.test_softmax import dense, draw
 
 from wasserscore.kernel import Keys
 from wasserscore.kernel.keys import DOUBLE, FAST
-from wasserscore.kernel.stream import blocks
+from wasserscore.kernel.stream import Block
 
 pytest.importorskip("triton")
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the GPU's own tests do more")
@@ -33,7 +33,9 @@ def fused(monkeypatch):
 def sums(fused, x, keys, sigma, values=None, *, one_out=False):
     """Weighted mean, log of the sum and effective size, as the engine makes them of a block."""
     widths = torch.full((len(x),), sigma, dtype=torch.float64)
-    ((_, _, [block]),) = blocks(keys, x, widths, leave_one_out=one_out)
+    whole = Block.of(keys, x, widths, torch.arange(len(x)) if one_out else None)
+    (level,) = whole.levels().unique().tolist()
+    block = whole.part(torch.arange(len(x)), level)
     centre = keys.centre if values is None else values.mean(0)
     table = keys.table(x.dtype)[:, 2:]
     if values is not None:
@@ -49,7 +51,8 @@ def sums(fused, x, keys, sigma, values=None, *, one_out=False):
     [
         (torch.float32, 5.0, FAST),
         (torch.float32, 0.05, DOUBLE),
-        (torch.float64, 0.5, FAST),
+        (torch.float64, 5.0, FAST),
+        (torch.float64, 0.5, DOUBLE),
     ],
 )
 def test_equals_the_dense_sum(fused, dtype, sigma, level):

@@ -4,9 +4,9 @@ import pytest
 import torch
 from tests.kernel.test_softmax import SIGMAS, draw
 
-from wasserscore.kernel import Keys, nearest, softmax_mean, softmax_pick
+from wasserscore.kernel import Keys, effective_size, nearest, softmax_mean, softmax_pick
 from wasserscore.kernel.device import has_kernel
-from wasserscore.kernel.stream import blocks
+from wasserscore.kernel.stream import Block, blocks
 
 pytestmark = [
     pytest.mark.gpu,
@@ -37,7 +37,8 @@ def test_accuracy_at_every_sigma(d, dtype):
         assert float((got.mean.cpu() - expected.mean).abs().max()) / scale < tolerance, sigma
         relative = (got.log_sum.cpu() - expected.log_sum).abs() / (1 + expected.log_sum.abs())
         assert float(relative.max()) < (2e-5 if dtype == torch.float32 else 1e-10), sigma
-        ratio = (got.ess.cpu() / expected.ess - 1).abs()
+        size = effective_size(x.cuda(), keys, sigma).cpu()
+        ratio = (size / effective_size(x.double(), y.double(), sigma) - 1).abs()
         assert float(ratio.max()) < 10 * max(tolerance, 1e-9), sigma
 
 
@@ -68,8 +69,10 @@ def test_the_fused_kernel_is_what_ran():
     x = draw(20, 8, seed=1).float().cuda()
     for sigma in (0.1, 10.0):
         widths = torch.full((20,), sigma, dtype=torch.float64, device="cuda")
-        for _, _, levels in blocks(keys, x, widths):
-            assert all(has_kernel(block, keys.points) for block in levels)
+        whole = Block.of(keys, x, widths)
+        (level,) = whole.levels().unique().tolist()
+        for _, block in blocks(whole, torch.ones(20, device="cuda") > 0, level):
+            assert has_kernel(block, keys.points)
 
 
 def test_gradients():

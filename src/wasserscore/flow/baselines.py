@@ -75,7 +75,7 @@ class SVGD:
         h = median_width(x) if self.width is None else self.width
         keys = CloudSide(x).keys
         values = torch.cat([target(x, sigma).pull, x], 1)
-        means, log_sum, _ = softmax_mean(x, keys, h, values=values)
+        means, log_sum = softmax_mean(x, keys, h, values=values)
         pull, centre = means.tensor_split(2, dim=1)
         mass = (log_sum - math.log(len(x))).exp()[:, None]
         return Drift(mass * (pull + (sigma / h) ** 2 * (x - centre)))

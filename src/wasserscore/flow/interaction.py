@@ -87,9 +87,9 @@ def _halves(x: Tensor, z: Tensor, kernel: Kernel, sigma: float, streams: Streams
              for here, there in ((first, second), (second, first))]  # fmt: skip
     back = order.argsort()
     pull, density, ess = (
-        torch.cat([getattr(part, name) for part in parts])[back] for name in Pull._fields
+        torch.cat([getattr(part, name) for part in parts]) for name in Pull._fields
     )
-    return Pull(pull, density, ess)
+    return Pull(pull[back], density[back], ess)
 
 
 def _known(pull: Pull) -> Tensor:

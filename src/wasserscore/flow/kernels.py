@@ -31,10 +31,17 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.flow.radial import radial_sums
-from wasserscore.kernel import Keys, softmax_mean
+from wasserscore.kernel import Keys, effective_size, softmax_mean
 
 NEAR = 1e-12
 """Squared distance, in squared widths, below which the Laplace kernel is taken as flat."""
+ASKED = 256
+"""Queries of which the effective number of points is found."""
+
+
+def spread(b: int) -> slice:
+    """At most ``ASKED`` of ``b`` queries, evenly spread."""
+    return slice(0, b, -(-b // ASKED))
 
 
 class KernelSums(NamedTuple):
@@ -43,7 +50,8 @@ class KernelSums(NamedTuple):
     Args:
         pull: sigma^2 times the score of the proxy, ``(b, d)``.
         log_mean: Log of the mean kernel value (no normaliser), ``(b,)``.
-        ess: Effective number of points in the softmax, ``(b,)``.
+        ess: Effective number of points in the softmax of evenly spread queries, ``(a,)``: of
+            ``spread(b)``, which are enough for their median.
     """
 
     pull: Tensor
@@ -73,8 +81,11 @@ class Gaussian:
     def sums(
         self, z: Tensor, keys: Keys, sigma: float, *, leave_one_out: bool = False
     ) -> KernelSums:
-        """One streamed softmax of the engine."""
-        mean, log_sum, ess = softmax_mean(z, keys, sigma, leave_one_out=leave_one_out)
+        """One streamed softmax of the engine, and a small one for the sizes."""
+        mean, log_sum = softmax_mean(z, keys, sigma, leave_one_out=leave_one_out)
+        some = spread(len(z))
+        own = torch.arange(len(z), device=z.device)[some] if leave_one_out else None
+        ess = effective_size(z[some], keys, sigma, own=own)
         return KernelSums(mean - z, log_sum - math.log(len(keys) - leave_one_out), ess)
 
     def curvature(self, d: int) -> float:
@@ -99,7 +110,7 @@ class Radial:
         """Online softmax over runs of keys."""
         d = z.shape[1]
         found = radial_sums(z, keys, sigma, lambda v: self.profile(v, d), leave_one_out)
-        return KernelSums(*found)
+        return KernelSums(found.pull, found.log_mean, found.ess[spread(len(z))])
 
     def curvature(self, d: int) -> float:
         """The slope at distance zero."""
@@ -195,7 +206,8 @@ class Widths:
         # a pull is in squared widths of its own
         steep = z.new_tensor([ratio**-2 for ratio in self.ratios])
         pull = torch.einsum("bk,bkd->bd", shares * steep, torch.stack([p.pull for p in parts], 1))
-        ess = (shares * torch.stack([part.ess for part in parts], 1)).sum(1)
+        some = shares[spread(len(z))]
+        ess = (some * torch.stack([part.ess for part in parts], 1)).sum(1)
         return KernelSums(pull, logs.logsumexp(1), ess)
 
     def curvature(self, d: int) -> float:

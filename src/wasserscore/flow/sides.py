@@ -32,7 +32,8 @@ class Pull(NamedTuple):
         pull: sigma^2 times the score, ``(b, d)``.
         log_density: Log of the smoothed density up to a constant that clouds with the same kernel
             share and that is zero for a Gaussian kernel, ``(b,)``; None where it is not known.
-        ess: Effective number of points behind it, ``(b,)``; None for a law.
+        ess: Effective number of points behind it at evenly spread queries, ``(a,)``; None for a
+            law.
     """
 
     pull: Tensor

@@ -29,7 +29,7 @@ from wasserscore.flow.baselines import points_of
 from wasserscore.flow.difference import Drift
 from wasserscore.flow.sides import Side
 from wasserscore.kernel import Keys, softmax_mean
-from wasserscore.kernel.softmax import VANISHING
+from wasserscore.kernel.dense import VANISHING
 
 TABLE = 2**20
 """Up to so many pairs are kept between iterations; computing them anew took most of the time."""

@@ -10,10 +10,12 @@ key: nothing at large :math:`\sigma`, everything at small. So each query takes t
 three levels whose bound holds:
 
 ========  =====================================================================================
-FAST      the product in the caller's own precision
+FAST      float32 products are right; they are made in the caller's own precision
 DOUBLE    the product in float64, the exponentials and sums in the caller's precision
 EXACT     as DOUBLE, then every key that can matter again by differences, in float64
 ========  =====================================================================================
+
+On the last two, few keys may matter, and then only those are computed, by differences.
 
 The level of a query depends on that query alone, so rows never influence each other.
 """
@@ -39,6 +41,8 @@ LogWeights = Float[Tensor, " w"]
 FAST, DOUBLE, EXACT = 0, 1, 2
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-11}
 """The rounding error of a logit, in nats, that a level may have."""
+LARGEST_FAST = TOLERANCE[torch.float32] / torch.finfo(torch.float32).eps
+"""Logits whose parts are all smaller are right in float32."""
 MASKED = -1e30
 """The logit of a key that must not be seen (finite, so that products stay finite)."""
 
@@ -91,6 +95,13 @@ class Keys:
         return float((-2 * self.table(torch.float64)[:, 0].min()).sqrt())
 
     @cached_property
+    def _heaviest(self) -> float:
+        """The largest size of a finite log weight."""
+        if self.log_weights is None:
+            return 0.0
+        return float(self.log_weights[self.log_weights > -torch.inf].abs().max())
+
+    @cached_property
     def _tables(self) -> dict[torch.dtype, Tensor]:
         return {}
 
@@ -127,19 +138,24 @@ class Keys:
             self._kept[name] = make(self.table(name[1]))
         return self._kept[name]
 
-    def level(self, x: Cloud, sigma: PerPoint, dtype: torch.dtype) -> Tensor:
+    def size(self, x: Cloud, inverse: PerPoint) -> Tensor:
+        """The largest part of any logit of the queries ``x``, ``(b,)``: epsilon of it is rounding.
+
+        Args:
+            x: Centred queries, float64.
+            inverse: One over sigma squared, float64.
+        """
+        size: Tensor = (x.norm(dim=1) + self.radius / 2) * (self.radius * inverse)
+        return size if self.log_weights is None else size + self._heaviest
+
+    def level(self, x: Cloud, inverse: PerPoint, dtype: torch.dtype) -> Tensor:
         """The level of each query ``x`` (centred, float64), ``(b,)``.
 
         Args:
             x: Centred queries, float64.
-            sigma: Kernel widths, float64.
+            inverse: One over sigma squared, float64.
             dtype: The caller's precision.
         """
-        error = (x.norm(dim=1) * self.radius + self.radius**2 / 2) / sigma.square()
-        if self.log_weights is not None:
-            seen = self.log_weights[self.log_weights > -torch.inf]
-            error = error + seen.abs().max().to(error)
-        allowed = TOLERANCE[dtype]
-        fast = torch.finfo(dtype).eps * error <= allowed
-        double = torch.finfo(torch.float64).eps * error <= allowed
-        return torch.where(fast, FAST, torch.where(double, DOUBLE, EXACT))
+        size = self.size(x, inverse)
+        double = TOLERANCE[dtype] / torch.finfo(torch.float64).eps
+        return (size > LARGEST_FAST).long() + (size > double).long()

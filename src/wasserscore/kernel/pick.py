@@ -8,8 +8,9 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint
-from wasserscore.kernel.keys import Keys, LogWeights, Queries, Rows
-from wasserscore.kernel.softmax import VANISHING, Sigma, as_widths, prepare
+from wasserscore.kernel.dense import VANISHING
+from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, Keys, LogWeights, Queries, Rows
+from wasserscore.kernel.softmax import Sigma, as_widths, prepare
 from wasserscore.kernel.stream import Block, blocks
 
 
@@ -37,15 +38,15 @@ def softmax_pick(
     keys = prepare(x, y, log_weights)
     require(bool(((uniform >= 0) & (uniform <= 1)).all()), "uniform must lie between 0 and 1",
             got=f"{float(uniform.min()):.3g} to {float(uniform.max()):.3g}")  # fmt: skip
-    widths, chosen = as_widths(sigma, x), []
     with torch.no_grad():
-        for rows, level, levels in blocks(keys, x, widths):
-            out = torch.zeros_like(level)
-            for block in levels:
-                found = _pick(block, uniform[rows].to(torch.float64))
-                out = torch.where(level == block.level, found, out)
-            chosen.append(out)
-    return torch.cat(chosen)
+        whole = Block.of(keys, x, as_widths(sigma, x))
+        level = whole.levels()
+        chosen = torch.empty_like(level)
+        for v in (FAST, DOUBLE, EXACT):
+            for rows, block in blocks(whole, level == v, v):
+                filled = torch.cat([rows, rows[:1].expand(len(block.x) - len(rows))])
+                chosen[rows] = _pick(block, uniform[filled].to(torch.float64))[: len(rows)]
+    return chosen
 
 
 def _pick(block: Block, uniform: Tensor) -> Tensor:

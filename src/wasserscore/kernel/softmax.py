@@ -5,28 +5,38 @@ r"""Softmax-weighted means and log-sum-exps over big point sets.
           \text{log\_sum} = \log \sum_j e^{b_j - |x - y_j|^2 / 2 \sigma^2}
 
 The empirical denoiser, the log-density of a kernel mixture and the drift of a particle flow are
-all this one operation. It streams over the keys with a running maximum (online softmax), so memory
-does not grow with their number.
+all this one operation. Each block of queries takes the cheapest way whose accuracy holds:
+
+=============  ==============================================================================
+way            when
+=============  ==============================================================================
+``fused``      on a GPU, up to 128 coordinates
+``attention``  float32 or float64 products are right (the FAST level), and all keys may matter
+``few``        a few keys matter, which is so at small sigma
+``dense``      otherwise: tiles of logits with a running maximum
+=============  ==============================================================================
+
+Memory does not grow with the number of keys on any of them.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.typing import PerPoint
+from wasserscore.kernel import attention, few
+from wasserscore.kernel.dense import dense_sums, pullback
 from wasserscore.kernel.device import has_kernel
-from wasserscore.kernel.keys import Keys, LogWeights, Queries, Rows
+from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, Keys, LogWeights, Queries, Rows
 from wasserscore.kernel.stream import Block, blocks
+from wasserscore.kernel.sums import Sums, Values
 
 Sigma = float | Float[Tensor, ""] | Float[Tensor, " b"]
 """Kernel width: a number, or one per query."""
-VANISHING = 60.0
-"""No weight is more nats below the largest than this (e**-60 = 9e-27): denormals are slow.
-
-Not on a GPU, which computes with them at full speed.
-"""
 
 
 class KernelMean(NamedTuple):
@@ -35,12 +45,10 @@ class KernelMean(NamedTuple):
     Args:
         mean: Weighted mean of the values, ``(b, dv)``.
         log_sum: Log of the sum of unnormalised weights, ``(b,)``.
-        ess: Effective sample size (sum w)^2 / sum w^2, between 1 and the number of keys, ``(b,)``.
     """
 
     mean: Tensor
     log_sum: Tensor
-    ess: Tensor
 
 
 def softmax_mean(
@@ -78,12 +86,34 @@ def softmax_mean(
     if values is not None:
         require(values.ndim == 2 and len(values) == len(keys), "values needs one row per key",
                 got=tuple(values.shape))  # fmt: skip
-    mean, log_sum, ess = _SoftmaxMean.apply(x, keys, widths, values, leave_one_out)
-    return KernelMean(mean, log_sum, ess)
+    return KernelMean(*_SoftmaxMean.apply(x, keys, widths, values, leave_one_out))
+
+
+def effective_size(
+    x: Queries, y: Rows | Keys, sigma: Sigma, *, own: Int[Tensor, " b"] | None = None
+) -> PerPoint:
+    r"""Effective number of keys in the mean around each query, :math:`(\sum w)^2 / \sum w^2`.
+
+    Between 1 and the number of keys. Not differentiable.
+
+    Args:
+        x: Queries ``(b, d)``.
+        y: Keys, as in :func:`softmax_mean`.
+        sigma: Kernel width.
+        own: The key that each query does not see; None where it sees all.
+    """
+    keys, widths = prepare(x, y, None), as_widths(sigma, x)
+    with torch.no_grad():
+        values = Values.of(keys, None, x.dtype)
+        whole = Block.of(keys, x, widths, own)
+        return _sums(whole, values, sized=True).size.to(x.dtype)
 
 
 def as_widths(sigma: Sigma, x: Tensor) -> Tensor:
     """``sigma`` as a positive float64 number per query, ``(b,)``."""
+    if isinstance(sigma, float):
+        require(1e-100 < sigma < 1e100, "sigma must be positive and finite", got=sigma)
+        return torch.full((len(x),), sigma, dtype=torch.float64, device=x.device)
     widths = torch.as_tensor(sigma, dtype=torch.float64, device=x.device)
     good = (widths > 1e-100) & (widths < 1e100)
     require(bool(good.all()), "sigma must be positive and finite", got=sigma)
@@ -102,69 +132,49 @@ def prepare(x: Tensor, y: Tensor | Keys, log_weights: Tensor | None) -> Keys:
     return keys
 
 
-class _Values(NamedTuple):
-    """Values centred and with a column of ones behind, ``(n, dv + 1)``, and their centre."""
-
-    table: Tensor
-    centre: Tensor
-    are_keys: bool
+Way = Callable[[Block, Values, bool], tuple[Tensor, Sums]]
+"""A way to make the sums of a block: (which of its rows are right, the sums)."""
 
 
-def _centred_values(keys: Keys, values: Tensor | None, dtype: torch.dtype) -> _Values:
-    if values is None:
-        return _Values(keys.table(dtype)[:, 2:], keys.centre, True)
-    centre = values.detach().mean(0, dtype=torch.float64)
-    ones = torch.ones_like(values[:, :1])
-    table = torch.cat([(values - centre).to(dtype), ones.to(dtype)], 1)
-    return _Values(table, centre, False)
+def _ways(whole: Block, level: int) -> list[tuple[Way, int | None]]:
+    """The ways to try on a level, the last of which is always right, and their block sizes."""
+    ways: list[tuple[Way, int | None]] = []
+    if few.serves(whole, level):
+        ways.append((few.few_sums, None))
+    if attention.serves(whole, level):
+        ways.append((attention.attention_sums, len(whole.x)))
+    return [*ways, (_all_keys, None)]
 
 
-def _forward(block: Block, values: _Values) -> tuple[Tensor, Tensor, Tensor]:
-    """Online softmax: (sums of (v, 1) ``(q, dv + 1)``, sum of squares, largest logit)."""
+def _sums(whole: Block, values: Values, sized: bool = False) -> Sums:
+    """The sums of all queries; effective sizes only where they are asked for, or cost nothing."""
+    if whole.own is None and attention.serves(whole, FAST) and whole.fast():
+        return attention.attention_sums(whole, values, sized)[1]  # small calls: nothing else
+    level = whole.levels()
+    left = torch.ones_like(level, dtype=torch.bool)
+    out = Sums.empty(len(level), values)
+    low, high = (int(v) for v in level.aminmax())
+    for v in range(low, high + 1):
+        for way, size in _ways(whole, v):
+            for rows, block in blocks(whole, left & (level == v), v, size):
+                right, sums = way(block, values, sized)
+                out.put(rows, sums)
+                left[rows] = ~right[: len(rows)]
+    return out
+
+
+def _all_keys(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
+    """Tile by tile, or fused on a GPU where that is possible."""
     if has_kernel(block, values.table):
         from wasserscore.kernel.fused import fused_sums
 
-        return fused_sums(block, values.table, values.are_keys)
-    q, device = len(block.x), block.x.device
-    top = torch.full((q,), -torch.inf, dtype=torch.float64, device=device)
-    sums = torch.zeros(q, values.table.shape[1], dtype=torch.float64, device=device)
-    squares = torch.zeros(q, dtype=torch.float64, device=device)
-    space = torch.empty(0, dtype=block.dtype, device=device)
-    for run, logits in block.logits(top):
-        new = torch.maximum(top, logits.amax(1))
-        shrink = (top - new).exp()
-        logits -= new[:, None].to(logits.dtype)
-        if logits.dtype != block.dtype:
-            space = (
-                space
-                if space.shape == logits.shape
-                else torch.empty_like(logits, dtype=block.dtype)
-            )
-            logits = space.copy_(logits)
-        weights = (logits if logits.is_cuda else logits.clamp_min_(-VANISHING)).exp_()
-        sums.mul_(shrink[:, None]).add_(weights @ values.table[run])
-        squares.mul_(shrink.square()).add_(torch.linalg.vector_norm(weights, dim=1).square())
-        top.copy_(new)
-    return sums, squares, top
-
-
-def _pullback(
-    block: Block, values: _Values, top: Tensor, sums: Tensor, grad: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Sums over the keys of w (g.v) y and of w (y, 1), ``(q, d)`` and ``(q, d + 1)``."""
-    total = sums[:, -1:]
-    mean = (sums[:, :-1] / total).to(block.dtype)
-    level = (grad * mean).sum(1, keepdim=True)
-    points = block.keys.table(block.dtype)[:, 2:]
-    tilted = torch.zeros_like(block.x)
-    plain = torch.zeros(len(block.x), points.shape[1], dtype=torch.float64, device=grad.device)
-    for run, logits in block.logits(top):
-        logits = logits.sub_(top[:, None].to(logits.dtype)).clamp_min_(-VANISHING)
-        weights = (logits.exp_() / total).to(block.dtype)
-        plain += weights @ points[run]
-        weights *= grad @ values.table[run, :-1].T - level
-        tilted += (weights @ points[run])[:, :-1]
-    return tilted, plain
+        sums, squares, top = fused_sums(block, values.table, values.are_keys)
+    else:
+        sums, squares, top = dense_sums(block, values.table)
+    total = sums[:, -1]
+    log_sum = top + total.log() + block.offset()
+    right = torch.ones_like(top, dtype=torch.bool)
+    return right, Sums(sums[:, :-1] / total[:, None], log_sum, total.square() / squares)
 
 
 class _SoftmaxMean(torch.autograd.Function):
@@ -173,44 +183,28 @@ class _SoftmaxMean(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, keys: Keys, sigma: Tensor, values: Tensor | None, one_out: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        table = _centred_values(keys, values, x.dtype)
-        means, log_sums, sizes = [], [], []
-        for _, level, levels in blocks(keys, x, sigma, leave_one_out=one_out):
-            out = x.new_empty(len(level), table.table.shape[1] + 1, dtype=torch.float64)
-            for block in levels:
-                sums, squares, top = _forward(block, table)
-                total = sums[:, -1:]
-                result = torch.cat([
-                    sums[:, :-1] / total + table.centre,
-                    top[:, None] + total.log() + block.offset()[:, None],
-                    total.square() / squares[:, None],
-                ], 1)  # fmt: skip
-                alone = len(levels) == 1
-                out = (
-                    result if alone else torch.where((level == block.level)[:, None], result, out)
-                )
-            means.append(out[:, :-2].to(x.dtype))
-            log_sums.append(out[:, -2].to(x.dtype))
-            sizes.append(out[:, -1].to(x.dtype))
+    ) -> tuple[Tensor, Tensor]:
+        table = Values.of(keys, values, x.dtype)
+        own = torch.arange(len(x), device=x.device) if one_out else None
+        out = _sums(Block.of(keys, x, sigma, own), table)
         ctx.save_for_backward(x, sigma)
-        ctx.constants = keys, values, one_out
-        results = torch.cat(means), torch.cat(log_sums), torch.cat(sizes)
-        ctx.mark_non_differentiable(results[2])
-        return results
+        ctx.constants = keys, values, own
+        return (out.mean + table.centre).to(x.dtype), out.log_sum.to(x.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor, grad_log: Tensor, _: Any) -> tuple[Any, ...]:
+    def backward(ctx: Any, grad: Tensor, grad_log: Tensor) -> tuple[Any, ...]:
         x, sigma = ctx.saved_tensors
-        keys, values, one_out = ctx.constants
-        table = _centred_values(keys, values, x.dtype)
+        keys, values, own = ctx.constants
+        table = Values.of(keys, values, x.dtype)
         out = torch.zeros_like(x, dtype=torch.float64)
-        for rows, level, levels in blocks(keys, x, sigma, leave_one_out=one_out):
-            for block in levels:
-                sums, _squares, top = _forward(block, table)
-                tilted, plain = _pullback(block, table, top, sums, grad[rows])
-                pull = tilted + grad_log[rows, None] * (plain[:, :-1] - block.x)
-                here = (level == block.level)[:, None]
-                out[rows] = torch.where(here, pull * block.inverse[:, None], out[rows])
+        whole = Block.of(keys, x, sigma, own)
+        level = whole.levels()
+        for v in (FAST, DOUBLE, EXACT):
+            for rows, block in blocks(whole, level == v, v):
+                filled = torch.cat([rows, rows[:1].expand(len(block.x) - len(rows))])
+                sums, _, top = dense_sums(block, table.table)
+                tilted, plain = pullback(block, table.table, top, sums, grad[filled])
+                pull = tilted + grad_log[filled, None] * (plain[:, :-1] - block.x)
+                out[rows] = (pull * block.inverse[:, None])[: len(rows)]
         return out.to(x.dtype), None, None, None, None

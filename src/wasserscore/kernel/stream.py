@@ -5,14 +5,14 @@ level as much again for differences; never queries x keys x coordinates, whateve
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud, PerPoint
-from wasserscore.kernel.keys import EXACT, FAST, MASKED, Keys
+from wasserscore.kernel.keys import EXACT, FAST, LARGEST_FAST, MASKED, Keys
 
 TILE_BYTES = 2**21
 """Size of one tile of float64 logits."""
@@ -44,6 +44,35 @@ class Block:
     dtype: torch.dtype
     own: Tensor | None
 
+    @classmethod
+    def of(cls, keys: Keys, x: Tensor, sigma: PerPoint, own: Tensor | None = None) -> "Block":
+        """All queries, as they come, on the FAST level."""
+        centred = x.to(torch.float64) - keys.centre
+        return cls(keys, centred, 1 / sigma.square(), FAST, x.dtype, own)
+
+    def part(self, rows: Tensor, level: int) -> "Block":
+        """Some of the queries on some level."""
+        own = None if self.own is None else self.own[rows]
+        return replace(self, x=self.x[rows], inverse=self.inverse[rows], level=level, own=own)
+
+    def fast(self) -> bool:
+        """Whether all queries are on the FAST level."""
+        return float(self.keys.size(self.x, self.inverse).max()) <= LARGEST_FAST
+
+    def levels(self) -> Tensor:
+        """The level that each query needs, ``(q,)``."""
+        return self.keys.level(self.x, self.inverse, self.dtype)
+
+    @property
+    def precision(self) -> torch.dtype:
+        """Of the products."""
+        return self.dtype if self.level == FAST else torch.float64
+
+    def queries(self) -> Tensor:
+        r"""Rows :math:`(1 / \sigma^2, 1, x / \sigma^2)`: times rows of the table, logits."""
+        inverse = self.inverse[:, None]
+        return torch.cat([inverse, torch.ones_like(inverse), self.x * inverse], 1)
+
     def runs(self) -> list[slice]:
         """The runs of keys: as many per tile as fit beside this number of queries."""
         rows = max(len(self.x), 1)
@@ -59,13 +88,10 @@ class Block:
             reference: The largest logit so far ``(q,)``; the caller raises it in place. Only keys
                 that come near it are computed by differences.
         """
-        precision = self.dtype if self.level == FAST else torch.float64
-        table = self.keys.table(precision)[:, : self.x.shape[1] + 2]
-        scale = self.inverse[:, None]
-        queries = torch.cat([scale, torch.ones_like(scale), self.x * scale], 1).to(precision)
+        table = self.keys.table(self.precision)[:, : self.x.shape[1] + 2]
+        queries = self.queries().to(self.precision)
         runs = self.runs()
-        space = torch.empty(len(self.x) * (runs[0].stop - runs[0].start), dtype=precision,
-                            device=self.x.device)  # fmt: skip
+        space = queries.new_empty(len(self.x) * (runs[0].stop - runs[0].start))
         for run in runs:
             k = run.stop - run.start
             out = space[: len(self.x) * k].view(len(self.x), k)
@@ -73,10 +99,14 @@ class Block:
             if self.level == EXACT:
                 out += self._shift()[:, None]
                 self._refine(out, run, reference)
-            if self.own is not None:
-                inside = ((self.own >= run.start) & (self.own < run.stop)).nonzero()[:, 0]
-                out[inside, self.own[inside] - run.start] = MASKED
+            self.hide(out, run)
             yield run, out
+
+    def hide(self, logits: Tensor, run: slice) -> None:
+        """Masks the keys that queries must not see, in the logits of a run."""
+        if self.own is not None:
+            inside = ((self.own >= run.start) & (self.own < run.stop)).nonzero()[:, 0]
+            logits[inside, self.own[inside] - run.start] = MASKED
 
     def offset(self) -> PerPoint:
         """What :meth:`logits` left out, ``(q,)``."""
@@ -109,19 +139,25 @@ def block_rows(x: Tensor) -> int:
 
 
 def blocks(
-    keys: Keys, x: Tensor, sigma: PerPoint, *, leave_one_out: bool = False
-) -> Iterator[tuple[slice, Tensor, list[Block]]]:
-    """The queries in blocks of ``ROWS``: (rows, level of each row, one block per level present).
+    whole: Block, rows: Tensor, level: int, size: int | None = None
+) -> Iterator[tuple[Tensor, Block]]:
+    """Some of the queries on one level, in blocks: (their indices, the block).
 
-    A block with rows on two levels is passed twice, whole, and each row keeps its own level's
-    result: the price of rounding that does not depend on the company.
+    Blocks have one size, set by the numbers of queries and keys only, and the last one is filled
+    up with its first query: so rounding does not depend on the company of a query.
+
+    Args:
+        whole: All queries.
+        rows: Which of them, ``(q,)`` true or false.
+        level: FAST, DOUBLE or EXACT.
+        size: Queries of a block; None takes what fits a tile.
     """
-    for rows in tiles(len(x), max(block_rows(x), min(2048, TILE_BYTES // (8 * len(keys))))):
-        centred = x[rows].to(torch.float64) - keys.centre
-        width = sigma[rows]
-        level = keys.level(centred, width, x.dtype)
-        own = torch.arange(rows.start, rows.stop, device=x.device) if leave_one_out else None
-        low, high = (int(v) for v in level.aminmax())
-        present = range(low, high + 1)  # one question to the device instead of three
-        inverse = 1 / width.square()
-        yield rows, level, [Block(keys, centred, inverse, v, x.dtype, own) for v in present]
+    few = max(block_rows(whole.x), min(2048, TILE_BYTES // (8 * len(whole.keys))))
+    size = min(size or few, len(whole.x))
+    index = rows.nonzero()[:, 0]
+    if len(index) == size == len(whole.x):
+        yield index, replace(whole, level=level)
+        return
+    for part in tiles(len(index), size):
+        here = index[part]
+        yield here, whole.part(torch.cat([here, here[:1].expand(size - len(here))]), level)

@@ -1,0 +1,71 @@
+"""Kernel sums over all keys, tile by tile with a running maximum (online softmax)."""
+
+import torch
+from torch import Tensor
+
+from wasserscore.kernel.stream import Block
+
+VANISHING = 60.0
+"""No weight is more nats below the largest than this (e**-60 = 9e-27): denormals are slow.
+
+Not on a GPU, which computes with them at full speed.
+"""
+
+
+def dense_sums(block: Block, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sums of (v, 1) ``(q, dv + 1)``, sum of squared weights ``(q,)``, largest logit ``(q,)``.
+
+    Weights are relative to the one of the largest logit.
+
+    Args:
+        block: Queries on any level.
+        values: Centred values with a column of ones behind, ``(n, dv + 1)``.
+    """
+    q, device = len(block.x), block.x.device
+    top = torch.full((q,), -torch.inf, dtype=torch.float64, device=device)
+    sums = torch.zeros(q, values.shape[1], dtype=torch.float64, device=device)
+    squares = torch.zeros(q, dtype=torch.float64, device=device)
+    space = torch.empty(0, dtype=block.dtype, device=device)
+    for run, logits in block.logits(top):
+        new = torch.maximum(top, logits.amax(1))
+        shrink = (top - new).exp()
+        logits -= new[:, None].to(logits.dtype)
+        if logits.dtype != block.dtype:
+            space = (
+                space
+                if space.shape == logits.shape
+                else torch.empty_like(logits, dtype=block.dtype)
+            )
+            logits = space.copy_(logits)
+        weights = (logits if logits.is_cuda else logits.clamp_min_(-VANISHING)).exp_()
+        sums.mul_(shrink[:, None]).add_(weights @ values[run])
+        squares.mul_(shrink.square()).add_(torch.linalg.vector_norm(weights, dim=1).square())
+        top.copy_(new)
+    return sums, squares, top
+
+
+def pullback(
+    block: Block, values: Tensor, top: Tensor, sums: Tensor, grad: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Sums over the keys of w (g.v) y and of w (y, 1), ``(q, d)`` and ``(q, d + 1)``.
+
+    Args:
+        block: Queries on any level.
+        values: As in :func:`dense_sums`, whose results are ``sums`` and ``top``.
+        top: Largest logits.
+        sums: Sums of (v, 1).
+        grad: Gradient ``(q, dv)`` in the weighted means.
+    """
+    total = sums[:, -1:]
+    mean = (sums[:, :-1] / total).to(block.dtype)
+    level = (grad * mean).sum(1, keepdim=True)
+    points = block.keys.table(block.dtype)[:, 2:]
+    tilted = torch.zeros_like(block.x)
+    plain = torch.zeros(len(block.x), points.shape[1], dtype=torch.float64, device=grad.device)
+    for run, logits in block.logits(top):
+        logits = logits.sub_(top[:, None].to(logits.dtype)).clamp_min_(-VANISHING)
+        weights = (logits.exp_() / total).to(block.dtype)
+        plain += weights @ points[run]
+        weights *= grad @ values[run, :-1].T - level
+        tilted += (weights @ points[run])[:, :-1]
+    return tilted, plain

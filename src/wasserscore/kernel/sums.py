@@ -1,0 +1,51 @@
+"""What goes into every way of making kernel sums, and what comes out."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from wasserscore.kernel.keys import Keys
+
+
+class Values(NamedTuple):
+    """Values centred and with a column of ones behind, ``(n, dv + 1)``, and their centre."""
+
+    table: Tensor
+    centre: Tensor
+    are_keys: bool
+
+    @classmethod
+    def of(cls, keys: Keys, values: Tensor | None, dtype: torch.dtype) -> "Values":
+        """The given values, or the keys themselves."""
+        if values is None:
+            return cls(keys.table(dtype)[:, 2:], keys.centre, True)
+        centre = values.detach().mean(0, dtype=torch.float64)
+        ones = torch.ones_like(values[:, :1])
+        table = torch.cat([(values - centre).to(dtype), ones.to(dtype)], 1)
+        return cls(table, centre, False)
+
+
+class Sums(NamedTuple):
+    """The sums of some queries.
+
+    Args:
+        mean: Weighted mean of the centred values, ``(q, dv)``, float64.
+        log_sum: Log of the sum of weights, ``(q,)``, float64.
+        size: Effective number of keys, ``(q,)``; anything where it was not asked for.
+    """
+
+    mean: Tensor
+    log_sum: Tensor
+    size: Tensor
+
+    @classmethod
+    def empty(cls, q: int, values: Values) -> "Sums":
+        """Room for the sums of ``q`` queries."""
+        wide = values.centre.new_empty(q, values.table.shape[1] - 1)
+        return cls(wide, values.centre.new_empty(q), values.centre.new_empty(q))
+
+    def put(self, rows: Tensor, sums: "Sums") -> None:
+        """The first of the ``sums`` into these ``rows``."""
+        for mine, new in zip(self, sums, strict=True):
+            mine[rows] = new[: len(rows)]

@@ -1,0 +1,137 @@
+"""Every way to make kernel sums against the dense reference, and where each of them is taken."""
+
+import numpy as np
+import pytest
+import torch
+from tests.kernel.test_softmax import SIGMAS, dense, draw, queries
+
+from wasserscore.kernel import Keys, attention, effective_size, few, softmax, softmax_mean
+from wasserscore.kernel.keys import DOUBLE, EXACT, FAST
+from wasserscore.kernel.stream import Block
+from wasserscore.kernel.sums import Values
+
+F32, F64 = torch.float32, torch.float64
+TOLERANCE = {F32: 1e-5, F64: 1e-10}
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """How many rows each way got right."""
+    rows = {"few": 0, "attention": 0, "all": 0}
+
+    def spy(module, name, way):
+        true = getattr(module, name)
+
+        def counted(block, values, sized):
+            right, sums = true(block, values, sized)
+            rows[way] += int(right.sum())
+            return right, sums
+
+        monkeypatch.setattr(module, name, counted)
+
+    spy(few, "few_sums", "few")
+    spy(attention, "attention_sums", "attention")
+    spy(softmax, "_all_keys", "all")
+    return rows
+
+
+def agrees(x, y, sigma, *, one_out=False, **given):
+    keys = Keys(y, given.get("log_weights"))
+    got = softmax_mean(x, keys, sigma, values=given.get("values"), leave_one_out=one_out)
+    size = effective_size(x, keys, sigma, own=torch.arange(len(x)) if one_out else None)
+    mask = np.eye(len(x), len(y), dtype=bool) if one_out else None
+    mean, log_sum, ess = dense(x, y, sigma, mask=mask, **given)
+    scale = np.abs(np.asarray(given.get("values", y))).max()
+    tolerance = TOLERANCE[x.dtype]
+    assert np.abs(got.mean.numpy() - mean).max() < tolerance * scale
+    relative = np.abs(got.log_sum.numpy() - log_sum) / (1 + np.abs(log_sum))
+    assert relative.max() < 2 * tolerance
+    assert np.abs(size.numpy() / ess - 1).max() < 20 * tolerance
+
+
+@pytest.mark.parametrize("dtype", [F32, F64])
+@pytest.mark.parametrize(("sigma", "way"), [(0.03, "few"), (0.7, "all"), (20.0, "attention")])
+def test_the_cheapest_way_that_is_right(taken, sigma, way, dtype):
+    y, x = draw(6000, 6, dtype=dtype), draw(50, 6, seed=1, dtype=dtype)
+    agrees(x, y, sigma)
+    assert taken[way] >= 50 or (way == "all" and dtype == F64 and taken["attention"] >= 50)
+
+
+@pytest.mark.parametrize("dtype", [F32, F64])
+@pytest.mark.parametrize("sigma", [0.03, 0.7, 20.0])
+def test_weights_and_values_on_every_way(sigma, dtype):
+    y, x = draw(5000, 4, dtype=dtype), draw(30, 4, seed=1, dtype=dtype)
+    b = draw(5000, 1, seed=3, dtype=dtype)[:, 0]
+    b[::7] = -torch.inf
+    for columns in (1, 3, 9):  # fewer than the coordinates of a key, and more
+        v = draw(5000, columns, seed=2, dtype=dtype) + 100
+        agrees(x, y, sigma, values=v, log_weights=b)
+
+
+@pytest.mark.parametrize("dtype", [F32, F64])
+@pytest.mark.parametrize("sigma", [0.01, 0.7, 20.0])
+def test_a_key_left_out_on_every_way(sigma, dtype, monkeypatch):
+    monkeypatch.setattr(few, "RUN", 256)
+    monkeypatch.setattr(few, "FEWEST_NUMBERS", 1)
+    y = draw(700, 4, dtype=dtype)
+    y[17] = y[699]  # a twin in the last, short run
+    agrees(y, y, sigma, one_out=True)
+
+
+def test_an_own_key_that_holds_most_of_the_weight_is_not_subtracted(taken):
+    b = torch.zeros(300, dtype=F64)
+    b[:5] = 20.0
+    y = 1e-3 * draw(300, 4)
+    agrees(y, y, 1.0, one_out=True, log_weights=b)
+    assert taken["all"] == 0  # a fifth each
+    b[1:5] = 0.0
+    agrees(y, y, 1.0, one_out=True, log_weights=b)
+    assert taken["all"] == 2 * 300  # one block, for the first query: its sums, its size
+
+
+def test_few_leaves_a_query_alone_that_many_keys_matter_to():
+    y = draw(6000, 6)
+    x = torch.cat([y[:4], 1e3 + draw(4, 6, seed=1)])
+    keys = Keys(y)
+    sigma = torch.tensor([0.01] * 4 + [30.0] * 4, dtype=F64)  # far away, all keys are alike
+    block = Block.of(keys, x, sigma).part(torch.arange(8), DOUBLE)
+    right, sums = few.few_sums(block, Values.of(keys, None, F64), False)
+    assert right.tolist() == [True] * 4 + [False] * 4
+    assert torch.allclose(sums.mean[:4] + keys.centre, y[:4], atol=1e-12)
+
+
+def test_few_keys_are_found_although_float32_sees_no_difference():
+    y = draw(3000, 8)
+    y[100:110] = y[100] + 1e-7 * draw(10, 8, seed=5)  # below what float32 resolves
+    x = y[100:110] + 1e-8
+    agrees(x, y, 1e-7)
+
+
+def test_levels_have_their_ways():
+    whole = Block.of(Keys(draw(5000, 6)), draw(8, 6), torch.ones(8, dtype=F64))
+    names = [[way.__name__ for way, _ in softmax._ways(whole, v)] for v in (FAST, DOUBLE, EXACT)]
+    assert names == [
+        ["attention_sums", "_all_keys"],
+        ["few_sums", "attention_sums", "_all_keys"],
+        ["few_sums", "_all_keys"],
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [F32, F64])
+@pytest.mark.parametrize("d", [1, 2, 3, 16, 64, 256, 784, 3072, 12288])
+def test_the_accuracy_contract_on_the_whole_grid(d, dtype):
+    """1e-5 of the data scale in float32 at every sigma, dimension and distance of the query."""
+    n = max(100, min(2500, 10**6 // d))
+    y = draw(n, d, dtype=dtype)
+    y[10] = y[11]
+    scale = float(y.norm(dim=1).max())
+    for reach in (3.0, 1e2, 1e4):
+        x = queries(y, reach * scale)
+        for sigma in scale * np.asarray(SIGMAS):
+            got = softmax_mean(x, y, float(sigma))
+            mean, log_sum, _ = dense(x, y, float(sigma))
+            tie = 4e-16 * (reach * scale) ** 2 / sigma**2 if dtype == F64 else 0.0
+            assert np.abs(got.mean.numpy() - mean).max() / scale < TOLERANCE[dtype] + tie
+            relative = np.abs(got.log_sum.numpy() - log_sum) / (1 + np.abs(log_sum))
+            assert relative.max() < 2 * TOLERANCE[dtype]
