@@ -8,8 +8,18 @@ import torch
 from wasserscore.core.random import Streams
 from wasserscore.process import VE
 from wasserscore.proximal import fit, fit_proximal, many_rows, tuning
-from wasserscore.proximal.many_rows import ManyRows, centre_count, refine, top_rank
+from wasserscore.proximal.bandwidth import kernel_covariance
+from wasserscore.proximal.many_rows import (
+    ManyRows,
+    Refined,
+    centre_count,
+    kernel_likelihood,
+    refine,
+    top_rank,
+)
 from wasserscore.proximal.sample_rows import Rows
+from wasserscore.score.fit_report import FitReport
+from wasserscore.score.spiked import Spiked
 from wasserscore.score.spiked_mixture import SpikedMixture
 
 CLOCK = VE.constant(a=1.0)
@@ -50,6 +60,19 @@ def test_a_fold_knows_the_density_of_its_model(pull, repeated):
         law = SpikedMixture(centres, covariance, share / share.sum())
         theirs = law.log_density(rows.held_out.points, 0.0)
         torch.testing.assert_close(rows.log_density(settings), theirs, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("rank", [3, 6])
+def test_a_thin_floor_is_not_drowned_in_rounding(rank):
+    """Held-out rows near the planes of their centres, floors a hundred thousandth of a kernel."""
+    rows = fold(n=400)
+    settings = {"k": 20, "rank": rank, "floor": 2**-16, "shrink": 0.7, "pull": 0.75}
+    centres, covariance, _ = rows.model(settings)
+    law = SpikedMixture(centres, covariance, torch.full((400,), 1 / 400).double())
+    x = law.draw(9, torch.Generator().manual_seed(0))
+    near = ManyRows(rows.rows, Rows(x, torch.ones(9).double()), rows.kernel)
+    theirs = law.log_density(x, 0.0)
+    torch.testing.assert_close(near.log_density(settings), theirs, rtol=0, atol=0.05)
 
 
 def test_neighbours_come_from_all_rows_though_few_are_centres(monkeypatch):
@@ -106,6 +129,54 @@ def test_settings_chosen_on_all_rows_beat_those_of_a_subset():
     assert found.log_likelihood == pytest.approx(ask(found.model), abs=4 * found.stderr)
     assert len(found.model[0]) == 1800  # nothing asks for fewer here
     assert math.isfinite(found.stderr)
+
+
+def test_the_subset_does_not_decide_between_kernel_density_and_local_components(monkeypatch):
+    """Sixty rows of a fast oscillation look like a cloud; a thousand do not."""
+    monkeypatch.setattr(fit, "TUNING_ROWS", 60)
+
+    def curve(n, seed):
+        u = 6 * torch.rand(n, 1, generator=torch.Generator().manual_seed(seed)).double()
+        return torch.cat([u, 2 * (6 * u).sin()], 1) + 0.05 * draw(n, 2, seed=seed + 1)
+
+    x, fresh = curve(1000, 3), curve(2000, 7)
+    score = fit_proximal(x, CLOCK)
+    report = score.fit_report
+    best = max(report.candidates, key=report.candidates.__getitem__)
+    assert best == "isotropic"  # on the subset
+    assert report.method == "local_pca"
+    assert "best on the subset" in report.why
+    kernel = fit_proximal(x, CLOCK, method=best)
+    gain = float((score.log_prob(fresh) - kernel.log_prob(fresh)).mean())
+    assert gain > 0.3
+    told = float(report.why.split(" more than")[0].split()[-1])
+    assert told == pytest.approx(gain, abs=0.25)
+
+
+def test_a_kernel_density_that_stays_best_says_so():
+    report = FitReport("columns", {"floor": 2.0}, -1.0, 0.1, {"columns": -1.0}, 9, "why")
+    law = draw(2, 2), Spiked.pooled(2, torch.ones(2).double(), 2), None
+    local = Refined(law, {"k": 3}, -1.25, 0.1, 128, 5)
+    told, kept = fit._decided(report, local, -1.0, 4000)
+    assert kept
+    assert told.method == "columns"
+    assert told.notes == (
+        "with all 4000 rows still 0.25 nats more than local principal components",
+    )
+
+
+@pytest.mark.parametrize("kind", ["isotropic", "columns", "full"])
+def test_the_likelihood_of_a_kernel_density_is_that_of_its_model(kind):
+    x, streams = ribbon(300), Streams(2)
+    rows = Rows(x, 1.0 + torch.arange(300).double() % 3)
+    covariance = kernel_covariance(rows, kind, torch.full((6,), 1e-9).double())
+    order, few = many_rows._split(300, streams)
+    held, others = rows.at(order[:few]), rows.at(order[few:])
+    share = others.counts / others.counts.sum()
+    law = SpikedMixture(others.points, Spiked.pooled(len(share), covariance, 6), share)
+    each = law.log_density(held.points, 0.0)
+    expected = float((each * held.counts).sum() / held.counts.sum())
+    assert kernel_likelihood(covariance, rows, streams) == pytest.approx(expected, abs=1e-8)
 
 
 def test_cells_grow_with_the_rows(monkeypatch):

@@ -15,7 +15,7 @@ Source: :cite:p:`zhang2024` sections 4.1, 4.2 for the model; local principal com
 a trained precision network.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 from jaxtyping import Float
@@ -32,7 +32,7 @@ from wasserscore.proximal.analysers import fit_analysers
 from wasserscore.proximal.axes import principal_axes
 from wasserscore.proximal.bandwidth import Covariance, kernel_covariance
 from wasserscore.proximal.local_pca import local_spread
-from wasserscore.proximal.many_rows import grow, refine
+from wasserscore.proximal.many_rows import Refined, grow, kernel_likelihood, refine
 from wasserscore.proximal.memory import require_room
 from wasserscore.proximal.network_fit import NETWORKS, fit_network
 from wasserscore.proximal.sample_rows import Rows, distinct, least_variance
@@ -188,18 +188,43 @@ def _fit(
         cells, factors = int(best.settings["cells"]), int(best.settings["rank"])
         mixture = fit_analysers(rows, cells, factors, least, Streams(0)).mixture
         return _Law(mixture.centres, mixture.covariance, mixture.weights), report
-    kind = "columns" if best.method == "local_pca" else best.method
-    kernel = kernel_covariance(tuning, kind, least)
     # A kernel tuned on fewer rows is wider than the full set needs, by Scott's rate.
-    kernel = kernel * (n / len(tuning.points)) ** (-2 / (d + 4))
+    narrower = (n / len(tuning.points)) ** (-2 / (d + 4))
+    local = next((choice for choice in choices if choice.method == "local_pca"), None)
     weights = rows.counts if rows.repeated else None
-    if best.method != "local_pca":
-        covariance = Spiked.pooled(n, kernel * best.settings["floor"], d)
-        return _Law(rows.points, covariance, weights), report
-    if n == len(tuning.points):
-        return _Law(*_local(best, rows, kernel), weights), report
-    refined = refine(best.settings, len(tuning.points), rows, kernel, streams)
-    return _Law(*refined.model), refined.told(report, n)
+    refined = None
+    if local is not None and (n > len(tuning.points) or local is best):
+        kernel = kernel_covariance(tuning, "columns", least) * narrower
+        if n == len(tuning.points):
+            return _Law(*_local(local, rows, kernel), weights), report
+        refined = refine(local.settings, len(tuning.points), rows, kernel, streams)
+        if local is best:
+            return _Law(*refined.model), refined.told(report, n)
+    density = kernel_covariance(tuning, best.method, least) * best.settings["floor"] * narrower
+    if refined is not None:
+        report, kept = _decided(report, refined, kernel_likelihood(density, rows, streams), n)
+        if not kept:
+            return _Law(*refined.model), report
+    return _Law(rows.points, Spiked.pooled(n, density, d), weights), report
+
+
+def _decided(report: FitReport, local: Refined, nats: float, n: int) -> tuple[FitReport, bool]:
+    """Whether a kernel density that was best on a subset is so on all rows, and what to say.
+
+    Args:
+        report: The choice of the subset.
+        local: Local components of all rows.
+        nats: The held-out likelihood of the kernel density with all rows.
+        n: How many those are.
+    """
+    kernel, components = _TITLES[report.method], _TITLES["local_pca"]
+    gap = local.log_likelihood - nats
+    if gap <= 0:
+        note = f"with all {n} rows still {-gap:.2f} nats more than {components}"
+        return replace(report, notes=(*report.notes, note)), True
+    why = (f"{components}: {local.log_likelihood:.2f} nats per held-out point with all {n} rows, "
+           f"{gap:.2f} more than {kernel}, best on the subset")  # fmt: skip
+    return local.told(replace(report, method="local_pca", why=why), n), False
 
 
 def _apart(fit_points: Any, rows: Rows) -> Rows:

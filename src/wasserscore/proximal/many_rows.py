@@ -19,9 +19,9 @@ from torch import Tensor
 from wasserscore.core.random import Streams
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud, Indices, PerPoint, Vector
-from wasserscore.kernel import nearest
+from wasserscore.kernel import Keys, nearest, softmax_mean
 from wasserscore.proximal import tuning
-from wasserscore.proximal.bandwidth import log_volume
+from wasserscore.proximal.bandwidth import Covariance, log_volume, whitened
 from wasserscore.proximal.local_pca import LocalSpread, local_spread
 from wasserscore.proximal.sample_rows import Rows
 from wasserscore.proximal.search import Ladders, Settings, climb
@@ -82,13 +82,15 @@ class ManyRows:
         """Of the held-out rows, nats; settings as in a fold: k, pull, rank, shrink, floor."""
         spread, seen = self._spread(int(settings["k"]))
         rank, floor, pull = int(settings["rank"]), settings["floor"], settings["pull"]
-        along = settings["shrink"] * spread.variances[:, :rank]
-        explained = along / (along + floor)
+        along = settings["shrink"] * spread.variances[:, :rank].to(seen.own.dtype)
+        d = self.z.shape[1]
         squared = seen.squared - 2 * pull * seen.aside + pull**2 * spread.shift.square().sum(1)
+        # Along all d directions nothing is left across, and a difference would be rounding alone.
+        share = floor / (along + floor) if rank == d else -along / (along + floor)
+        squared = torch.zeros_like(squared) if rank == d else squared
         for part in tiles(len(squared), max(1, 2**22 // seen.own.numel())):
             gap = seen.along[part, :, :rank] - pull * seen.own[:, :rank]
-            squared[part] -= torch.einsum("bnr,nr->bn", gap.square_(), explained)
-        d = self.z.shape[1]
+            squared[part] += torch.einsum("bnr,nr->bn", gap.square_(), share)
         counts = self.rows.counts[: len(along)]
         constant = (counts / counts.sum()).log() - d / 2 * math.log(2 * math.pi * floor)
         constant = constant - log_volume(self.kernel, d) - torch.log1p(along / floor).sum(1) / 2
@@ -143,15 +145,19 @@ class _Seen:
     def of(cls, queries: Cloud, spread: LocalSpread) -> "_Seen":
         """From the components of the centres."""
         n, _, r = spread.directions.shape
-        stacked = spread.directions.permute(1, 0, 2).flatten(1)
-        away = queries @ stacked
-        at = (spread.points[:, None] @ spread.directions).squeeze(1)
-        aside = queries @ spread.shift.mT - (spread.points * spread.shift).sum(1)
+        # what lies across the directions is a difference: in double precision where there is room
+        roomy = 8 * len(queries) * n * r <= SEEN_BYTES
+        parts = queries, spread.points, spread.directions, spread.shift
+        queries, points, directions, shift = (
+            part.to(torch.float64 if roomy else torch.float32) for part in parts
+        )
+        away = queries @ directions.permute(1, 0, 2).flatten(1)
+        at = (points[:, None] @ directions).squeeze(1)
         return cls(
-            squared=torch.cdist(queries, spread.points).square(),
-            aside=aside,
+            squared=torch.cdist(queries, points).square(),
+            aside=queries @ shift.mT - (points * shift).sum(1),
             along=away.reshape(len(queries), n, r).sub_(at),
-            own=(spread.shift[:, None] @ spread.directions).squeeze(1),
+            own=(shift[:, None] @ directions).squeeze(1),
         )
 
 
@@ -208,6 +214,24 @@ def refine(
         # No row is to spare: those held out become centres too.
         fold = ManyRows(rows, rows.at(order[:1]), kernel)
     return Refined(fold.model(best), best, value, stderr, few, len(tried))
+
+
+def kernel_likelihood(covariance: Covariance, rows: Rows, streams: Streams) -> float:
+    """Mean log density of the rows that judge :func:`refine`, by a kernel on all others, nats.
+
+    Args:
+        covariance: Of the kernel: a number, ``(d,)`` or ``(d, d)``.
+        rows: All rows.
+        streams: As for :func:`refine`.
+    """
+    order, few = _split(len(rows.points), streams)
+    held, others = rows.at(order[:few]), rows.at(order[few:])
+    d = rows.points.shape[1]
+    share = (others.counts / others.counts.sum()).log()
+    keys = Keys(whitened(others.points, covariance), share)
+    log_sum = softmax_mean(whitened(held.points, covariance), keys, 1.0).log_sum
+    constant = log_volume(covariance, d) + d / 2 * math.log(2 * math.pi)
+    return float((held.counts / held.counts.sum()) @ (log_sum - constant))
 
 
 def grow(settings: Settings, rows: Rows, least: Vector, streams: Streams) -> Refined:
