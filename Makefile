@@ -38,11 +38,12 @@ accept: $(VENV)/.dev  ## every acceptance number at full size, resumable (hours)
 bench: $(VENV)/.dev  ## the benchmark book: benchmarks/README.md
 	for name in forward_processes orders published_ve choose_figure kernel_softmax startup; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
-bench-peers: $(VENV)/.dev  ## our samplers against other libraries, installed beside the project in .venv-peers
+bench-peers: $(VENV)/.dev  ## our samplers and kernel sums against other libraries, installed beside the project in .venv-peers
 	test -d .venv-peers || $(BIN)/python -m venv .venv-peers
 	$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > $$(.venv-peers/bin/python -c 'import site; print(site.getsitepackages()[0])')/project.pth
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers.txt
 	OMP_NUM_THREADS=1 PYTHONPATH=src .venv-peers/bin/python -m benchmarks.sampler_peers
+	PYTHONPATH=src .venv-peers/bin/python -m benchmarks.kernel_engine
 
 clean:
 	rm -rf .venv-peers $(VENV) docs/_build docs/api build dist

@@ -107,6 +107,16 @@ def test_few_keys_are_found_although_float32_sees_no_difference():
     agrees(x, y, 1e-7)
 
 
+def test_a_pytorch_without_the_attention_gives_the_same(taken, monkeypatch):
+    y, x = draw(900, 6, dtype=F32), draw(50, 6, seed=1, dtype=F32)
+    with_it = softmax_mean(x, y, 20.0)
+    monkeypatch.setattr(attention, "HERE", False)
+    without = softmax_mean(x, y, 20.0)
+    assert taken == {"few": 0, "attention": 50, "all": 50}
+    for a, b in zip(with_it, without, strict=True):
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
 def test_levels_have_their_ways():
     whole = Block.of(Keys(draw(5000, 6)), draw(8, 6), torch.ones(8, dtype=F64))
     names = [[way.__name__ for way, _ in softmax._ways(whole, v)] for v in (FAST, DOUBLE, EXACT)]

@@ -17,13 +17,15 @@ from wasserscore.kernel.sums import Sums, Values
 
 WIDEST64 = 128
 """Coordinates up to which float64 attention is faster than tiles."""
+HERE = hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
+"""It is no public function (that one hides the logs of the sums), so a PyTorch may lack it."""
 SHARE = 0.5
 """A key of a larger share is not taken out of a sum afterwards: too few digits would be left."""
 
 
 def serves(whole: Block, level: int) -> bool:
     """Whether attention can make the sums on a level, and pays."""
-    if whole.x.is_cuda or level == EXACT:
+    if not HERE or whole.x.is_cuda or level == EXACT:
         return False
     if whole.dtype == torch.float32:
         return level == FAST

@@ -1,0 +1,148 @@
+"""The kernel sum against ``cdist`` + ``softmax`` and KeOps: milliseconds, ratios, errors.
+
+    python -m benchmarks.kernel_engine [--quick] [--budget SECONDS]
+    make bench-peers
+
+Normal queries and keys in float32, sigma in units of the data's size sqrt(d): .01 (few keys
+matter), .1, 1 (all do). Every call runs in turn with its rivals, in one process; times are medians
+of five. Errors are those of the weighted mean against differences in float64, over sqrt(d), of 64
+queries. Large problems (more than 4e11 multiplications for one product) are left out. KeOps is
+measured where it is installed, and needs a compiler. A stopped run goes on; ``--quick`` takes the
+smallest problems.
+"""
+
+import argparse
+import importlib.util
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks import resumable
+from benchmarks.machine import ROOT, table
+from wasserscore.kernel import Keys, softmax_mean
+
+NAME, REPEATS, WORK, SECONDS = "kernel_engine", 5, 4e11, 20.0
+QUERIES, KEYS, DIMENSIONS = (1, 64, 2000), (1000, 10_000, 100_000), (1, 2, 16, 64, 256, 784, 3072)
+SIGMAS = (0.01, 0.1, 1.0)
+Call = Callable[[], Tensor]
+
+
+def naive(x: Tensor, y: Tensor, sigma: float) -> Tensor:
+    """What one would write."""
+    return torch.softmax(-torch.cdist(x, y).square_() / (2 * sigma**2), 1) @ y
+
+
+def keops(x: Tensor, y: Tensor, sigma: float) -> Tensor:
+    """The same with lazy tensors, compiled to one loop."""
+    from pykeops.torch import LazyTensor
+
+    squared = ((LazyTensor(x[:, None]) - LazyTensor(y[None])) ** 2).sum(-1)
+    return (-squared / (2 * sigma**2)).sumsoftmaxweight(LazyTensor(y[None]), dim=1)
+
+
+def exact(x: Tensor, y: Tensor, sigma: float) -> Tensor:
+    """By differences, float64, one query after another."""
+    x, y = x.double(), y.double()
+    logits = torch.stack([(row - y).square().sum(1) for row in x]) / (-2 * sigma**2)
+    return torch.softmax(logits, 1) @ y
+
+
+def medians(calls: dict[str, Call]) -> dict[str, float]:
+    """Median milliseconds, all in turn so that the machine's mood is shared."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    start = time.perf_counter()
+    for k in range(REPEATS + 1):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            call()
+            if k:  # the first one warms up
+                times[name].append(time.perf_counter() - begin)
+        if k >= 2 and time.perf_counter() - start > SECONDS:
+            break
+    return {name: 1e3 * statistics.median(each) for name, each in times.items()}
+
+
+def measured(b: int, n: int, d: int, size: float) -> resumable.Row:
+    """One problem."""
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(b, d, generator=generator), torch.randn(n, d, generator=generator)
+    keys, sigma = Keys(y), size * math.sqrt(d)
+    calls: dict[str, Call] = {
+        "ours": lambda: softmax_mean(x, keys, sigma).mean,
+        "cdist + softmax": lambda: naive(x, y, sigma),
+    }
+    if importlib.util.find_spec("pykeops") and b * n * d <= WORK / 20:
+        calls["KeOps"] = lambda: keops(x, y, sigma)
+    row: resumable.Row = {
+        "B": b,
+        "N": n,
+        "d": d,
+        "sigma": size,
+        "threads": torch.get_num_threads(),
+    }
+    found = medians(calls)
+    truth = exact(x[:64], y, sigma)
+    for name in calls:
+        row[f"{name}, ms"] = float(f"{found[name]:.3g}")
+        if name != "ours":
+            row[f"{name} / ours"] = round(found[name] / found["ours"], 2)
+    for name, call in calls.items():
+        error = (call()[:64].double() - truth).norm(dim=1).max() / math.sqrt(d)
+        row[f"{name}, error"] = float(f"{float(error):.0e}")
+    return row
+
+
+def problems(quick: bool) -> Iterator[tuple[int, int, int, float]]:
+    """The grid, small problems first."""
+    for n, b, d, size in product(KEYS, QUERIES, DIMENSIONS, SIGMAS):
+        if b * n * d <= WORK and not (quick and b * n * d > 1e7):
+            yield b, n, d, size
+
+
+def cases(quick: bool) -> Iterator[tuple[str, Callable[[], resumable.Row]]]:
+    for b, n, d, size in problems(quick):
+        yield f"{b} x {n} x {d}, {size}", lambda b=b, n=n, d=d, size=size: measured(b, n, d, size)
+
+
+def figure(rows: list[resumable.Row], path: Path) -> None:
+    """Ratios of 2,000 queries and 10,000 keys against dimension."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    shown = [r for r in rows if (r["B"], r["N"]) == (2000, 10_000)]
+    peers = [p for p in ("cdist + softmax", "KeOps") if any(f"{p} / ours" in r for r in shown)]
+    _, axes = plt.subplots(1, len(peers), figsize=(5 * len(peers), 3.6), squeeze=False)
+    for ax, peer in zip(axes[0], peers, strict=True):
+        for size in SIGMAS:
+            line = [r for r in shown if r["sigma"] == size and f"{peer} / ours" in r]
+            ax.plot([r["d"] for r in line], [r[f"{peer} / ours"] for r in line], "o-",
+                    label=f"sigma = {size} sqrt(d)")  # fmt: skip
+        ax.axhline(1, color="grey", lw=1)
+        ax.set(xscale="log", yscale="log", xlabel="d", title=f"{peer} / ours, time")
+    axes[0, 0].legend()
+    plt.tight_layout()
+    plt.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--budget", type=float, default=math.inf)
+    options = parser.parse_args()
+    finished = resumable.run(NAME, cases(options.quick), options.budget)
+    rows = [{k: v for k, v in row.items() if k != "key"} for row in resumable.read(NAME)]
+    print(table(rows))
+    if finished and not options.quick:
+        figure(rows, ROOT / "docs" / "figures" / "kernel_engine.png")
+
+
+if __name__ == "__main__":
+    main()
