@@ -7,23 +7,26 @@ result is right at every sigma. A query with many such keys is left to others.
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from wasserscore.core.tensors import tiles
 from wasserscore.kernel.keys import FAST, MASKED
-from wasserscore.kernel.stream import Block, tile_bytes
+from wasserscore.kernel.stream import Block, block_size, tile_bytes
 from wasserscore.kernel.sums import Sums, Values
 
-FEWEST_NUMBERS = 2**14
-"""Keys with fewer numbers in all are summed faster than those that matter are found."""
+WORTH = 1.5e6
+"""Nanoseconds of a dense sum of a block below which looking for the keys that matter is dearer."""
 GROUP = 16
 """Keys of one group; groups are screened by their largest logit."""
 RUN = 4096
 """Keys of one product."""
 LEAST = 4
 """So many groups are always few."""
+FIRST, EARLY = 512, 4
+"""Keys of the first run; a query is given up with so many times the groups that are its share."""
 LARGEST = 1e20
 """Nats; float32 products that may be off by more are not trusted to be finite."""
 DROPPED = {torch.float32: 16.0, torch.float64: 34.0}
@@ -32,7 +35,10 @@ DROPPED = {torch.float32: 16.0, torch.float64: 34.0}
 
 def serves(whole: Block, level: int) -> bool:
     """Whether few keys may matter, and are found faster than all are summed."""
-    return level != FAST and not whole.x.is_cuda and whole.keys.points.numel() >= FEWEST_NUMBERS
+    if level == FAST or whole.x.is_cuda:
+        return False
+    n, d = whole.keys.points.shape
+    return block_size(whole) * n * _dense(d) >= WORTH
 
 
 def few_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
@@ -43,15 +49,14 @@ def few_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
         values: What is averaged.
         sized: Effective sizes are always there.
     """
-    rows, groups, kept = _screen(block)
+    rows, keys, kept = _screen(block)
     table = values.table[:, :-1]
     q = len(block.x)
     top = torch.full((q,), -torch.inf, dtype=torch.float64)
     total, squares = torch.zeros_like(top), torch.zeros_like(top)
     sums = torch.zeros(q, table.shape[1], dtype=torch.float64)
     if len(rows):
-        keys = (groups[:, None] * GROUP + torch.arange(GROUP)).clamp_max(len(block.keys) - 1)
-        logits = _differences(block, rows, groups)
+        logits = _differences(block, rows, keys)
         top = top.scatter_reduce(0, rows, logits.amax(1), "amax")
         cut = math.log(len(block.keys)) + DROPPED[block.dtype]
         i, j = (logits > (top[rows] - cut)[:, None]).nonzero(as_tuple=True)
@@ -64,62 +69,81 @@ def few_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
     return kept, Sums(sums / total[:, None], top + total.log(), total.square() / squares)
 
 
+def _dense(d: int) -> float:
+    """Nanoseconds of one key in a dense sum, measured on two processors."""
+    return d / 12 + 5
+
+
 def _most(n: int, d: int) -> int:
     """The number of groups of a query from which on all its keys at once are cheaper.
 
-    By nanoseconds: d / 12 + 5 for a key in a dense sum, and 3 d + 20 for one by differences.
+    A key by differences takes 3 d + 20 nanoseconds.
     """
-    return max(LEAST, int(n * (d / 12 + 5) / (GROUP * (3 * d + 20))))
+    return max(LEAST, int(n * _dense(d) / (GROUP * (3 * d + 20))))
 
 
 def _screen(block: Block) -> tuple[Tensor, Tensor, Tensor]:
-    """Pairs (query, group) that may matter, and the queries with few of them.
+    """Queries ``(p,)`` and groups of keys ``(p, GROUP)`` that may matter; who has few of them.
 
-    A query's verdict depends on its own logits only.
+    A group takes every so-many-th key of a run; indices past the last key are of none. A query's
+    verdict depends on its own logits only.
     """
     n, q, d = len(block.keys), len(block.x), block.x.shape[1]
     table = block.keys.table(torch.float32)[:, : d + 2]
     queries = block.queries().float()
     error = 4 * torch.finfo(torch.float32).eps * block.keys.size(block.x, block.inverse)
     cut = (2 * error + math.log(n) + DROPPED[block.dtype]).float()
-    limit = _most(n, d)
+    limit, width = _most(n, d), min(RUN, -(-n // GROUP) * GROUP)
+    alive, counts = (cut < LARGEST).nonzero()[:, 0], torch.zeros(q, dtype=torch.int64)
     top = torch.full((q,), -torch.inf)
-    counts, kept = torch.zeros(q, dtype=torch.int64), cut < LARGEST
     found: list[tuple[Tensor, Tensor, Tensor]] = []
-    width = min(RUN, -(-n // GROUP) * GROUP)
-    space = torch.empty(q, width)
-    for run in tiles(n, width):
-        k = run.stop - run.start
-        if k < width:
-            space.fill_(-torch.inf)
-        torch.mm(queries, table[run].T, out=space[:, :k])
-        block.hide(space, run)
-        largest = space.view(q, -1, GROUP).amax(2)
-        top = torch.maximum(top, largest.amax(1))
-        near = largest > torch.where(kept, top - cut, torch.inf)[:, None]
+    for run in _runs(n, width):
+        space = _logits(block, queries, table, alive, run)
+        stride = space.shape[1] // GROUP
+        largest = space.view(len(alive), GROUP, stride).amax(1)  # far faster than over neighbours
+        top[alive] = torch.maximum(top[alive], largest.amax(1))
+        near = largest > (top - cut)[alive, None]
         row, group = near.nonzero(as_tuple=True)
-        found.append((row, group + run.start // GROUP, largest[row, group]))
-        counts += near.sum(1)
-        kept = kept & (counts <= limit)
-        if not bool(kept.any()):
+        keys = (group + run.start)[:, None] + torch.arange(0, GROUP * stride, stride)
+        found.append((alive[row], keys, largest[row, group]))
+        counts[alive] += near.sum(1)
+        most = min(limit, max(LEAST, EARLY * limit * run.stop // n))
+        alive = alive[counts[alive] <= most]
+        if not len(alive):
             break
-    row, group, largest = (torch.cat(parts) for parts in zip(*found, strict=True))
+    kept = torch.zeros(q, dtype=torch.bool)
+    kept[alive] = True
+    row, keys, largest = (torch.cat(parts) for parts in zip(*found, strict=True))
     near = kept[row] & (largest > (top - cut)[row])
-    return row[near], group[near], kept
+    return row[near], keys[near], kept
 
 
-def _differences(block: Block, rows: Tensor, groups: Tensor) -> Tensor:
-    """Logits of all keys of the groups, by differences, ``(pairs, GROUP)``."""
+def _runs(n: int, width: int) -> Iterator[slice]:
+    """A short run, after which most queries of many keys are known, and then long ones."""
+    yield slice(0, min(FIRST, n))
+    for run in tiles(max(0, n - FIRST), width):
+        yield slice(FIRST + run.start, FIRST + run.stop)
+
+
+def _logits(block: Block, queries: Tensor, table: Tensor, alive: Tensor, run: slice) -> Tensor:
+    """Float32 logits of the queries alive, filled up to whole groups."""
+    k = run.stop - run.start
+    space = torch.empty(len(alive), -(-k // GROUP) * GROUP)
+    space[:, k:] = -torch.inf
+    torch.mm(queries[alive], table[run].T, out=space[:, :k])
+    block.hide(space, run, alive)
+    return space
+
+
+def _differences(block: Block, rows: Tensor, keys: Tensor) -> Tensor:
+    """Logits of queries and groups of keys by differences, ``(p, GROUP)``."""
     n, table = len(block.keys), block.keys.table(torch.float64)
-    out = torch.empty(len(rows), GROUP, dtype=torch.float64)
+    out = torch.empty(keys.shape, dtype=torch.float64)
     for part in tiles(len(rows), max(1, tile_bytes(block.x) // (8 * GROUP * block.x.shape[1]))):
-        row = rows[part]
-        key = groups[part, None] * GROUP + torch.arange(GROUP)
+        row, key = rows[part], keys[part]
         there = table[key.clamp_max(n - 1)]
         squared = (there[:, :, 2:-1] - block.x[row, None]).square_().sum(2)
-        logits = there[:, :, 1] - squared * block.inverse[row, None] / 2
-        logits[key >= n] = -torch.inf
+        out[part] = there[:, :, 1] - squared * block.inverse[row, None] / 2
         if block.own is not None:
-            logits[key == block.own[row, None]] = MASKED
-        out[part] = logits
-    return out
+            out[part].masked_fill_(key == block.own[row, None], MASKED)
+    return out.masked_fill_(keys >= n, -torch.inf)

@@ -102,11 +102,12 @@ class Block:
             self.hide(out, run)
             yield run, out
 
-    def hide(self, logits: Tensor, run: slice) -> None:
-        """Masks the keys that queries must not see, in the logits of a run."""
+    def hide(self, logits: Tensor, run: slice, rows: Tensor | None = None) -> None:
+        """Masks the keys that queries (some ``rows``) must not see, in the logits of a run."""
         if self.own is not None:
-            inside = ((self.own >= run.start) & (self.own < run.stop)).nonzero()[:, 0]
-            logits[inside, self.own[inside] - run.start] = MASKED
+            own = self.own if rows is None else self.own[rows]
+            inside = ((own >= run.start) & (own < run.stop)).nonzero()[:, 0]
+            logits[inside, own[inside] - run.start] = MASKED
 
     def offset(self) -> PerPoint:
         """What :meth:`logits` left out, ``(q,)``."""
@@ -133,6 +134,12 @@ def tile_bytes(x: Tensor) -> int:
     return TILE_BYTES * (GPU_TILES if x.is_cuda else 1)
 
 
+def block_size(whole: Block) -> int:
+    """Queries of a block: what fits a tile, or all."""
+    fitting = min(2048, TILE_BYTES // (8 * len(whole.keys)))
+    return min(len(whole.x), max(block_rows(whole.x), fitting))
+
+
 def block_rows(x: Tensor) -> int:
     """Queries of one block on the device of ``x``."""
     return ROWS * (GPU_ROWS if x.is_cuda else 1)
@@ -152,8 +159,7 @@ def blocks(
         level: FAST, DOUBLE or EXACT.
         size: Queries of a block; None takes what fits a tile.
     """
-    few = max(block_rows(whole.x), min(2048, TILE_BYTES // (8 * len(whole.keys))))
-    size = min(size or few, len(whole.x))
+    size = min(size or block_size(whole), len(whole.x))
     index = rows.nonzero()[:, 0]
     if len(index) == size == len(whole.x):
         yield index, replace(whole, level=level)
