@@ -37,6 +37,7 @@ def covariance(d, seed=1):
 
 PRIOR = GaussianScore(draw(6), covariance(6), PROCESSES[0], shape=SHAPE, scaling=SCALING)
 MATRIX = draw(4, 6, seed=2)
+Y = draw(4, seed=3)
 
 
 def bayes(mean, cov, a, y, noise):
@@ -64,12 +65,11 @@ class Plain:
 @pytest.mark.parametrize("process", PROCESSES, ids=["edm", "vp"])
 @pytest.mark.parametrize("wrap", [lambda s: s, Plain], ids=["denoiser", "score"])
 def test_of_a_gaussian_it_is_the_gradient_of_the_log_posterior(wrap, process, noise):
-    y = draw(4, seed=3)
     shift, scale = SCALING.shift, SCALING.scale
     mean, cov = shift + scale * PRIOR.mean, scale[:, None] * PRIOR.covariance * scale
-    mean, cov = bayes(mean, cov, MATRIX, y, noise)
+    mean, cov = bayes(mean, cov, MATRIX, Y, noise)
     mean, cov = (mean - shift) / scale, cov / scale[:, None] / scale
-    found = Posterior(wrap(PRIOR.under(process)), MATRIX, y, noise, **EXACT)
+    found = Posterior(wrap(PRIOR.under(process)), MATRIX, Y, noise, **EXACT)
     for t in (0.05, 0.5, 1.0):
         alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
         x = draw(5, 6, seed=4).requires_grad_()
@@ -125,8 +125,8 @@ LAWS = {
 @pytest.mark.parametrize("name", LAWS)
 def test_the_closed_form_is_the_prior_times_the_likelihood(name):
     """log p(x | y) = log p(x) + log N(y; A x, s^2) - log p(y), the last the same at every x."""
-    prior, y = LAWS[name], draw(4, seed=3)
-    found = exact_posterior(prior, MATRIX, y, 0.4)
+    prior = LAWS[name]
+    found = exact_posterior(prior, MATRIX, Y, 0.4)
     assert (found.shape, found.process, found.scaling) == (
         prior.shape,
         prior.process,
@@ -134,7 +134,7 @@ def test_the_closed_form_is_the_prior_times_the_likelihood(name):
     )
     x = draw(20, 6, seed=11)
     seen = (x if prior.scaling is None else prior.scaling.undo(x)) @ MATRIX.T
-    likelihood = -((y - seen) / 0.4).square().sum(1) / 2
+    likelihood = -((Y - seen) / 0.4).square().sum(1) / 2
     evidence = prior.log_prob(x, 0.0) + likelihood - found.log_prob(x, 0.0)
     torch.testing.assert_close(evidence, evidence[:1].expand(20), rtol=1e-8, atol=1e-8)
 
@@ -152,7 +152,7 @@ def test_a_mask_without_noise_conditions():
 
 def test_it_nears_the_closed_form_as_the_law_nears_a_gaussian():
     """Both sampled from the same noise: the root mean square of the gaps is at least W2."""
-    y, bounds = draw(4, seed=3), []
+    bounds = []
 
     def apart_from(truth, score):
         one, other = (ws.sample(s, 128, steps=20) for s in (truth, score))
@@ -161,17 +161,24 @@ def test_it_nears_the_closed_form_as_the_law_nears_a_gaussian():
     for apart in (1.0, 0.5, 0.0):
         prior = replace(MIXTURE, means=apart * MIXTURE.means, scaling=None,
                         covariances=covariance(6).expand(3, 6, 6))  # fmt: skip
-        truth = exact_posterior(prior, MATRIX, y, 0.3)
-        bounds.append(apart_from(truth, Posterior(prior, MATRIX, y, 0.3, **EXACT)))
+        truth = exact_posterior(prior, MATRIX, Y, 0.3)
+        bounds.append(apart_from(truth, Posterior(prior, MATRIX, Y, 0.3, **EXACT)))
         if apart == 1.0:
             far = apart_from(truth, prior)
     assert bounds[2] < 1e-6 < bounds[1] < 0.15 < bounds[0] < 0.5 < far / 4
 
 
 def test_rows_do_not_see_each_other():
-    found = Posterior(LAWS["mixture"], MATRIX, draw(4, seed=3), 0.1)
+    found = Posterior(LAWS["mixture"], MATRIX, Y, 0.1)
     x = ws.sample(found, 9, steps=4)
     assert torch.equal(x[:2], ws.sample(found, 2, steps=4, batch_size=1))
+
+
+def test_every_row_may_have_a_time_of_its_own():
+    found, x = Posterior(LAWS["mixture"], MATRIX, Y, 0.1), draw(3, 6)
+    times = torch.tensor([0.1, 1.0, 10.0]).double()
+    each = torch.cat([found(x[k : k + 1], times[k]) for k in range(3)])
+    torch.testing.assert_close(found(x, times), each, rtol=1e-10, atol=1e-10)
 
 
 def test_conjugate_gradients_solve_and_stop():
@@ -183,9 +190,6 @@ def test_conjugate_gradients_solve_and_stop():
     assert not torch.allclose(rough, found, atol=1e-2)
     b[1] = 0  # a row that is done, and a matrix that is none of a covariance
     assert torch.equal(conjugate_gradients(lambda v: -v, b, iterations=5, tolerance=0.0), 0 * b)
-
-
-Y = draw(4, seed=3)
 
 
 @pytest.mark.parametrize(
