@@ -16,7 +16,7 @@ def run(name, *words):
 
 def test_every_example_is_listed_and_tested():
     names = {path.stem for path in EXAMPLES.glob("*.py")}
-    assert names == {"small_data", "impute", "audit_foreign"}
+    assert names == {"small_data", "impute", "inverse", "audit_foreign"}
     listed = (EXAMPLES / "README.md").read_text()
     assert all(f"python examples/{name}.py" in listed for name in names)
 
@@ -35,6 +35,17 @@ def test_impute():
     numbers = [float(part.split()[-1]) for part in found.split("\n")[1].split(",")[:3]]
     assert numbers[0] < numbers[2]  # proximal below column means
     assert "90 % intervals" in found
+
+
+@pytest.mark.slow
+def test_inverse(tmp_path):
+    found = run("inverse", tmp_path / "figure.png").split("\n")
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    for distances, errors in zip(found[0:6:2], found[1:6:2], strict=True):
+        floor, ours, prior = (float(part.split()[-1]) for part in distances.split(",")[-3:])
+        assert floor < ours < 1.35 * floor < 0.7 * prior
+        exact, ours, prior = (float(part.split()[-1]) for part in errors.split(","))
+        assert exact < ours < 1.1 * exact < prior / 2
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ _ROOMS = {
     "training": ("train_score",),
     "sampling": ("sample", "solvers", "log_likelihood"),
     "flow": ("ScoreDifferenceFlow", "train_generator"),
-    "certificate": ("certify", "Certificate"),
+    "certificate": ("certify", "certify_classes", "Certificate"),
     "planner": ("plan", "Plan"),
     "audit": ("audit", "AuditReport", "SplitHalf", "split_half"),
     "experiment": (

@@ -10,7 +10,7 @@ import wasserscore as ws
 from wasserscore.core.errors import InputError
 from wasserscore.network import MLP
 from wasserscore.process import EDM, VP
-from wasserscore.score import MixtureScore, NetworkScore
+from wasserscore.score import GaussianScore, MixtureScore, NetworkScore
 from wasserscore.score.guidance import ClassifierFree, Guided
 
 PROCESS = VP.from_betas(beta_min=0.1, beta_max=20.0)
@@ -73,6 +73,41 @@ def test_a_network_is_guided_by_its_own_label():
     torch.testing.assert_close(guided(x, 0.7), expected, rtol=1e-12, atol=1e-12)
     drawn = ws.sample(guided, 2, steps=3)
     assert (drawn.shape, drawn.dtype) == ((2, 1, 4, 4), torch.float64)
+
+
+BAD = GaussianScore(torch.tensor([0.5, -1.0]).double(), torch.tensor([2.0, 1.5]).double(), EDM())
+GOOD = GaussianScore(torch.tensor([1.0, 0.0]).double(), torch.tensor([1.0, 0.25]).double(), EDM())
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5, 1.8])
+def test_two_gaussians_extrapolate_to_a_gaussian(scale, generator):
+    """Precisions and precisions times means add up, at every noise level apart."""
+    x = torch.randn(6, 2, generator=generator, dtype=torch.float64)
+    for t in (0.1, 1.0, 5.0):
+        bad, good = 1 / (BAD.covariance + t**2), 1 / (GOOD.covariance + t**2)
+        precision = (1 - scale) * bad + scale * good
+        mean = ((1 - scale) * bad * BAD.mean + scale * good * GOOD.mean) / precision
+        expected = precision * (mean - x)
+        torch.testing.assert_close(
+            Guided(BAD, GOOD, scale)(x, t), expected, rtol=1e-12, atol=1e-14
+        )
+
+
+def test_a_worse_model_extrapolates_variances_as_powers():
+    """Without noise a centred direction shrinks by the product of both flows' factors, each to
+    its power: the samples have variance v0^(1 - c) v1^c."""
+    scale, top = 1.8, 80.0
+    bad, good = (replace(law, mean=torch.zeros(2).double()) for law in (BAD, GOOD))
+    start = top * torch.eye(2).double()
+    x = ws.sample(Guided(bad, good, scale), 2, start=start, steps=150)
+    factor = [v / (v + top**2) for v in (BAD.covariance, GOOD.covariance)]
+    expected = (factor[0] ** (1 - scale) * factor[1] ** scale).sqrt() * top
+    torch.testing.assert_close(x, torch.diag(expected), rtol=2e-3, atol=1e-6)
+
+
+def test_at_scale_one_it_is_the_good_model_to_the_last_bit(generator):
+    x = torch.randn(6, 2, generator=generator, dtype=torch.float64)
+    assert torch.equal(Guided(BAD, GOOD, 1.0)(x, 0.7), GOOD(x, 0.7))
 
 
 def test_scores_that_do_not_fit_are_refused():

@@ -1,4 +1,6 @@
-"""Symmetric matrices: square roots and the Bures distance, safe for rank-deficient input."""
+"""Symmetric matrices: square roots, the Bures distance, solves; safe for rank-deficient input."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -28,3 +30,46 @@ def bures_squared(a: Tensor, b: Tensor) -> Tensor:
     traces: Tensor = torch.diagonal(a + b, dim1=-2, dim2=-1).sum(-1)
     distance: Tensor = (traces - 2 * cross).clamp_min(0)
     return distance
+
+
+def conjugate_gradients(
+    matrix: Callable[[Tensor], Tensor], b: Tensor, *, iterations: int, tolerance: float
+) -> Tensor:
+    """Solve K v = b for symmetric positive semi-definite K, in every row of ``b`` by itself.
+
+    A row stops where its residual is below ``tolerance`` times its right-hand side, where K shows
+    no positive curvature (it is not quite what it should be), or after ``iterations``: what it
+    has then minimises the energy over the directions seen.
+
+    Args:
+        matrix: K, on tensors shaped like ``b``; rows must not see each other.
+        b: Right-hand sides, ``(rows, ...)``.
+        iterations: Most products with K.
+        tolerance: Relative residual.
+
+    Source: Hestenes and Stiefel (1952), section 3.
+    """
+    solution, rest, direction = torch.zeros_like(b), b, b
+    left = _row_dot(b, b)
+    goal = tolerance**2 * left
+    active = left > 0
+    for _ in range(iterations):
+        if not bool(active.any()):
+            break
+        image = matrix(direction)
+        curvature = _row_dot(direction, image)
+        active = active & (curvature > 0)
+        length = torch.where(active, left / curvature, 0)
+        solution = solution + length * direction
+        rest = rest - length * image
+        now = _row_dot(rest, rest)
+        direction = rest + torch.where(active, now / left, 0) * direction
+        left = torch.where(active, now, left)
+        active = active & (left > goal)
+    return solution
+
+
+def _row_dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner products of rows, ``(rows, 1, ...)``."""
+    total = (a * b).flatten(1).sum(1)
+    return total.reshape(-1, *(1 for _ in a.shape[1:]))

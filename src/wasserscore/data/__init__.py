@@ -11,6 +11,7 @@ from wasserscore.data.lattice import lattice_step as lattice_step
 from wasserscore.data.layout import Layout as Layout
 from wasserscore.data.load import EMBEDDED as EMBEDDED
 from wasserscore.data.load import load as load
+from wasserscore.data.mapped import Mapped as Mapped
 from wasserscore.data.scaling import Scaling as Scaling
 
 _TABLES = ("Codec", "Overrides", "read_frame", "read_overrides", "write_frame")

@@ -72,6 +72,11 @@ class Scaling:
         shift, scale = self._like(x)
         return x * scale + shift
 
+    def stretch(self, step: Tensor) -> Tensor:
+        """A difference of points in model units to one in data units; its own adjoint."""
+        _, scale = self._like(step)
+        return step * scale
+
     @property
     def log_det(self) -> float:
         """The sum of log scale over the d columns, in nats."""

@@ -113,6 +113,7 @@ class Denoising(Averaged):
     def draw(self, batch: Rows, generator: torch.Generator) -> Drawn:
         """What a step takes: drawn on the CPU, so that every device sees the same numbers."""
         x0 = batch.points if isinstance(batch, Labelled) else batch
+        assert isinstance(x0, Tensor)  # rows may be on disk, a batch of them is not
         uniform, noise = stratified(len(batch), generator), normal_like(x0, generator)
         drawn = Drawn(x0, uniform, noise)
         if isinstance(batch, Labelled):

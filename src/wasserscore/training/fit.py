@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import as_points
-from wasserscore.data import Scaling
+from wasserscore.core.typing import Points
+from wasserscore.data import Mapped, Scaling
 from wasserscore.network import describe
 from wasserscore.process.base import Process
 from wasserscore.score import NetworkScore
@@ -66,7 +67,8 @@ def train_score(
 
     Args:
         network: ``F(x (b, *shape), c_noise (b,)) -> like x``, for example ``ws.networks.MLP``.
-        data: Points ``(n, *shape)`` in model units; best centred, see ``scaling``.
+        data: Points ``(n, *shape)`` in model units; best centred, see ``scaling``. A
+            :class:`wasserscore.data.Mapped` stays on disk, whatever its size.
         process: The forward process.
         objective: ``"denoising"``, or ``"implicit"``, ``"implicit_hutchinson"``, ``"sliced"``: the
             same loss in expectation, from noisy points alone, at the cost of second derivatives.
@@ -84,7 +86,8 @@ def train_score(
             (no layer stretches by more than 1), ``"clip"`` (no weight above 0.1), or an object of
             :mod:`wasserscore.training.regularise`.
         prediction: What the network predicts, see :class:`NetworkScore`.
-        data_std: Root mean square of the data's entries; measured where None.
+        data_std: Root mean square of the data's entries; measured where None (in one pass over
+            mapped rows).
         scaling: How ``data`` came from data units; kept with the score, so samples return there.
         labels: Classes ``(n,)`` from 0, for a network built with ``classes=``.
         label_dropout: Share of the points that are trained without their class, so that the
@@ -109,7 +112,7 @@ def train_score(
 
     Source: :cite:`karras2022` section 5; :cite:`song2021` eq. (7).
     """
-    points = as_points(data, "data")
+    points = data if isinstance(data, Mapped) else as_points(data, "data")
     require(objective in OBJECTIVES, f"objective must be one of {OBJECTIVES}", got=repr(objective))
     require(isinstance(steps, int) and steps >= 1, "steps must be a positive integer", got=steps)
     require(
@@ -132,7 +135,7 @@ def train_score(
     require(gradient_clip > 0, "gradient_clip must be positive", got=gradient_clip)
     require(0 <= ema < 1, "ema must lie in [0, 1)", got=ema)
     points = points.to(next(network.parameters()).dtype)
-    data_std = float(points.double().square().mean().sqrt()) if data_std is None else data_std
+    data_std = root_mean_square(points) if data_std is None else data_std
     require(data_std > 0, "data must vary", got=f"data_std={data_std}")
     untrained = NetworkScore(
         network, process, prediction, "edm", data_std, tuple(points.shape[1:]), scaling
@@ -176,7 +179,7 @@ def train_score(
             "process": process.to_dict(),
             "network": describe(network),
             "initial_weights_sha256": sha256(*network.state_dict().values()),
-            "data_sha256": sha256(points),
+            "data_sha256": points.sha256 if isinstance(points, Mapped) else sha256(points),
         }
         if isinstance(rows, Labelled):
             config |= {"label_dropout": label_dropout, "labels_sha256": sha256(rows.labels)}
@@ -196,6 +199,13 @@ def train_score(
 def changed(settings: dict[str, tuple[Any, Any]]) -> dict[str, Any]:
     """Settings that are not the default, which older checkpoints do not name."""
     return {name: value for name, (value, default) in settings.items() if value != default}
+
+
+def root_mean_square(points: Points | Mapped) -> float:
+    """Of all entries."""
+    if isinstance(points, Mapped):
+        return points.root_mean_square
+    return float(points.double().square().mean().sqrt())
 
 
 def sha256(*tensors: Tensor) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.typing import Points
+from wasserscore.data import Mapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,15 +17,15 @@ class Labelled:
     """Points and their classes; rows are taken from both.
 
     Args:
-        points: ``(n, *shape)``.
+        points: ``(n, *shape)``, in memory or mapped.
         labels: ``(n,)``, from 0.
     """
 
-    points: Points
+    points: Points | Mapped
     labels: Int[Tensor, " b"]
 
     @classmethod
-    def build(cls, points: Points, labels: Any, classes: int) -> "Labelled":
+    def build(cls, points: Points | Mapped, labels: Any, classes: int) -> "Labelled":
         """Check that the labels are classes, one per point.
 
         Raises:
@@ -33,7 +34,7 @@ class Labelled:
         require(classes > 0, "labels need a network that knows classes", got="one without",
                 do="build it with classes=")  # fmt: skip
         labels = torch.as_tensor(labels)
-        require(labels.shape == points.shape[:1], f"labels must have shape ({len(points)},)",
+        require(labels.shape == (len(points),), f"labels must have shape ({len(points)},)",
                 got=tuple(labels.shape))  # fmt: skip
         whole = not labels.is_floating_point() and labels.dtype != torch.bool
         require(whole, "labels must be integers", got=labels.dtype)
@@ -49,5 +50,5 @@ class Labelled:
         return Labelled(self.points[rows], self.labels[rows])
 
 
-Rows = Points | Labelled
+Rows = Points | Mapped | Labelled
 """What the loop deals out."""

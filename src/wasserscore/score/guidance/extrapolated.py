@@ -1,8 +1,7 @@
-r"""Guidance: a score that leans towards a class, from scores that know it and scores that do not.
+r"""Extrapolation: away from a score that knows less, towards one that knows more.
 
 Source: Ho and Salimans, "Classifier-free diffusion guidance" (2021), eq. (6), whose w is our
-``scale - 1``; Karras et al., "Guiding a diffusion model with a bad version of itself" (2024),
-eq. (4).
+``scale - 1``; :cite:p:`karras2024bad` eq. (4), autoguidance.
 """
 
 from dataclasses import dataclass
@@ -23,7 +22,11 @@ class Guided:
 
     Where both are gradients it is that of :math:`\log p_0 + c\,(\log p_1 - \log p_0)` at every
     noise level apart, so it is the score of no noised law unless c is 0 or 1: samples are sharper
-    than the law of :math:`s_1`, and no certificate speaks of it.
+    than the law of :math:`s_1`, and no certificate speaks of it. Two centred Gaussians of
+    variance :math:`v_0, v_1` give samples of variance :math:`v_0^{1 - c} v_1^c`.
+
+    With a smaller or less trained version of the same model as ``poor`` it is autoguidance, which
+    moves away from the errors that both make, the poor one more of them.
 
     Args:
         poor: :math:`s_0`: a score of all classes, or of a smaller or less trained network.

@@ -1,0 +1,163 @@
+r"""The score of a law given a noisy linear measurement of its points.
+
+With :math:`y = A x_0 + \sigma_y z` and :math:`D(x) = E[x_0 | x_t = x]`, Bayes' rule says
+:math:`\nabla \log p(x_t | y) = \nabla \log p(x_t) + \nabla_{x_t} \log p(y | x_t)`. The last term
+is that of a Gaussian with the mean and the covariance of :math:`x_0` given :math:`x_t`, both of
+which the score knows (Tweedie, twice), the covariance held fixed:
+
+.. math:: p(y | x_t) \approx N\bigl(A D(x_t),\ \sigma_y^2 I + A V A^T\bigr), \qquad
+          V = \frac{\sigma_t^2}{\alpha_t} \frac{\partial D}{\partial x_t},
+
+.. math:: \nabla \log p(x_t | y) \approx \nabla \log p(x_t) + \Bigl(\frac{\partial D}{\partial x_t}
+          \Bigr)^T A^T (\sigma_y^2 I + A V A^T)^{-1} (y - A D(x_t)).
+
+It is exact where the law is Gaussian, and good where the law seen through the noise is nearly so;
+a mode that the measurement excludes while it is still far keeps part of its weight. The system
+is solved by conjugate gradients, one backward pass through the score each.
+
+Source: :cite:p:`rozet2024` section 4.2 (moment matching posterior sampling).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.linalg import conjugate_gradients
+from wasserscore.core.tensors import expand_like
+from wasserscore.core.typing import Points, Times
+from wasserscore.data import Scaling
+from wasserscore.process.base import Process
+from wasserscore.score.guidance.operators import MatrixMap, Measurements, Operator
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    r"""The score of what is known by a score and by :math:`y = A x_0 + \sigma_y z`.
+
+    A score like every other: any solver samples it, under any process.
+
+    Assumes: that :math:`x_0` given :math:`x_t` is near to Gaussian; see the module.
+
+    Args:
+        score: The score of the law before the measurement, with ``process`` and ``shape``;
+            differentiable. Its rows must not see each other.
+        operator: :math:`A`, on points in data units: an object with ``forward(x)`` and
+            ``adjoint(y)``, see :mod:`~wasserscore.score.guidance.operators`, or a matrix
+            ``(m, d)``.
+        y: What was measured, once, data units: shaped like one ``forward``.
+        noise_std: :math:`\sigma_y`, data units; 0 for a measurement without noise, which then
+            must be one that a point can have.
+        iterations: Most conjugate gradients per evaluation: the cost, in backward passes, is one
+            more.
+        tolerance: Where they stop: residual over right-hand side.
+
+    Raises:
+        InputError: If the measurement does not fit the operator, or the operator the score.
+    """
+
+    score: Any
+    operator: Any
+    y: Tensor
+    noise_std: float
+    iterations: int = 5
+    tolerance: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if isinstance(self.operator, Tensor):
+            object.__setattr__(self, "operator", MatrixMap(self.operator, self.shape))
+        require(isinstance(self.operator, Operator), "an operator needs forward and adjoint",
+                got=type(self.operator).__name__,
+                do="pass a matrix, or a subclass of ws.guidance.LinearMap")  # fmt: skip
+        require(0 <= self.noise_std < float("inf"), "noise_std must be finite and non-negative",
+                got=self.noise_std)  # fmt: skip
+        require(self.iterations >= 1, "iterations must be at least 1", got=self.iterations)
+        wanted = tuple(self.operator.forward(self.y.new_zeros(1, *self.shape)).shape[1:])
+        require(tuple(self.y.shape) == wanted, f"y must have shape {wanted}, as one forward has",
+                got=tuple(self.y.shape))  # fmt: skip
+        require(bool(torch.isfinite(self.y).all()), "y must be finite", got="NaN or infinity",
+                do="leave out what was not measured, as ws.guidance.Mask does")  # fmt: skip
+
+    @property
+    def process(self) -> Process:
+        """The forward process."""
+        process: Process = self.score.process
+        return process
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one point."""
+        return tuple(self.score.shape)
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """How model units came from data units."""
+        scaling: Scaling | None = self.score.scaling
+        return scaling
+
+    def under(self, process: Process) -> "Posterior":
+        """The same law and measurement under another process."""
+        return replace(self, score=self.score.under(process))
+
+    def __call__(self, x: Points, t: Times) -> Points:
+        """The score at ``x`` and time ``t > 0``, shaped like ``x``."""
+        alpha, tau = self._clock(t)
+        clean = self.denoise(x, t)
+        return (clean - x / expand_like(alpha, x)) / expand_like(alpha * tau, x)
+
+    def denoise(self, x: Points, t: Times) -> Points:
+        """The mean of the data given ``x`` at time ``t > 0`` and the measurement.
+
+        Raises:
+            InputError: At a time without noise, or if the score is not differentiable.
+        """
+        alpha, tau = self._clock(t)
+        require(bool((tau > 0).all()), "a posterior has no score without noise", got=f"t={t}",
+                do="ask at t > 0")  # fmt: skip
+        with torch.enable_grad():
+            point = x.detach().requires_grad_()
+            mean = self._prior_mean(point, t)
+        gain = expand_like(alpha * tau, x)
+
+        def moved(u: Tensor) -> Tensor:  # V A^T u
+            pulled = self._stretch(self.operator.adjoint(u)).reshape(x.shape)
+            return gain * torch.autograd.grad(mean, point, pulled, retain_graph=True)[0]
+
+        def covariance(u: Tensor) -> Tensor:
+            step = self._stretch(moved(u).reshape(len(x), *self.shape))
+            seen: Tensor = self.operator.forward(step)
+            return self.noise_std**2 * u + seen
+
+        clean = mean.detach()
+        rest = self.y.to(x) - self.measured(clean)
+        solved = conjugate_gradients(covariance, rest, iterations=self.iterations,
+                                     tolerance=self.tolerance)  # fmt: skip
+        return clean + moved(solved)
+
+    def measured(self, x: Points) -> Measurements:
+        """What the operator says of points in the units of the score, without noise."""
+        shaped = x.reshape(len(x), *self.shape)
+        found: Tensor = self.operator.forward(
+            shaped if self.scaling is None else self.scaling.undo(shaped)
+        )
+        return found
+
+    def _prior_mean(self, x: Tensor, t: Times) -> Tensor:
+        """The mean of the data given ``x`` alone, by Tweedie's formula where need be."""
+        direct = hasattr(self.score, "denoise")
+        value: Tensor = self.score.denoise(x, t) if direct else self.score(x, t)
+        require(value.requires_grad, "the score must be differentiable for a posterior",
+                got="a value without a gradient", do="run the score without no_grad")  # fmt: skip
+        if direct:
+            return value
+        alpha, tau = self._clock(t)
+        return x / expand_like(alpha, x) + expand_like(alpha * tau, x) * value
+
+    def _clock(self, t: Times) -> tuple[Tensor, Tensor]:
+        time = torch.as_tensor(t, dtype=torch.float64)
+        return self.process.alpha(time), self.process.noise_to_signal(time)
+
+    def _stretch(self, step: Tensor) -> Tensor:
+        return step if self.scaling is None else self.scaling.stretch(step)
