@@ -14,4 +14,6 @@ from wasserscore.distance.mmd import median_bandwidth as median_bandwidth
 from wasserscore.distance.mmd import mmd as mmd
 from wasserscore.distance.prdc import PRDC as PRDC
 from wasserscore.distance.prdc import prdc as prdc
+from wasserscore.distance.sinkhorn import SinkhornEstimate as SinkhornEstimate
+from wasserscore.distance.sinkhorn import sinkhorn_divergence as sinkhorn_divergence
 from wasserscore.distance.sliced import sliced_w2 as sliced_w2

@@ -56,3 +56,9 @@ def distances(x: Tensor, y: Tensor) -> Tensor:
     between large points; a distance that is to be compared or averaged must not.
     """
     return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def variance_of_mean(values: Tensor, weights: Tensor) -> float:
+    """Variance of the weighted mean of ``values (n,)``, from their spread (Kish's effective n)."""
+    mean = weights @ values
+    return float((weights @ (values - mean).square()) * weights.square().sum())

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.results import Estimate
-from wasserscore.distance.clouds import as_clouds, as_weights
+from wasserscore.distance.clouds import as_clouds, as_weights, variance_of_mean
 from wasserscore.distance.one_dim import Coupling, monotone_coupling, potentials
 
 with warnings.catch_warnings():  # some of POT's docstrings warn when they are first compiled
@@ -115,7 +115,7 @@ def solve(x: Tensor, y: Tensor, weights_x: Any = None, weights_y: Any = None) ->
     return Transport(
         w2_squared=float((found.mass * squares).sum()),
         plan=Coupling(rows[found.rows], columns[found.columns], found.mass),
-        stderr=math.sqrt(_variance_of_mean(u, a) + _variance_of_mean(v, b)),
+        stderr=math.sqrt(variance_of_mean(u, a) + variance_of_mean(v, b)),
         status=status,
     )
 
@@ -177,9 +177,3 @@ def _check(
         code, relative = log["result_code"], gap / max(primal, 1e-300)
         return f"not optimal: solver code {code}, relative gap {relative:.1e}"
     return "ok"
-
-
-def _variance_of_mean(potential: Tensor, weights: Tensor) -> float:
-    """Variance of the weighted mean of a potential, from its spread (Kish's effective n)."""
-    mean = weights @ potential
-    return float((weights @ (potential - mean).square()) * weights.square().sum())
