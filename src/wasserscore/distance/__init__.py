@@ -17,3 +17,4 @@ from wasserscore.distance.prdc import prdc as prdc
 from wasserscore.distance.sinkhorn import SinkhornEstimate as SinkhornEstimate
 from wasserscore.distance.sinkhorn import sinkhorn_divergence as sinkhorn_divergence
 from wasserscore.distance.sliced import sliced_w2 as sliced_w2
+from wasserscore.distance.stein import ksd as ksd
