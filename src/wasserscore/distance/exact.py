@@ -21,6 +21,7 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.memory import require_memory
 from wasserscore.core.results import Estimate
 from wasserscore.distance.clouds import as_clouds, as_weights, variance_of_mean
 from wasserscore.distance.one_dim import Coupling, monotone_coupling, potentials
@@ -30,7 +31,9 @@ with warnings.catch_warnings():  # some of POT's docstrings warn when they are f
     from ot.lp import emd
 
 MAX_PAIRS = 10**8
-"""Largest n * m: the solver's graph then takes about 4 GB and more than a minute."""
+"""Largest n * m: 10,000 points a side, which takes minutes."""
+BYTES_PER_PAIR = 41
+"""Costs, plan and the solver's graph: 4.1 GB for 10,000 points a side."""
 ITERATIONS = 10**8
 TOLERANCE = 1e-9
 """Largest accepted relative duality gap and marginal error."""
@@ -66,7 +69,7 @@ def w2(x: Any, y: Any, *, weights_x: Any = None, weights_y: Any = None) -> Estim
         The distance in data units; ``status`` is "ok" or says how far from optimal it may be.
 
     Raises:
-        InputError: On bad clouds or weights, or when n * m exceeds ``MAX_PAIRS``.
+        InputError: On bad clouds or weights, or when n * m exceeds ``MAX_PAIRS`` or the memory.
     """
     clouds = as_clouds(x, y)
     solved = solve(*clouds, weights_x, weights_y)
@@ -139,7 +142,12 @@ def _simplex(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Coupling, Tens
         len(x) * len(y) <= MAX_PAIRS,
         f"exact W2 takes at most {MAX_PAIRS:.0e} pairs of points",
         got=f"{len(x)} x {len(y)}",
-        do="use sliced_w2, or the same number of rows (at most 10000) on both sides",
+        do="use sinkhorn_divergence, sliced_w2, or at most 10000 rows on both sides",
+    )
+    require_memory(
+        BYTES_PER_PAIR * len(x) * len(y),
+        f"exact W2 of {len(x)} x {len(y)} points",
+        do="use sinkhorn_divergence, sliced_w2, or fewer rows",
     )
     centre_x, centre_y = a @ x, b @ y
     x, y, shift = x - centre_x, y - centre_y, centre_x - centre_y
