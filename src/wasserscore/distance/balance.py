@@ -23,6 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from wasserscore.distance.clouds import distances
 from wasserscore.kernel import Keys, softmax_mean
 from wasserscore.kernel.softmax import VANISHING
 
@@ -72,7 +73,7 @@ def between(x: Tensor, y: Tensor, sigma: float, a: Tensor, b: Tensor) -> Iterate
         a: Positive weights ``(n,)``.
         b: Positive weights ``(m,)``.
     """
-    over_y, over_x, log_a, log_b = log_sums(x, y, sigma), log_sums(y, x, sigma), a.log(), b.log()
+    (over_y, over_x), log_a, log_b = log_sums(x, y, sigma), a.log(), b.log()
 
     def step(g: Tensor) -> Step:
         f = -over_y(g + log_b)
@@ -90,7 +91,7 @@ def within(x: Tensor, sigma: float, a: Tensor) -> Iterate:
         sigma: Width.
         a: Positive weights ``(n,)``.
     """
-    over_x, log_a = log_sums(x, x, sigma), a.log()
+    (over_x, _), log_a = log_sums(x, x, sigma), a.log()
 
     def step(f: Tensor) -> Step:
         found = -over_x(f + log_a)
@@ -139,20 +140,32 @@ def _extrapolate(past: list[tuple[Tensor, Tensor]], weights: Tensor) -> Tensor:
     return after[-1] - beyond
 
 
-def log_sums(x: Tensor, y: Tensor, sigma: float) -> Callable[[Tensor], Tensor]:
+Sums = Callable[[Tensor], Tensor]
+"""Log weights of one cloud in, log-sums at the points of the other out."""
+
+
+def log_sums(x: Tensor, y: Tensor, sigma: float) -> tuple[Sums, Sums]:
     r"""For log weights ``w (m,)``: :math:`\log \sum_j e^{w_j - |x_i - y_j|^2 / 2\sigma^2}`.
 
+    And the same over the points of ``x``, for each of ``y``.
+
     Args:
-        x: Where, ``(n, d)``.
-        y: Keys ``(m, d)``.
+        x: ``(n, d)``.
+        y: ``(m, d)``.
         sigma: Width.
     """
     if len(x) * len(y) > TABLE:
-        nothing = torch.zeros_like(y[:, :1])  # to average; the keys themselves would cost as much
-        return lambda weights: softmax_mean(x, Keys(y, weights), sigma, values=nothing).log_sum
-    logits = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
-    logits = logits.div_(sigma).square_().div_(-2)
+        return _streamed(x, y, sigma), _streamed(y, x, sigma)
+    logits = distances(x.double(), y.double()).div_(sigma).square_().div_(-2).to(x.dtype)
+    return _tabled(logits), _tabled(logits.mT.contiguous())
 
+
+def _streamed(x: Tensor, y: Tensor, sigma: float) -> Sums:
+    nothing = torch.zeros_like(y[:, :1])  # to average; the keys themselves would cost as much
+    return lambda weights: softmax_mean(x, Keys(y, weights), sigma, values=nothing).log_sum
+
+
+def _tabled(logits: Tensor) -> Sums:
     def sums(weights: Tensor) -> Tensor:
         terms = logits + weights
         top = terms.amax(1, keepdim=True)
