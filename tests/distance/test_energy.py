@@ -9,6 +9,7 @@ from tests.distance.clouds import cloud, clouds
 
 from wasserscore.core.errors import InputError
 from wasserscore.distance import energy, pairs
+from wasserscore.distance.clouds import distances
 
 
 def test_agrees_with_scipy_on_the_line():
@@ -53,9 +54,29 @@ def test_standard_error_covers_the_spread_of_samples():
 def test_tiles_do_not_change_the_number(monkeypatch):
     x, y = cloud(30, 3, 1), cloud(20, 3, 2)
     whole = energy(x, y)
-    monkeypatch.setattr(pairs, "TILE_BYTES", 8 * 30 * 4)
+    monkeypatch.setattr(pairs, "SIDE", 7)
     assert float(energy(x, y)) == pytest.approx(float(whole), rel=1e-12)
     assert energy(x, y).stderr == pytest.approx(whole.stderr, rel=1e-9)
+
+
+def test_a_large_cloud_is_at_zero_from_itself_in_any_order():
+    x = cloud(1100, 2)
+    assert float(energy(x, x)) == 0.0
+    assert float(energy(x, x.flip(0))) == 0.0
+    assert float(energy(x, x + 1e-5)) > 0
+
+
+@pytest.mark.parametrize("far", [0.0, 1e6])
+def test_distances_keep_their_digits_near_and_far(far):
+    x, y = cloud(300, 20, 1) + far, cloud(200, 20, 2) + far
+    y[:50] = x[:50]
+    y[50:100] = x[50:100] + 1e-5
+    found, expected = distances(x, y), torch.from_numpy(cdist(x, y))
+    assert bool((found.diagonal()[:50] == 0).all())
+    assert float((found - expected).abs().div(expected.clamp_min(1e-300)).max()) < 1e-10
+    close = x[:1] + 1e-6 * cloud(90, 20, 3)  # more near pairs than pay
+    exact = torch.from_numpy(cdist(close, close))
+    assert float((distances(close, close) - exact).abs().max()) < 1e-16
 
 
 def test_one_point_is_refused():

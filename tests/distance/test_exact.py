@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from tests.distance.clouds import cloud, clouds
 
+from wasserscore.core import memory
 from wasserscore.core.errors import InputError
 from wasserscore.distance import exact, w2, w2_squared_and_plan
 
@@ -185,5 +186,12 @@ def test_bad_input_says_what_to_do(monkeypatch):
     with pytest.raises(InputError, match="non-negative"):
         w2(x, x, weights_y=[1.0, -1.0, 1.0, 1.0, 1.0])
     monkeypatch.setattr(exact, "MAX_PAIRS", 20)
-    with pytest.raises(InputError, match="use sliced_w2"):
+    with pytest.raises(InputError, match="use sinkhorn_divergence"):
         w2(x, x)
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_starts(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1_000_000)
+    with pytest.raises(InputError, match=r"exact W2 of 200 x 200 points needs about 1\.6 MB"):
+        w2(cloud(200, 2, 1), cloud(200, 2, 2))
+    assert w2(cloud(2000, 1, 1), cloud(2000, 1, 2)).status == "ok"  # the line needs no table

@@ -8,8 +8,9 @@ import torch
 from tests.flow.clouds import STREAMS, difference, draw, log_mean_kernel, score_of
 
 from wasserscore.core.errors import InputError
+from wasserscore.distance import balance
 from wasserscore.dynamics.relaxation import relax
-from wasserscore.flow import ScoreDifference, sinkhorn
+from wasserscore.flow import ScoreDifference
 from wasserscore.flow.baselines import MMD, SVGD, langevin
 from wasserscore.flow.divergence import weight
 from wasserscore.flow.kernels import InverseMultiquadric, Laplace
@@ -243,10 +244,10 @@ def test_C15_drifting_with_another_kernel_is_not():
     assert float(torch.nn.functional.cosine_similarity(found, other, dim=1).median()) > 0.8
 
 
-@pytest.mark.parametrize("table", [0, sinkhorn.TABLE], ids=["streamed", "as a table"])
+@pytest.mark.parametrize("table", [0, balance.TABLE], ids=["streamed", "as a table"])
 def test_C22_the_sinkhorn_drift_is_the_gradient_of_the_debiased_divergence(table, monkeypatch):
     """-(n/2) times the gradient of S, by finite differences of independent dense solves."""
-    monkeypatch.setattr(sinkhorn, "TABLE", table)
+    monkeypatch.setattr(balance, "TABLE", table)
     x, y, epsilon = draw(9), draw(11, seed=1, shift=1), 0.5
 
     def transport(a, b):

@@ -68,6 +68,10 @@ def test_weights_and_values_on_every_way(sigma, dtype, monkeypatch):
     for columns in (1, 3, 9):  # fewer than the coordinates of a key, and more
         v = draw(5000, columns, seed=2, dtype=dtype) + 100
         agrees(x, y, sigma, values=v, log_weights=b)
+    nothing = softmax_mean(x, Keys(y, b), sigma, values=v[:, :0])
+    assert nothing.mean.shape == (30, 0)
+    log_sum = softmax_mean(x, Keys(y, b), sigma).log_sum
+    assert torch.allclose(nothing.log_sum, log_sum, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [F32, F64])

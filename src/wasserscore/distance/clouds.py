@@ -8,6 +8,11 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import as_points
 
+FEW = 8
+"""Up to so many coordinates differences are faster than products."""
+NEAR = 1e-4
+"""Squared distance, in squared sizes of the clouds, below which products lose too many digits."""
+
 
 def as_cloud(x: Any, name: str, *, minimum: int = 1) -> Tensor:
     """Points ``(n, *shape)`` (tensor, array or DataFrame) as a detached cloud ``(n, d)``."""
@@ -50,9 +55,24 @@ def as_weights(weights: Any, n: int, name: str) -> Tensor:
 
 
 def distances(x: Tensor, y: Tensor) -> Tensor:
-    """Euclidean distances (n, m) from differences: exactly zero for equal rows.
+    """Euclidean distances (n, m), right to about 1e-11 each: exactly zero for equal rows.
 
-    The product form |x|^2 + |y|^2 - 2xy is faster and loses every digit of a small distance
-    between large points; a distance that is to be compared or averaged must not.
+    In more than a few coordinates from |x|^2 + |y|^2 - 2xy, which is faster but loses the digits
+    of a small distance between large points; the near pairs come from differences.
     """
+    if x.shape[1] > FEW:
+        centre = x.mean(0)
+        a, b = x - centre, y - centre
+        half_a, half_b = (c.square().sum(1) / 2 for c in (a, b))
+        squares = torch.addmm(half_a[:, None] + half_b, a, b.mT, alpha=-1).mul_(2)
+        i, j = (squares <= NEAR * (half_a.max() + half_b.max())).nonzero(as_tuple=True)
+        if len(i) <= squares.numel() // x.shape[1]:
+            squares[i, j] = (x[i] - y[j]).square().sum(1)
+            return squares.sqrt_()
     return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def variance_of_mean(values: Tensor, weights: Tensor) -> float:
+    """Variance of the weighted mean of ``values (n,)``, from their spread (Kish's effective n)."""
+    mean = weights @ values
+    return float((weights @ (values - mean).square()) * weights.square().sum())

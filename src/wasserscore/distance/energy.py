@@ -10,6 +10,9 @@ from wasserscore.core.results import Estimate
 from wasserscore.distance.clouds import as_clouds
 from wasserscore.distance.pairs import jackknife, pair_sums
 
+ROUNDING = 1e-14
+"""Share of a mean distance below which a difference of mean distances is rounding."""
+
 
 def energy(x: Any, y: Any) -> Estimate:
     """The energy distance D of two clouds as they are (zero exactly when they are equal).
@@ -29,6 +32,7 @@ def energy(x: Any, y: Any) -> Estimate:
     squared = float(2 * C / (n * m) - A / n**2 - B / m**2)
     without_x = 2 * (C - s.xy) / ((n - 1) * m) - (A - 2 * s.xx) / (n - 1) ** 2 - B / m**2
     without_y = 2 * (C - s.yx) / (n * (m - 1)) - A / n**2 - (B - 2 * s.yy) / (m - 1) ** 2
-    value = math.sqrt(max(squared, 0.0))
+    known = squared > ROUNDING * float(C / (n * m))
+    value = math.sqrt(squared) if known else 0.0
     stderr = jackknife(without_x, without_y) / (2 * value) if value else 0.0
     return Estimate(value, stderr=stderr, n=min(n, m), units="square root of data units")

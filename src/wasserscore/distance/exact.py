@@ -21,8 +21,9 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.memory import require_memory
 from wasserscore.core.results import Estimate
-from wasserscore.distance.clouds import as_clouds, as_weights
+from wasserscore.distance.clouds import as_clouds, as_weights, variance_of_mean
 from wasserscore.distance.one_dim import Coupling, monotone_coupling, potentials
 
 with warnings.catch_warnings():  # some of POT's docstrings warn when they are first compiled
@@ -30,7 +31,9 @@ with warnings.catch_warnings():  # some of POT's docstrings warn when they are f
     from ot.lp import emd
 
 MAX_PAIRS = 10**8
-"""Largest n * m: the solver's graph then takes about 4 GB and more than a minute."""
+"""Largest n * m: 10,000 points a side, which takes minutes."""
+BYTES_PER_PAIR = 41
+"""Costs, plan and the solver's graph: 4.1 GB for 10,000 points a side."""
 ITERATIONS = 10**8
 TOLERANCE = 1e-9
 """Largest accepted relative duality gap and marginal error."""
@@ -66,7 +69,7 @@ def w2(x: Any, y: Any, *, weights_x: Any = None, weights_y: Any = None) -> Estim
         The distance in data units; ``status`` is "ok" or says how far from optimal it may be.
 
     Raises:
-        InputError: On bad clouds or weights, or when n * m exceeds ``MAX_PAIRS``.
+        InputError: On bad clouds or weights, or when n * m exceeds ``MAX_PAIRS`` or the memory.
     """
     clouds = as_clouds(x, y)
     solved = solve(*clouds, weights_x, weights_y)
@@ -115,7 +118,7 @@ def solve(x: Tensor, y: Tensor, weights_x: Any = None, weights_y: Any = None) ->
     return Transport(
         w2_squared=float((found.mass * squares).sum()),
         plan=Coupling(rows[found.rows], columns[found.columns], found.mass),
-        stderr=math.sqrt(_variance_of_mean(u, a) + _variance_of_mean(v, b)),
+        stderr=math.sqrt(variance_of_mean(u, a) + variance_of_mean(v, b)),
         status=status,
     )
 
@@ -139,7 +142,12 @@ def _simplex(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Coupling, Tens
         len(x) * len(y) <= MAX_PAIRS,
         f"exact W2 takes at most {MAX_PAIRS:.0e} pairs of points",
         got=f"{len(x)} x {len(y)}",
-        do="use sliced_w2, or the same number of rows (at most 10000) on both sides",
+        do="use sinkhorn_divergence, sliced_w2, or at most 10000 rows on both sides",
+    )
+    require_memory(
+        BYTES_PER_PAIR * len(x) * len(y),
+        f"exact W2 of {len(x)} x {len(y)} points",
+        do="use sinkhorn_divergence, sliced_w2, or fewer rows",
     )
     centre_x, centre_y = a @ x, b @ y
     x, y, shift = x - centre_x, y - centre_y, centre_x - centre_y
@@ -177,9 +185,3 @@ def _check(
         code, relative = log["result_code"], gap / max(primal, 1e-300)
         return f"not optimal: solver code {code}, relative gap {relative:.1e}"
     return "ok"
-
-
-def _variance_of_mean(potential: Tensor, weights: Tensor) -> float:
-    """Variance of the weighted mean of a potential, from its spread (Kish's effective n)."""
-    mean = weights @ potential
-    return float((weights @ (potential - mean).square()) * weights.square().sum())

@@ -8,13 +8,13 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from wasserscore.core.tensors import tiles
 from wasserscore.distance.clouds import distances
 
-TILE_BYTES = 2**25
+SIDE = 512
+"""Points on each side of a tile: 2 MB of pairs, which stay in a processor's cache."""
 
 
 class PairSums(NamedTuple):
@@ -29,21 +29,37 @@ class PairSums(NamedTuple):
 def pair_sums(h: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> PairSums:
     """Row sums, in float64, of ``h`` of the distances of all pairs, self pairs included."""
     x, y = x.double(), y.double()
-    (xx, _), (yy, _), (xy, yx) = _sums(h, x, x), _sums(h, y, y), _sums(h, x, y)
+    xx = symmetric_sums(lambda i, j: h(distances(x[i], x[j])), len(x), x)
+    yy = symmetric_sums(lambda i, j: h(distances(y[i], y[j])), len(y), y)
+    xy, yx = x.new_zeros(len(x)), y.new_zeros(len(y))
+    for i in tiles(len(x), SIDE):
+        for j in tiles(len(y), SIDE):
+            values = h(distances(x[i], y[j]))
+            xy[i] += values.sum(1)
+            yx[j] += values.sum(0)
     return PairSums(xx, yy, xy, yx)
 
 
-def _sums(h: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    rows, over_x = [], y.new_zeros(len(y))
-    for part in tiles(len(x), max(1, TILE_BYTES // (8 * len(y)))):
-        values = h(distances(x[part], y))
-        rows.append(values.sum(1))
-        over_x += values.sum(0)
-    return torch.cat(rows), over_x
+def symmetric_sums(values: Callable[[slice, slice], Tensor], n: int, like: Tensor) -> Tensor:
+    """Row sums of a symmetric table, ``(n,)``, of which only the tiles on one side are asked.
+
+    Args:
+        values: The table between two runs of points.
+        n: Number of points.
+        like: Gives dtype and device.
+    """
+    sums = like.new_zeros(n)
+    for i in tiles(n, SIDE):
+        for j in tiles(i.stop, SIDE):
+            tile = values(i, j)
+            sums[i] += tile.sum(1)
+            if j.start < i.start:
+                sums[j] += tile.sum(0)
+    return sums
 
 
-def jackknife(without_x: Tensor, without_y: Tensor) -> float:
-    """Standard error from the statistic without each x in turn, and without each y.
+def jackknife(*without: Tensor) -> float:
+    """Standard error from the statistic without each point in turn, one tensor per sample.
 
     Its expectation is at least the true variance for statistics of pairs (Efron and Stein 1981),
     also where the first-order term vanishes because both laws are the same.
@@ -53,4 +69,4 @@ def jackknife(without_x: Tensor, without_y: Tensor) -> float:
         n = len(values)
         return (n - 1) / n * (values - values.mean()).square().sum()
 
-    return math.sqrt(float(variance(without_x) + variance(without_y)))
+    return math.sqrt(sum(float(variance(values)) for values in without))

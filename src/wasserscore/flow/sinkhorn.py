@@ -1,10 +1,7 @@
-r"""Drift down the Sinkhorn divergence, with the kernel engine as its log-domain solver.
+r"""Drift down the Sinkhorn divergence, by the iterations of :mod:`wasserscore.distance.balance`.
 
-Entropic transport at :math:`\epsilon = 2 \sigma^2` and cost :math:`|x - y|^2` has the plan
-:math:`\pi_{ij} = a_i b_j e^{(f_i + g_j - |x_i - y_j|^2) / \epsilon}`: a Gaussian kernel of width
-sigma with log weights :math:`g_j / \epsilon + \log b_j`, one softmax of the engine per half
-iteration, in memory that does not grow with the product of the sizes; the few pairs of a training
-batch are kept as a table instead. The drift
+At cost :math:`|x - y|^2` and :math:`\epsilon = 2 \sigma^2` the entropic plan is a Gaussian kernel
+of width sigma with a potential as log weights. The drift
 
 .. math:: V(x_i) = \sum_j P^{xy}_{ij} y_j - \sum_j P^{xx}_{ij} x_j
           = -\frac n2 \frac{\partial S_\epsilon}{\partial x_i}
@@ -16,8 +13,6 @@ stationary point: :math:`V = 0` proves nothing.
 Source: :cite:p:`feydy2019`, eq. (3) and proposition 2.
 """
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -25,14 +20,11 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
+from wasserscore.distance.balance import Iterate, ascend, between, within
 from wasserscore.flow.baselines import points_of
 from wasserscore.flow.difference import Drift
 from wasserscore.flow.sides import Side
 from wasserscore.kernel import Keys, softmax_mean
-from wasserscore.kernel.dense import VANISHING
-
-TABLE = 2**20
-"""Up to so many pairs are kept between iterations; computing them anew took most of the time."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +33,7 @@ class SinkhornDivergence:
 
     Args:
         iterations: Most iterations per step.
-        tolerance: Stop when no potential moves more than this, in units of epsilon.
+        tolerance: Stop when the marginals of a plan are off by no more than this in total (L1).
     """
 
     iterations: int = 50
@@ -58,52 +50,15 @@ class SinkhornDivergence:
             InputError: For a target that is not a cloud.
         """
         y = points_of(target, "the Sinkhorn divergence").points
-        towards = softmax_mean(x, Keys(y, self._between(x, y, sigma)), sigma).mean
-        away = softmax_mean(x, Keys(x, self._within(x, sigma)), sigma).mean
+        a, b = (torch.full_like(cloud[:, 0], 1 / len(cloud)) for cloud in (x, y))
+        towards = self._barycentres(x, y, sigma, between(x, y, sigma, a, b), b)
+        away = self._barycentres(x, x, sigma, within(x, sigma, a), a)
         return Drift(towards - away)
 
-    def _between(self, x: Tensor, y: Tensor, sigma: float) -> Tensor:
-        """Log weights of ``y``: its potential over epsilon, and log 1/m."""
-        log_a, log_b = -math.log(len(x)), -math.log(len(y))
-        over_y, over_x = log_sums(x, y, sigma), log_sums(y, x, sigma)
-        g = torch.zeros_like(y[:, 0])
-        for _ in range(self.iterations):
-            f = -over_y(g + log_b)
-            new = -over_x(f + log_a)
-            change, g = float((new - g).abs().max()), new
-            if change < self.tolerance:
-                break
-        return g + log_b
-
-    def _within(self, x: Tensor, sigma: float) -> Tensor:
-        """Log weights of ``x`` against itself: averaged iterations, which converge in a few."""
-        log_a = -math.log(len(x))
-        over_x = log_sums(x, x, sigma)
-        f = torch.zeros_like(x[:, 0])
-        for _ in range(self.iterations):
-            new = (f - over_x(f + log_a)) / 2
-            change, f = float((new - f).abs().max()), new
-            if change < self.tolerance:
-                break
-        return f + log_a
-
-
-def log_sums(x: Tensor, y: Tensor, sigma: float) -> Callable[[Tensor], Tensor]:
-    r"""For log weights ``w (m,)``: :math:`\log \sum_j e^{w_j - |x_i - y_j|^2 / 2\sigma^2}`.
-
-    Args:
-        x: Where, ``(n, d)``.
-        y: Keys ``(m, d)``.
-        sigma: Width.
-    """
-    if len(x) * len(y) > TABLE:
-        return lambda weights: softmax_mean(x, Keys(y, weights), sigma).log_sum
-    logits = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
-    logits = logits.div_(sigma).square_().div_(-2)
-
-    def sums(weights: Tensor) -> Tensor:
-        terms = logits + weights
-        top = terms.amax(1, keepdim=True)
-        return terms.sub_(top).clamp_min_(-VANISHING).exp_().sum(1).log() + top[:, 0]
-
-    return sums
+    def _barycentres(
+        self, x: Tensor, y: Tensor, sigma: float, iterate: Iterate, b: Tensor
+    ) -> Tensor:
+        """Where the balanced plan sends each ``x``."""
+        found = ascend(iterate, torch.zeros_like(b), b,
+                       iterations=self.iterations, tolerance=self.tolerance)  # fmt: skip
+        return softmax_mean(x, Keys(y, found.step.better + b.log()), sigma).mean

@@ -64,7 +64,7 @@ def few_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
         weight = (logits[i, j] - top[row]).exp()
         total.index_add_(0, row, weight)
         squares.index_add_(0, row, weight.square())
-        for part in tiles(len(row), max(1, tile_bytes(block.x) // (8 * sums.shape[1]))):
+        for part in tiles(len(row), max(1, tile_bytes(block.x) // (8 * max(1, sums.shape[1])))):
             sums.index_add_(0, row[part], weight[part, None] * table[key[part]])
     return kept, Sums(sums / total[:, None], top + total.log(), total.square() / squares)
 

@@ -21,7 +21,7 @@ class Values(NamedTuple):
         if values is None:
             return cls(keys.table(dtype)[:, 2:], keys.centre, True)
         centre = values.detach().mean(0, dtype=torch.float64)
-        ones = torch.ones_like(values[:, :1])
+        ones = values.new_ones(len(values), 1)
         table = torch.cat([(values - centre).to(dtype), ones.to(dtype)], 1)
         return cls(table, centre, False)
 
