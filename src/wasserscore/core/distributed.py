@@ -84,26 +84,27 @@ def publish(tensors: Mapping[str, Tensor], source: int = 0) -> dict[str, Tensor]
     dist.broadcast(size, source, group=_gloo())
     data = data if rank() == source else torch.empty(int(size), dtype=torch.uint8)
     dist.broadcast(data, source, group=_gloo())
-    found: dict[str, Tensor] = safetensors.torch.load(data.numpy().tobytes())
-    return found
+    found = safetensors.torch.load(data.numpy().tobytes())
+    return {name: x.clone() for name, x in found.items()}  # where rounding expects numbers to lie
 
 
 def shared(jobs: Sequence[Callable[[], Tensor]]) -> list[Tensor]:
     """The results of independent jobs, each done by one rank, on all ranks.
 
-    Job i is done by rank i modulo their number. A result comes on the CPU, except on the rank
-    that made it.
+    Job i is done by rank i modulo their number, :func:`alone`. A result comes on the CPU, except
+    on the rank that made it.
 
     Raises:
         InputError: Where a job raised it, on all ranks.
         RuntimeError: On the other ranks, where a job raised anything else.
     """
     if world() == 1:
-        return [job() for job in jobs]
+        return [job().contiguous() for job in jobs]  # as messages are: sums round by layout
     mine: dict[int, Tensor | Exception] = {}
     for i in range(rank(), len(jobs), world()):
         try:
-            mine[i] = jobs[i]()
+            with alone():
+                mine[i] = jobs[i]().contiguous()
         except Exception as error:
             mine[i] = error
     return [_told(mine.get(i), i % world()) for i in range(len(jobs))]
@@ -118,8 +119,7 @@ def on_first(action: Callable[[], object]) -> None:
     """
 
     def act() -> Tensor:
-        with alone():
-            action()
+        action()
         return torch.empty(0)
 
     shared([act])
