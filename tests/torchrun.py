@@ -23,26 +23,27 @@ PREAMBLE = """
 """
 
 
-def launch(arguments: list[str]) -> list[str]:
-    """The command line that starts two processes on this machine."""
-    return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-            *arguments]  # fmt: skip
-
-
-def environment() -> dict[str, str]:
-    """One thread each, and the package that is tested."""
+def launch(*arguments: object, fails: bool = False) -> subprocess.CompletedProcess[str]:
+    """Start two processes on this machine with one thread each, and wait for their end."""
     source = str(Path(wasserscore.__file__).parents[1])
     paths = [source, str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone",
+               "--nproc_per_node", "2", *map(str, arguments)]  # fmt: skip
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths),
+             "COLUMNS": "100"},
+    ) as process:  # fmt: skip
+        try:
+            out, errors = process.communicate(timeout=200)
+        finally:
+            process.terminate()  # it ends its workers, which a kill would leave behind
+    assert (process.returncode != 0) == fails, errors
+    return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
-def torchrun(script: str, folder: Path, *, fails: bool = False) -> subprocess.CompletedProcess:
+def torchrun(script: str, folder: Path) -> None:
     """Run a script on two ranks; it may ``keep(name=tensor)`` into ``folder/RANK.safetensors``."""
     path = folder / "script.py"
     path.write_text(textwrap.dedent(PREAMBLE) + textwrap.dedent(script))
-    done = subprocess.run(
-        launch([str(path), str(folder)]), env=environment(), capture_output=True, text=True,
-        timeout=250, check=False,
-    )  # fmt: skip
-    assert (done.returncode != 0) == fails, done.stderr
-    return done
+    launch(path, folder)

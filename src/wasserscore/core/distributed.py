@@ -111,7 +111,7 @@ def shared(jobs: Sequence[Callable[[], Tensor]]) -> list[Tensor]:
 
 
 def on_first(action: Callable[[], object]) -> None:
-    """Rank 0 acts; the others wait until it has, and fail where it fails.
+    """Once all have come here, rank 0 acts; the others wait until it has, and fail if it fails.
 
     Raises:
         InputError: Where the action raised it, on all ranks.
@@ -122,6 +122,7 @@ def on_first(action: Callable[[], object]) -> None:
         action()
         return torch.empty(0)
 
+    largest(torch.zeros(()))  # nobody still reads what the action changes
     shared([act])
 
 
