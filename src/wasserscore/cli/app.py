@@ -1,6 +1,7 @@
 """The application: what ``wasserscore`` says of itself, and its exit codes."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import wraps
@@ -13,6 +14,8 @@ from wasserscore import __version__
 from wasserscore.core.errors import InputError
 
 RULE_FAILED, BAD_INPUT, NUMERICAL, INTERRUPTED = 1, 2, 3, 130
+GRACE = 10.0
+"""Seconds that a further process leaves the first one to say why both of them stop."""
 P = ParamSpec("P")
 
 app = typer.Typer(
@@ -72,7 +75,9 @@ def by_one(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    if not _beside_the_first():
+    if _beside_the_first():
+        time.sleep(GRACE)  # torchrun ends all with the one that ends first
+    else:
         typer.echo(f"wasserscore: {message}", err=True)
     raise typer.Exit(code)
 
