@@ -18,6 +18,7 @@ Source: spec of the bound, section 3c; :cite:p:`kwon2022` for the theorem it tig
 
 import math
 from dataclasses import dataclass, is_dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -29,6 +30,7 @@ from wasserscore.certificate.flow import FlowPath
 from wasserscore.certificate.mixed import MixedPath
 from wasserscore.certificate.path import GaussianPath, ReferencePath, ReversePath
 from wasserscore.certificate.start import Starts, coupled_starts
+from wasserscore.core.distributed import shared
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Noise, ScoreFn
@@ -126,25 +128,35 @@ class Coupling:
 
     @torch.no_grad()
     def run(self, n: int) -> Coupled:
-        """The ends of ``n`` coupled quadruples of paths."""
+        """The ends of ``n`` coupled quadruples of paths; ranks share the runs."""
         x, _, rough, shift = self.starts(n)
-        end = self.path.run(x, self.grid, self.path_noise(n), rough)
         noise = self.noise(n)
-        same_score = self.sample(self.reference, x, noise)
-        same_start = self.sample(self.score, x, noise)
-        prior = self.start == "prior"
-        model = self.sample(self.score, self.begin(noise), noise) if prior else same_start
+        runs = [(self.reference, x), (self.score, x)]
+        if self.start == "prior":
+            runs.append((self.score, self.begin(noise)))
+        jobs = [partial(self.sample, score, begun, noise) for score, begun in runs]
+        done = shared([partial(self._path_end, n, x, rough), *jobs])
+        end, same_score, same_start, *others = (made.to(self.device) for made in done)
+        model = others[0] if others else same_start
+        exact = end.shape[1] == self.reference.dim
+        reference = end[:, : self.reference.dim].contiguous().reshape(x.shape)
+        error = None if exact else self.unit * end[:, -1].cpu()
         scaling = self.reference.scaling
         own = getattr(self.score, "scaling", scaling)
-        error = None if end.error is None else self.unit * end.error.cpu()
         return Coupled(
-            in_data_units(scaling, end.x).cpu(),
+            in_data_units(scaling, reference).cpu(),
             in_data_units(scaling, same_score).double().cpu(),
             in_data_units(own, same_start).double().cpu(),
             in_data_units(own, model).double().cpu(),
             error,
-            self.unit * shift if error is None else 0.0,
+            self.unit * shift if exact else 0.0,
         )
+
+    def _path_end(self, n: int, x: Tensor, rough: Tensor | None) -> Tensor:
+        """The flat ends of the reference paths, and in one more column their errors, if any."""
+        end = self.path.run(x, self.grid, self.path_noise(n), rough)
+        flat = end.x.flatten(1)
+        return flat if end.error is None else torch.cat([flat, end.error[:, None].to(flat)], 1)
 
     def starts(self, n: int) -> Starts:
         """``(x_T, y_T)``: the noised reference and the prior, coupled."""

@@ -31,6 +31,7 @@ Source: :cite:p:`villani2009`, theorem 4.8 (convexity of the optimal cost).
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -42,6 +43,7 @@ from wasserscore.certificate.pairing import DENSE, Side, assignment, paired
 from wasserscore.certificate.path import ReversePath, clock
 from wasserscore.certificate.reference import same_units
 from wasserscore.certificate.start import coupled_starts
+from wasserscore.core.distributed import shared
 from wasserscore.core.errors import require
 
 OLD = 2**22
@@ -66,7 +68,8 @@ def restarted_transport(coupling: Coupling, rows: int, batches: int) -> Tensor:
     Args:
         coupling: What is coupled; its sampler must use noise.
         rows: Points of each cloud.
-        batches: Independent pairs of clouds; a few small ones of their own choose the restart.
+        batches: Independent pairs of clouds, which ranks share; a few small ones of their own
+            choose the restart.
 
     Raises:
         InputError: If the sampler is deterministic or a cloud has fewer than two points.
@@ -76,11 +79,15 @@ def restarted_transport(coupling: Coupling, rows: int, batches: int) -> Tensor:
     steps = pairings(coupling)
     kinds = (True, False) if rows * coupling.reference.components <= OLD else (True,)
     tried = [Restart(k, fresh) for k in steps[:-1] or steps for fresh in kinds]
-    pilots = [_clouds(_batch(coupling, f"pilot/{b}"), min(rows, PILOT), tried, steps)
-              for b in range(PILOTS)]  # fmt: skip
-    best = min(tried, key=lambda restart: sum(costs[restart] for costs in pilots))
-    found = [_clouds(_batch(coupling, str(b)), rows, [best], steps)[best] for b in range(batches)]
-    return torch.tensor(found, dtype=torch.float64)
+
+    def costs(name: str, size: int, restarts: list[Restart]) -> Tensor:
+        found = _clouds(_batch(coupling, name), size, restarts, steps)
+        return torch.tensor([found[restart] for restart in restarts], dtype=torch.float64)
+
+    pilots = [partial(costs, f"pilot/{b}", min(rows, PILOT), tried) for b in range(PILOTS)]
+    best = tried[int(torch.stack(shared(pilots)).sum(0).argmin())]
+    found = [partial(costs, str(b), rows, [best]) for b in range(batches)]
+    return torch.cat(shared(found))
 
 
 def pairings(coupling: Coupling) -> list[int]:

@@ -1,7 +1,11 @@
 """The application: what ``wasserscore`` says of itself, and its exit codes."""
 
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, NoReturn, ParamSpec
 
 import typer
@@ -10,6 +14,8 @@ from wasserscore import __version__
 from wasserscore.core.errors import InputError
 
 RULE_FAILED, BAD_INPUT, NUMERICAL, INTERRUPTED = 1, 2, 3, 130
+GRACE = 10.0
+"""Seconds that a further process leaves the first one to say why both of them stop."""
 P = ParamSpec("P")
 
 app = typer.Typer(
@@ -36,7 +42,8 @@ def exit_codes(command: Callable[P, None]) -> Callable[P, None]:
     @wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            command(*args, **kwargs)
+            with _silent_beside_the_first():
+                command(*args, **kwargs)
         except KeyboardInterrupt:
             _stop("interrupted; the same command continues a run", INTERRUPTED)
         except InputError as error:
@@ -52,9 +59,42 @@ def exit_codes(command: Callable[P, None]) -> Callable[P, None]:
     return guarded
 
 
+def by_one(command: Callable[P, None]) -> Callable[P, None]:
+    """Under ``torchrun``: the first process does it all, and the others leave at once."""
+
+    @wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        if _beside_the_first():
+            return
+        from wasserscore.core.distributed import alone
+
+        with alone():
+            command(*args, **kwargs)
+
+    return guarded
+
+
 def _stop(message: str, code: int) -> NoReturn:
-    typer.echo(f"wasserscore: {message}", err=True)
+    if _beside_the_first():
+        time.sleep(GRACE)  # torchrun ends all with the one that ends first
+    else:
+        typer.echo(f"wasserscore: {message}", err=True)
     raise typer.Exit(code)
+
+
+def _beside_the_first() -> bool:
+    """Whether this is a further process of a ``torchrun``; asked before torch is loaded."""
+    return "WORLD_SIZE" in os.environ and os.environ.get("RANK", "0") != "0"
+
+
+@contextmanager
+def _silent_beside_the_first() -> Iterator[None]:
+    """What every process would print, the first one prints."""
+    if not _beside_the_first():
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
 
 
 def _version(wanted: bool) -> bool:

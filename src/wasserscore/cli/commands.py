@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wasserscore.cli.progress import Bars
+from wasserscore.core.distributed import on_first
 from wasserscore.core.errors import require
 from wasserscore.core.results import plain
 from wasserscore.experiment import (
@@ -82,7 +83,7 @@ def sample(
     force: bool,
 ) -> None:
     """Rows from a fitted model into a new file; exactly, where it can and no solver is named."""
-    _require_new(out, force)
+    on_first(lambda: _require_new(out, force))
     if is_pipeline(folder):
         name, fitted = "the pipeline", pipeline_model(folder, data)[0]
     else:
@@ -98,7 +99,7 @@ def sample(
                 n, seed=seed, **how,
                 callback=lambda done, total: bars(f"sample {name}", done, total),
             )  # fmt: skip
-    write_rows(out, rows, fitted.layout)
+    on_first(lambda: write_rows(out, rows, fitted.layout))
     print_lines(f"{n} rows of {name}{f' with {where}' if where else ''} in {out}")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from wasserscore.cli import options
-from wasserscore.cli.app import RULE_FAILED, app, exit_codes
+from wasserscore.cli.app import RULE_FAILED, app, by_one, exit_codes
 from wasserscore.cli.arguments import (
     Config,
     Force,
@@ -21,6 +21,7 @@ from wasserscore.cli.arguments import (
 
 @app.command()
 @exit_codes
+@by_one
 def plan(
     source: Source,
     target_w2: Annotated[
@@ -86,6 +87,7 @@ def plan(
 
 @app.command()
 @exit_codes
+@by_one
 def audit(
     real: Annotated[
         str, typer.Argument(metavar="REAL", help="The rows the model was trained on.")
@@ -142,6 +144,7 @@ def audit(
 
 @app.command()
 @exit_codes
+@by_one
 def flow(
     source: Annotated[
         str,
@@ -225,6 +228,7 @@ def flow(
 
 @app.command()
 @exit_codes
+@by_one
 def compare(
     source: Source,
     out: Annotated[
@@ -267,6 +271,7 @@ def compare(
 
 @app.command()
 @exit_codes
+@by_one
 def report(folder: RunFolder) -> None:
     """Write report.html and the figures of a finished run again.
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,19 @@ def tiles(n: int, rows: int) -> Iterator[slice]:
     """Slices of at most ``rows`` rows that cover ``range(n)``."""
     for start in range(0, n, rows):
         yield slice(start, min(start + rows, n))
+
+
+def cuts(n: int, parts: int, unit: int = 1) -> list[slice]:
+    """``range(n)`` in ``parts`` slices of nearly one length, each a multiple of ``unit``.
+
+    The last ends at ``n``; some are empty where there are fewer units than parts.
+
+    >>> cuts(10, 3, 4)
+    [slice(0, 4, None), slice(4, 8, None), slice(8, 10, None)]
+    """
+    units = -(-n // unit)
+    ends = [min(n, units * part // parts * unit) for part in range(parts + 1)]
+    return [slice(start, stop) for start, stop in pairwise(ends)]
 
 
 def in_tiles(function: Callable[..., Tensor], x: Tensor, *others: Tensor) -> Tensor:

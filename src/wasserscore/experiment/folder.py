@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wasserscore.core.distributed import on_first, publish
 from wasserscore.core.errors import InputError, explain
 from wasserscore.core.files import write_atomically, write_json
 from wasserscore.experiment.config import differences
@@ -56,26 +57,7 @@ class RunFolder:
                 says), or something else. Nothing is changed then.
         """
         folder = cls(Path(path))
-        there = folder._description()
-        kind = description.get("kind", RUN)
-        if there is not None and there.get("kind", RUN) != kind:
-            raise InputError(explain(f"{path} must hold a {kind} or nothing",
-                                     got=f"a {there.get('kind', RUN)}",
-                                     do="choose another --out"))  # fmt: skip
-        if there is None or force:
-            # What lies beside a run in its folder is the user's and stays.
-            folder._require_free() if there is None else folder._clear()
-            write_json(folder.path / CONFIG, description)
-            return folder
-        different = differences(there, json.loads(json.dumps(description)))
-        if different:
-            raise InputError(explain(
-                f"{path} holds a run with another configuration", got="; ".join(different),
-                do="choose another --out, or --force to start it afresh"))  # fmt: skip
-        if folder.finished:
-            raise InputError(explain(
-                f"{path} holds a run with this configuration", got="a finished one",
-                do=f"open {Path(path) / 'report.html'}, or --force to run it again"))  # fmt: skip
+        on_first(lambda: folder._begin(description, force))
         return folder
 
     @classmethod
@@ -112,18 +94,27 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise _damaged(f"{self.path / name}", error) from None
 
-    def stage(self, name: str, compute: Callable[[], Any]) -> Any:
+    def stage(self, name: str, compute: Callable[[], Any], *, together: bool = False) -> Any:
         """The result of a stage: from disk if it is complete, else computed and kept.
 
         Args:
             name: Name of the stage, a file name.
             compute: Gives JSON types or records; runs only when the stage is not there.
+            together: Whether all ranks compute, to share the work; else the first one does.
         """
         path = self.path / STAGES / f"{name}.json"
-        if not path.is_file():
+
+        def keep() -> None:
             began = time.perf_counter()
             value = compute()
-            write_json(path, {"seconds": time.perf_counter() - began, "value": value})
+            found = {"seconds": time.perf_counter() - began, "value": value}
+            on_first(lambda: write_json(path, found))
+
+        # one rank says what is there: another may look when it has just been written
+        if not together:
+            on_first(lambda: None if path.is_file() else keep())
+        elif not publish({"there": torch.tensor(path.is_file())})["there"]:
+            keep()
         kept = self.read(f"{STAGES}/{name}.json")
         self.seconds[name] = kept["seconds"]
         return kept["value"]
@@ -138,9 +129,35 @@ class RunFolder:
 
     def finish(self, results: dict[str, Any]) -> None:
         """Write ``results.json`` and drop what only a continuation needed."""
-        write_json(self.path / RESULTS, results)
-        for name in (STAGES, CHECKPOINTS):
-            shutil.rmtree(self.path / name, ignore_errors=True)
+
+        def write() -> None:
+            write_json(self.path / RESULTS, results)
+            for name in (STAGES, CHECKPOINTS):
+                shutil.rmtree(self.path / name, ignore_errors=True)
+
+        on_first(write)
+
+    def _begin(self, description: dict[str, Any], force: bool) -> None:
+        path, there = self.path, self._description()
+        kind = description.get("kind", RUN)
+        if there is not None and there.get("kind", RUN) != kind:
+            raise InputError(explain(f"{path} must hold a {kind} or nothing",
+                                     got=f"a {there.get('kind', RUN)}",
+                                     do="choose another --out"))  # fmt: skip
+        if there is None or force:
+            # What lies beside a run in its folder is the user's and stays.
+            self._require_free() if there is None else self._clear()
+            write_json(self.path / CONFIG, description)
+            return
+        different = differences(there, json.loads(json.dumps(description)))
+        if different:
+            raise InputError(explain(
+                f"{path} holds a run with another configuration", got="; ".join(different),
+                do="choose another --out, or --force to start it afresh"))  # fmt: skip
+        if self.finished:
+            raise InputError(explain(
+                f"{path} holds a run with this configuration", got="a finished one",
+                do=f"open {path / 'report.html'}, or --force to run it again"))  # fmt: skip
 
     def _description(self) -> dict[str, Any] | None:
         if not (self.path / CONFIG).is_file():

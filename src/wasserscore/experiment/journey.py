@@ -10,6 +10,7 @@ from torch import Tensor
 
 from wasserscore.audit import AuditReport
 from wasserscore.certificate import certify
+from wasserscore.core.distributed import on_first, rank
 from wasserscore.core.errors import require
 from wasserscore.core.files import write_json
 from wasserscore.core.results import Estimate, plain
@@ -139,7 +140,8 @@ class Journey:
         }
         titles = {models.TITLES[name]: points for name, points in rows.items()}
         self.progress("report", 0, 1)
-        write_report(results, {"training rows": self.train.points, **titles}, self.folder.path)
+        pictured = {"training rows": self.train.points, **titles}
+        on_first(lambda: write_report(results, pictured, self.folder.path))
         self.folder.finish(results)
         self.progress("report", 1, 1)
         return results
@@ -148,7 +150,7 @@ class Journey:
     def parts(self) -> tuple[Dataset, Dataset]:
         """Training and held-out rows, equally many."""
         train, holdout = halves(self.data, self.config.seed)
-        if not (self.folder.path / SPLIT).is_file():
+        if rank() == 0 and not (self.folder.path / SPLIT).is_file():
             write_json(self.folder.path / LAYOUT, self.data.layout.to_dict())
             write_json(self.folder.path / SPLIT, {"train": train, "holdout": holdout})
         name = self.data.name
@@ -175,7 +177,11 @@ class Journey:
     def fit(self) -> None:
         """Fit every model that is not yet in the folder."""
         for name in self.config.models:
-            self._stage(f"fit {name}", lambda name=name: self._fit(name))  # type: ignore[misc]
+            self._stage(
+                f"fit {name}",
+                lambda name=name: self._fit(name),  # type: ignore[misc]
+                together=name == "network",
+            )
 
     def model(self, name: str) -> Model:
         """A fitted model, from the folder."""
@@ -189,9 +195,9 @@ class Journey:
                 self.holdout.n, seed=self.config.seed, solver=self.config.solver,
                 steps=self.config.steps, callback=self._told(f"sample {name}"),
             )  # fmt: skip
-            save_array(self.folder.path / SAMPLES / f"{name}.npy", rows)
+            on_first(lambda: save_array(self.folder.path / SAMPLES / f"{name}.npy", rows))
 
-        self._stage(f"sample {name}", draw)
+        self._stage(f"sample {name}", draw, together=True)
         return self.folder.samples(name)
 
     @cached_property
@@ -216,7 +222,9 @@ class Journey:
             "kind": "model",
             "description": models.DESCRIPTIONS[name],
             **self._stage(f"measure {name}", lambda: self._measure(name)),
-            "certificate": self._stage(f"certify {name}", lambda: self._certify(name)),
+            "certificate": self._stage(
+                f"certify {name}", lambda: self._certify(name), together=True
+            ),
         }
         bootstrap = self.floors["w2"].bootstrap.value
         floor = plain(self.floors["w2"].floor)
@@ -229,9 +237,9 @@ class Journey:
 
     # Inside -------------------------------------------------------------------------------------
 
-    def _stage(self, name: str, compute: Callable[[], Any]) -> Any:
+    def _stage(self, name: str, compute: Callable[[], Any], *, together: bool = False) -> Any:
         self.progress(name, 0, 1)
-        value = self.folder.stage(name.replace(" ", "-"), compute)
+        value = self.folder.stage(name.replace(" ", "-"), compute, together=together)
         self.progress(name, 1, 1)
         return value
 
@@ -258,7 +266,7 @@ class Journey:
                 self.train, seed=seed, out=self.folder.path, callback=self._told("fit network"),
                 **net.model_dump(),
             )  # fmt: skip
-        model.save(self.folder.path / MODELS / name)
+        on_first(lambda: model.save(self.folder.path / MODELS / name))
         return {"report": plain(report)}
 
     def _baseline(self, name: str) -> dict[str, Any]:

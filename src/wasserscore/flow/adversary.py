@@ -116,7 +116,7 @@ class Adversary(Averaged):
                 logit = self.logit(self.network, chosen + levels[:, None] * noise, levels)
                 losses.append(nn.functional.softplus(sign * logit).mean())
         with torch.enable_grad():
-            return self.descend(losses[0] + losses[1])
+            return self.descend([losses[0] + losses[1]])
 
     def slope(self, z: Cloud, sigma: float) -> tuple[PerPoint, Cloud]:
         """The averaged classifier's logit and its gradient, where points carry noise ``sigma``."""

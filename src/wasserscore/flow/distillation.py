@@ -116,7 +116,7 @@ class Distillation:
         x = self.generator.network(self._latents(len(batch), generator))
         noise = normal_like(x.detach().cpu(), generator).to(x.device)
         loss = self.loss(x, stratified(len(batch), generator), noise)
-        logs = self.generator.descend(loss)
+        logs = self.generator.descend([loss])
         self.critic.network.requires_grad_(True)
         logs["critic_loss"] = critic["loss"]
         return logs | measured(self.generator, self.measure, self.every)

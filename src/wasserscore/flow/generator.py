@@ -95,7 +95,7 @@ class DriftTask(Averaged):
         streams = Streams(int(torch.randint(2**62, (), generator=generator)))
         k = self.count
         loss, logs = self.loss(z, batch.to(self.device), k, streams)
-        logs |= self.descend(loss)
+        logs |= self.descend([loss])
         return logs | measured(self, self.measure, self.every)
 
     def loss(

@@ -106,7 +106,7 @@ def effective_size(
     with torch.no_grad():
         values = Values.of(keys, None, x.dtype)
         whole = Block.of(keys, x, widths, own)
-        return _sums(whole, values, sized=True).size.to(x.dtype)
+        return sums_of(whole, values, sized=True).size.to(x.dtype)
 
 
 def as_widths(sigma: Sigma, x: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ def _ways(whole: Block, level: int) -> list[tuple[Way, int | None]]:
     return [*ways, (_all_keys, None)]
 
 
-def _sums(whole: Block, values: Values, sized: bool = False) -> Sums:
+def sums_of(whole: Block, values: Values, sized: bool = False) -> Sums:
     """The sums of all queries; effective sizes only where they are asked for, or cost nothing."""
     if whole.own is None and attention.serves(whole, FAST) and whole.fast():
         return attention.attention_sums(whole, values, sized)[1]  # small calls: nothing else
@@ -186,7 +186,7 @@ class _SoftmaxMean(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         table = Values.of(keys, values, x.dtype)
         own = torch.arange(len(x), device=x.device) if one_out else None
-        out = _sums(Block.of(keys, x, sigma, own), table)
+        out = sums_of(Block.of(keys, x, sigma, own), table)
         ctx.save_for_backward(x, sigma)
         ctx.constants = keys, values, own
         return (out.mean + table.centre).to(x.dtype), out.log_sum.to(x.dtype)

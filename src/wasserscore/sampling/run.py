@@ -1,15 +1,17 @@
-"""``sample``: from a score to points, the same for a seed whatever the batch size."""
+"""``sample``: from a score to points, the same for a seed whatever the batch size or the ranks."""
 
 from collections.abc import Callable
+from functools import partial
 from math import prod
 
 import torch
 from torch import Tensor
 
 from wasserscore.core.ahead import Ahead
+from wasserscore.core.distributed import shared, world
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
-from wasserscore.core.tensors import tile_rows, tiles
+from wasserscore.core.tensors import cuts, tile_rows
 from wasserscore.core.typing import Points
 from wasserscore.dynamics import Info, TimeGrid
 from wasserscore.process import Process
@@ -44,7 +46,8 @@ def sample(
     """Draw ``n`` samples of a score.
 
     Sample ``i`` depends on ``seed`` and ``i`` only: not on ``n``, not on the batch size; on the
-    CPU it is the same to the last bit.
+    CPU it is the same to the last bit. Under ``torchrun`` every rank makes this call, draws its
+    share, and has all samples in the end.
 
     Args:
         score: A score of ours, or any callable ``(x, t)`` (then give ``process`` and ``shape``).
@@ -64,7 +67,8 @@ def sample(
         device: Where to compute; the score's own device by default.
         dtype: float32 or float64; that of ``start``, else the score's own, else float32.
         seed: Any integer in [0, 2**63).
-        callback: Called with (steps done, steps in all) as the run goes on.
+        callback: Called with (steps done, steps in all) as the run goes on, on each rank for its
+            share.
 
     Returns:
         Points ``(n, *shape)``, in data units where the score knows its scaling.
@@ -82,15 +86,21 @@ def sample(
     sampler = Sampler(score, process, solver, times, eta)
     tile = tile_rows(shape, like.device.type)
     batch = max(1, (batch_size or BATCH_NUMBERS // prod(shape)) // tile) * tile
-    rows = list(tiles(n, batch))
-    done = _counter(callback, len(rows) * times.steps)
-    results = []
-    for part in rows:
-        noise = RowNoise(Streams(seed), part, shape, like, sampler.method.noises)
-        x = sampler.from_noise(noise("start")) if points is None else points[part].to(like)
-        with Ahead(noise, times.steps, active=like.device.type != "cpu") as drawn:
-            results.append(_finite(sampler.run(x, drawn, done), part))
-    return in_data_units(score, torch.cat(results))
+    shares = [part for part in cuts(n, world(), tile) if part.start < part.stop]
+
+    def draw(share: slice) -> Tensor:
+        starts = range(share.start, share.stop, batch)
+        rows = [slice(first, min(first + batch, share.stop)) for first in starts]
+        done, results = _counter(callback, len(rows) * times.steps), []
+        for part in rows:
+            noise = RowNoise(Streams(seed), part, shape, like, sampler.method.noises)
+            x = sampler.from_noise(noise("start")) if points is None else points[part].to(like)
+            with Ahead(noise, times.steps, active=like.device.type != "cpu") as drawn:
+                results.append(_finite(sampler.run(x, drawn, done), part))
+        return torch.cat(results)
+
+    drawn = shared([partial(draw, share) for share in shares])
+    return in_data_units(score, torch.cat([x.to(like.device) for x in drawn]))
 
 
 class RowNoise:

@@ -2,12 +2,13 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
+from wasserscore.core.distributed import total
 from wasserscore.training.regularise import Regulariser
 from wasserscore.training.schedule import Schedule
 
@@ -59,13 +60,23 @@ class Averaged:
         """Where the network is."""
         return next(iter(self.weights.values())).device
 
-    def descend(self, loss: Tensor) -> dict[str, float]:
-        """One update; without one where the loss or its gradient is not finite (the logs say)."""
+    def descend(self, losses: Iterable[Tensor], *, shared: bool = False) -> dict[str, float]:
+        """One update; without one where the loss or its gradient is not finite (the logs say).
+
+        Args:
+            losses: Terms of the loss, each asked for when the one before is done with.
+            shared: Whether other ranks have other terms.
+        """
         self.optimizer.zero_grad()
-        loss.backward()
+        loss = torch.zeros((), device=self.device)
+        for term in losses:
+            term.backward()
+            loss = loss + term.detach()
+        if shared:
+            loss = self._summed(loss)
         norm = clip_grad_norm_(self.weights.values(), self.clip)
         rate = self.schedule.rate(self.count)
-        found = torch.stack([loss.detach(), norm]).tolist()  # the only wait for a device
+        found = torch.stack([loss, norm]).tolist()  # the only wait for a device
         logs = {"loss": found[0], "gradient_norm": found[1], "learning_rate": rate}
         if all(map(math.isfinite, logs.values())):
             self.optimizer.param_groups[0]["lr"] = rate
@@ -75,6 +86,16 @@ class Averaged:
             self._update_average()
             self.count += 1
         return logs
+
+    @torch.no_grad()
+    def _summed(self, loss: Tensor) -> Tensor:
+        """Sum gradients and loss over the ranks, in one message."""
+        gradients = [w.grad for w in self.weights.values() if w.grad is not None]
+        whole = total(torch.cat([*(g.flatten() for g in gradients), loss.reshape(1)]))
+        parts = whole[:-1].split([g.numel() for g in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+        return whole[-1]
 
     @torch.no_grad()
     def _update_average(self) -> None:

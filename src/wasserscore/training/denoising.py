@@ -7,8 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from wasserscore.core.distributed import rank, world
+from wasserscore.core.errors import require
 from wasserscore.core.random import normal_like
-from wasserscore.core.tensors import expand_like
+from wasserscore.core.tensors import cuts, expand_like
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.score import NetworkScore
 from wasserscore.training.averaged import Averaged, Measure, measured
@@ -60,6 +62,10 @@ class Drawn(NamedTuple):
     labels: Tensor | None = None
     signs: Points | None = None
 
+    def rows(self, part: slice) -> "Drawn":
+        """The numbers of some points."""
+        return Drawn(*(None if x is None else x[part] for x in self))  # type: ignore[arg-type]
+
     def moved(self, move: Callable[[Tensor], Tensor]) -> "Drawn":
         """The same numbers elsewhere; noise levels stay where they are."""
         labels, signs = (None if x is None else move(x) for x in (self.labels, self.signs))
@@ -83,6 +89,7 @@ class Denoising(Averaged):
         label_dropout: Share of the points that are trained without their class.
         measure: Asked about the averaged network, for the logs.
         every: How often.
+        accumulate: Parts into which a rank cuts its points, one after another.
     """
 
     def __init__(
@@ -100,6 +107,7 @@ class Denoising(Averaged):
         label_dropout: float = 0.0,
         measure: Measure | None = None,
         every: int = 1,
+        accumulate: int = 1,
     ) -> None:
         super().__init__(score.network, schedule, weight_decay, clip, regularise)
         if compiled:
@@ -108,7 +116,7 @@ class Denoising(Averaged):
         self.weighting, self.label_dropout, self.objective = weighting, label_dropout, objective
         self.halved = precision == "bfloat16"
         self.nobody = int(getattr(score.network, "classes", 0))
-        self.measure, self.every = measure, every
+        self.measure, self.every, self.accumulate = measure, every, accumulate
 
     def draw(self, batch: Rows, generator: torch.Generator) -> Drawn:
         """What a step takes: drawn on the CPU, so that every device sees the same numbers."""
@@ -129,19 +137,32 @@ class Denoising(Averaged):
         return drawn
 
     def update(self, drawn: Drawn) -> dict[str, float]:
-        """One update; without one where the loss or its gradient is not finite (the logs say)."""
+        """One update; without one where the loss or its gradient is not finite (the logs say).
+
+        Every rank draws the same numbers and takes its share of the points.
+
+        Raises:
+            InputError: If there are fewer points than shares.
+        """
+        n, shares = len(drawn.x0), world() * self.accumulate
+        require(n >= shares, f"a batch needs a point for each of {shares} shares "
+                f"({world()} ranks x accumulate={self.accumulate})", got=n)  # fmt: skip
+        mine = cuts(n, shares)[rank() * self.accumulate :][: self.accumulate]
+        terms = ((part.stop - part.start) / n * self._loss(drawn.rows(part)) for part in mine)
+        return self.descend(terms, shared=True) | measured(self, self.measure, self.every)
+
+    def _loss(self, drawn: Drawn) -> Tensor:
+        """The objective of some points, where the network is."""
         d = drawn.moved(lambda part: part.to(self.device, non_blocking=True))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.halved):
             if self.objective == "denoising":
-                loss = denoising_loss(
+                return denoising_loss(
                     self.score, self.weighting, d.x0, d.uniform, d.noise, d.labels
                 )
-            else:
-                loss = implicit_loss(
-                    self.score, self.weighting, d.x0, d.uniform, d.noise, d.labels,
-                    signs=d.signs, sliced=self.objective == "sliced",
-                )  # fmt: skip
-        return self.descend(loss) | measured(self, self.measure, self.every)
+            return implicit_loss(
+                self.score, self.weighting, d.x0, d.uniform, d.noise, d.labels,
+                signs=d.signs, sliced=self.objective == "sliced",
+            )  # fmt: skip
 
     def step(self, batch: Rows, generator: torch.Generator) -> dict[str, float]:
         """Draw, then update."""

@@ -49,6 +49,7 @@ def train_score(
     label_dropout: float = 0.1,
     precision: str = "float32",
     compile: bool = False,
+    accumulate: int = 1,
     holdout: Any = None,
     measure_every: int = 500,
     callbacks: Sequence[Callback] = (),
@@ -64,6 +65,11 @@ def train_score(
     to ``out/checkpoints``, an interruption leaves one, and the same call continues from it; on
     one machine's CPU it ends with the same bits as a run that was never interrupted. A finished
     run returns at once.
+
+    Under ``torchrun`` every rank makes this call and takes its share of each batch, which is as
+    large as without: the same training, up to rounding. Checkpoints and callbacks are the first
+    rank's; a signal to any of them stops all after the same step. A layer that mixes the rows of
+    a batch (batch normalisation) sees a rank's share only.
 
     Args:
         network: ``F(x (b, *shape), c_noise (b,)) -> like x``, for example ``ws.networks.MLP``.
@@ -95,6 +101,8 @@ def train_score(
         precision: ``"float32"`` leaves the network in its own dtype; ``"bfloat16"`` lets its
             products and convolutions run in that, on a GPU several times as fast.
         compile: Whether ``torch.compile`` makes the network faster, after a minute of work.
+        accumulate: Parts into which a batch is cut that does not fit into memory at once: the
+            same update up to rounding.
         holdout: Points ``(m, *shape)`` in model units that are not trained on: the logs then
             hold their loss, of the averaged weights, in all and per noise level (``holdout_loss``,
             ``holdout_loss at r=...``).
@@ -131,6 +139,11 @@ def train_score(
         got=repr(objective),
     )
     require(0 <= label_dropout < 1, "label_dropout must lie in [0, 1)", got=label_dropout)
+    require(
+        isinstance(accumulate, int) and 1 <= accumulate <= batch_size,
+        "accumulate must be an integer from 1 to batch_size",
+        got=accumulate,
+    )
     require(measure_every >= 1, "measure_every must be at least 1", got=measure_every)
     require(gradient_clip > 0, "gradient_clip must be positive", got=gradient_clip)
     require(0 <= ema < 1, "ema must lie in [0, 1)", got=ema)
@@ -148,7 +161,7 @@ def train_score(
         untrained, chosen, Schedule(steps, learning_rate, ema, warmup), weight_decay, limits,
         gradient_clip, precision=precision, compiled=compile,
         objective=objective, label_dropout=label_dropout,
-        every=measure_every,
+        every=measure_every, accumulate=accumulate,
     )  # fmt: skip
     if holdout is not None:
         unseen = as_points(holdout, "holdout").to(points.dtype)

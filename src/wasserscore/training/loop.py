@@ -1,10 +1,12 @@
 """The loop: it drives any task step by step and can stop and continue anywhere.
 
 Which rows a step sees, and what noise it draws, depends on (seed, step) only. There is no random
-state to save, and a resumed run draws exactly what an uninterrupted one would have drawn.
+state to save, and a resumed run draws exactly what an uninterrupted one would have drawn. Under
+several ranks all take every step; the first reads and writes checkpoints and calls callbacks.
 """
 
 import math
+import signal
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.ahead import Ahead
+from wasserscore.core.distributed import on_first, publish, rank, world
 from wasserscore.core.random import Streams
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.labelled import Rows
@@ -102,7 +105,8 @@ def run(
     """Train up to ``steps``, from the last checkpoint if there is one.
 
     Ctrl-C or a termination signal lets the step in progress finish, writes a checkpoint, and then
-    does what it would have done.
+    does what it would have done. Of several ranks all stop after the same step, whichever of them
+    was signalled.
 
     Raises:
         DivergedError: Names the step at which the loss stopped being finite.
@@ -111,12 +115,12 @@ def run(
     """
     streams = Streams(seed).child("training")
     batches = Batches(data, batch_size, streams)
-    step = saved = checkpoints.restore(task) if checkpoints else 0
+    step = saved = _begin(task, checkpoints)
 
     def save() -> None:
         nonlocal saved
         if checkpoints and step != saved:
-            checkpoints.write(task, step)
+            on_first(lambda: checkpoints.write(task, step))
             saved = step
 
     def numbers(k: int) -> tuple[Rows, torch.Generator]:
@@ -131,21 +135,49 @@ def run(
         StopSignals(active=checkpoints is not None) as stop,
         Ahead(draw, steps, active=elsewhere) as drawn,
     ):
-        while step < steps and stop.received is None:
+        while step < steps and not stop.agreed:
             logs = advance(drawn(step))
             _require_finite(logs, step + 1)
             step += 1
-            try:
-                for callback in callbacks:
-                    callback(step, logs)
-            except KeyboardInterrupt:
+            interrupted = _told(callbacks if rank() == 0 else (), step, logs)
+            stop.agree(signal.SIGINT if interrupted else None)
+            if interrupted:
                 save()
-                raise
+                raise interrupted
             if checkpoints and step % checkpoints.every == 0:
                 save()
         save()
     if step < steps:  # the signal's own handler returned; half a training is no result
         raise KeyboardInterrupt(f"training stopped after step {step}; run it again to continue")
+
+
+def _begin(task: Task, checkpoints: Checkpoints | None) -> int:
+    """The step to go on from, every rank with the first one's state."""
+    step = 0
+
+    def restore() -> None:
+        nonlocal step
+        step = checkpoints.restore(task) if checkpoints else 0
+
+    on_first(restore)
+    if world() > 1:
+        found = publish(task.state() | {"loop/step": torch.tensor(step)})
+        step = int(found.pop("loop/step"))
+        if rank() > 0:
+            task.load_state(found)
+    return step
+
+
+def _told(
+    callbacks: Sequence[Callback], step: int, logs: dict[str, float]
+) -> KeyboardInterrupt | None:
+    """Call the callbacks; an interruption is handed back, for all ranks to hear of it."""
+    try:
+        for callback in callbacks:
+            callback(step, logs)
+    except KeyboardInterrupt as error:
+        return error
+    return None
 
 
 def _require_finite(logs: dict[str, float], step: int) -> None:

@@ -1,0 +1,112 @@
+"""Training by two processes is the training of one."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.torchrun import torchrun
+
+from wasserscore.core.errors import InputError
+from wasserscore.network import MLP
+from wasserscore.process import EDM
+from wasserscore.training import train_score
+
+SETTINGS = {"steps": 30, "batch_size": 15, "checkpoint_every": 7, "seed": 3}
+DATA = torch.randn(50, 3, generator=torch.Generator().manual_seed(9))
+
+
+def weights(score):
+    return score.network.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("objective", "accumulate"), [("denoising", 2), ("denoising", 15), ("implicit_hutchinson", 7)]
+)
+def test_a_batch_in_parts_gives_the_same_update(objective, accumulate):
+    logs = {1: [], accumulate: []}
+    found = {
+        parts: train_score(
+            MLP(3, 8, 1, seed=1).double(), DATA, EDM(), **SETTINGS, objective=objective,
+            accumulate=parts,
+            callbacks=[lambda k, found, parts=parts: logs[parts].append(found["loss"])],
+        )
+        for parts in (1, accumulate)
+    }  # fmt: skip
+    whole, parts = weights(found[1]), weights(found[accumulate])
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, atol=1e-10, rtol=0)
+    assert logs[accumulate] == pytest.approx(logs[1], rel=1e-10)
+    assert not all(torch.equal(parts[name], value) for name, value in whole.items())
+
+
+@pytest.mark.parametrize("accumulate", [0, 16])
+def test_impossible_parts_are_refused(accumulate):
+    with pytest.raises(InputError, match="accumulate must be an integer from 1 to batch_size"):
+        train_score(MLP(3, 8, 1), DATA, EDM(), **SETTINGS, accumulate=accumulate)
+
+
+SCRIPT = """
+    import os, signal
+    from wasserscore.core.errors import InputError
+    from wasserscore.network import MLP
+    from wasserscore.process import EDM
+    from wasserscore.training import train_score
+    data = torch.randn(50, 3, generator=torch.Generator().manual_seed(9))
+
+    def trained(**options):
+        network = MLP(3, 8, 1, seed=1 + rank())  # the first one's weights count
+        settings = dict(steps=30, batch_size=15, checkpoint_every=7, seed=3) | options
+        return train_score(network, data, EDM(), **settings).network.state_dict()
+
+    steps = []
+    whole = trained(callbacks=[lambda k, logs: steps.append(k)])
+    assert steps == (list(range(1, 31)) if rank() == 0 else [])
+
+    def stopped(**options):
+        try:
+            trained(out=folder / "run", **options)
+        except KeyboardInterrupt:
+            return
+        raise AssertionError("not stopped")
+
+    def interrupt(step, logs):
+        if step == 5:
+            raise KeyboardInterrupt
+
+    class Struck:  # the other rank alone has a signal, in the middle of step 12 (or 7 from 5)
+        calls = 0
+
+        def __call__(self, network):
+            Struck.calls += 1
+            if rank() == 1 and Struck.calls == 8:  # once before the first step
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def to_dict(self):
+            return {}
+
+    checkpoints = folder / "run" / "checkpoints"
+    seen = lambda: sorted(int(p.name[5:]) for p in checkpoints.iterdir())
+    stopped(callbacks=[interrupt])
+    assert seen() == [5]
+    stopped(regularise=Struck())
+    assert seen() == [7, 12], seen()
+    resumed = trained(out=folder / "run")
+    try:
+        trained(batch_size=1)
+    except InputError as error:
+        assert "a point for each of 2 shares" in str(error)
+    else:
+        raise AssertionError("one point cannot be shared")
+    keep(**{f"whole/{k}": v for k, v in whole.items()},
+         **{f"resumed/{k}": v for k, v in resumed.items()})
+"""
+
+
+def test_two_ranks_train_as_one_stop_together_and_resume(tmp_path):
+    torchrun(SCRIPT, tmp_path)
+    zero, one = (load_file(tmp_path / f"{r}.safetensors") for r in (0, 1))
+    assert zero.keys() == one.keys()
+    assert all(torch.equal(zero[name], one[name]) for name in zero)
+    alone = weights(train_score(MLP(3, 8, 1, seed=1), DATA, EDM(), **SETTINGS))
+    for name, value in alone.items():
+        torch.testing.assert_close(zero[f"whole/{name}"], value, atol=1e-5, rtol=0)
+        assert torch.equal(zero[f"whole/{name}"], zero[f"resumed/{name}"])
