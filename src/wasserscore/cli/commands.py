@@ -36,12 +36,12 @@ def settings(
     models: str | None,
     config: Path | None,
     overrides: list[str] | None,
-    schema: str | None = None,
+    **options: Any,
 ) -> RunConfig:
     """The configuration of a run from a file, ``--set`` and options, in rising order."""
     names = None if models is None else tuple(m.strip() for m in models.split(",") if m.strip())
-    return read_config(config, tuple(overrides or ()), source=source, seed=seed, models=names,
-                       table_schema=schema)  # fmt: skip
+    return read_config(config, tuple(overrides or ()), RunConfig, source=source, seed=seed,
+                       models=names, **options)  # fmt: skip
 
 
 def run(config: RunConfig, out: Path, *, force: bool) -> None:
@@ -63,6 +63,8 @@ def fit(config: RunConfig, out: Path, *, force: bool) -> None:
         if made.data.codec is not None:
             print_lines(made.data.codec.table(), "")
         made.parts  # noqa: B018  (the split is made and recorded here)
+        if config.group or config.order:
+            print_lines(made.division.how)
         made.fit()
     print_lines(f"Fitted {', '.join(config.models)} in {out}",
                 "The same settings with `wasserscore run` measure them.")  # fmt: skip
