@@ -19,6 +19,7 @@ from wasserscore.experiment import (
     planning,
     revisit,
 )
+from wasserscore.experiment.balance import sample_balanced
 from wasserscore.experiment.compare import run_comparison
 from wasserscore.experiment.compare_records import short
 from wasserscore.experiment.config import RunConfig, read_config
@@ -77,6 +78,7 @@ def sample(
     *,
     model: str | None,
     where: str | None,
+    balance: str | None,
     seed: int,
     steps: int | None,
     solver: str | None,
@@ -91,9 +93,12 @@ def sample(
         name, fitted = revisit.fitted(folder, model)
     exact = solver is None and steps is None and has_exact_draws(fitted)
     how: dict[str, Any] = {"solver": solver or "heun", "steps": steps or 18}
-    if where is not None or exact:
+    if where is not None or balance is not None or exact:
         conditions = () if where is None else parse_where(where, fitted.layout)
-        rows = sample_where(fitted, n, conditions, seed=seed, **how)
+        if balance is None:
+            rows = sample_where(fitted, n, conditions, seed=seed, **how)
+        else:
+            rows = sample_balanced(fitted, n, balance, conditions, seed=seed, **how)
     else:
         with Bars(Console(stderr=True)) as bars:
             rows = fitted.sample(
@@ -101,7 +106,8 @@ def sample(
                 callback=lambda done, total: bars(f"sample {name}", done, total),
             )  # fmt: skip
     write_rows(out, rows, fitted.layout)
-    print_lines(f"{n} rows of {name}{f' with {where}' if where else ''} in {out}")
+    shares = f", equally many of each level of {balance!r}," if balance is not None else ""
+    print_lines(f"{n} rows of {name}{f' with {where}' if where else ''}{shares} in {out}")
 
 
 def certify(folder: Path, *, model: str | None, json: bool, **options: Any) -> None:

@@ -104,6 +104,14 @@ def sample(
             help='Conditions that every row obeys, such as "sex=F,age>40"; "city=" is missing.',
         ),
     ] = None,
+    balance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            show_default=False,
+            help="Equal shares of the levels of a column, however rare they are in the data.",
+        ),
+    ] = None,
     seed: Seed = 0,
     steps: Annotated[
         int | None, typer.Option(min=1, show_default=False, help="Sampling steps [18].")
@@ -135,8 +143,8 @@ def sample(
     from wasserscore.cli import commands
 
     commands.sample(
-        folder, out, n, model=model, where=where, seed=seed, steps=steps, solver=solver,
-        data=data, force=force,
+        folder, out, n, model=model, where=where, balance=balance, seed=seed, steps=steps,
+        solver=solver, data=data, force=force,
     )  # fmt: skip
 
 
