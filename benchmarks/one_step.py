@@ -26,7 +26,7 @@ from benchmarks.machine import table
 from wasserscore import audit, distance, sample, train_score
 from wasserscore.core.random import Streams
 from wasserscore.data import Scaling, load, targets
-from wasserscore.experiment.journey import halves
+from wasserscore.experiment.holdout import halves
 from wasserscore.flow import (
     Annealing,
     Drifting,

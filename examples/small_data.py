@@ -34,7 +34,6 @@ def standard_units(x: torch.Tensor) -> torch.Tensor:
     return (x - torch.tensor(mean)) / torch.tensor(spread)
 
 
-generated = train.iloc[:0].reindex(range(200))
-generated[:] = model.sample(200)
+generated = model.sample(200)
 print(ws.audit(train=train, generated=generated, holdout=holdout, features=standard_units,
                model=model))  # fmt: skip

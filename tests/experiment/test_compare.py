@@ -24,7 +24,7 @@ from wasserscore.experiment.compare_result import Comparison
 from wasserscore.experiment.compare_subject import Subject, fingerprint, subject_of
 from wasserscore.experiment.compare_tables import escape, to_csv, to_latex
 from wasserscore.experiment.config import read_config
-from wasserscore.experiment.journey import halves
+from wasserscore.experiment.holdout import halves
 from wasserscore.experiment.models import Model
 from wasserscore.planner import Surrogate, gaussian_recursion
 from wasserscore.sampling import time_grid

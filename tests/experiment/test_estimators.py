@@ -5,6 +5,7 @@ import torch
 from sklearn.base import clone
 from sklearn.neighbors import KernelDensity
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from tests.experiment import mixed
 
 from wasserscore.core.errors import InputError
 from wasserscore.experiment import (
@@ -65,6 +66,46 @@ def test_save_and_load(estimator, rows, tmp_path):
         other.load(tmp_path / "model")
     with pytest.raises(InputError, match="cannot be read"):
         type(estimator).load(tmp_path)
+
+
+def test_a_table_comes_back_as_a_table_of_its_dtypes(tmp_path):
+    frame = mixed.frame(40).assign(
+        vip=np.arange(40) % 3 == 0, since=pd.Timestamp("2024-01-01") + pd.to_timedelta(
+            np.arange(40), unit="D"), level=pd.Categorical(np.where(np.arange(40) % 2, "a", "b")),
+    )  # fmt: skip
+    fitted = ProximalGenerator("columns", steps=3).fit(frame)
+    new = fitted.sample(12)
+    assert list(new.columns) == list(fitted.feature_names_in_) == list(frame.columns)
+    assert list(new.dtypes) == list(frame.dtypes)
+    assert set(new["city"].dropna()) <= set(frame["city"].dropna())
+    assert new["since"].between(frame["since"].min(), frame["since"].max()).all()
+    assert fitted.sample(3).equals(new[:3])
+    fitted.save(tmp_path)
+    assert ProximalGenerator.load(tmp_path).sample(12).equals(new)
+    with pytest.raises(InputError, match="only rows of numbers have a density, got a model of a"):
+        fitted.score_samples(frame)
+    copies = KernelGenerator(steps=3).fit(frame).sample(10).drop(columns="id")
+    assert len(copies.merge(frame.drop(columns="id"))) == 10
+    with pytest.raises(InputError, match="'mess' must hold text or booleans"):
+        ProximalGenerator().fit(frame.assign(mess=[1, "a"] * 20))
+
+
+def test_a_table_of_numbers_keeps_its_dtypes_and_its_density(rows, tmp_path):
+    frame = pd.DataFrame({"x": rows[:, 0], "n": np.arange(80) % 7,
+                          "half": rows[:, 2].astype(np.float32)})  # fmt: skip
+    fitted = ProximalGenerator("columns", steps=3).fit(frame)
+    new, array = fitted.sample(9), ProximalGenerator("columns", steps=3).fit(frame.to_numpy())
+    assert new.dtypes.to_dict() == frame.dtypes.to_dict()
+    expected = array.sample(9)
+    assert new["x"].tolist() == expected[:, 0].tolist()
+    assert new["n"].tolist() == np.rint(expected[:, 1]).tolist()
+    assert np.array_equal(fitted.score_samples(frame), array.score_samples(frame.to_numpy()))
+    fitted.save(tmp_path)
+    assert ProximalGenerator.load(tmp_path).sample(9).equals(new)
+    gaps = frame.assign(x=frame["x"].where(np.arange(80) % 4 > 0))
+    assert KernelGenerator(steps=3).fit(gaps).sample(40)["x"].isna().any()
+    bare = KernelGenerator(steps=3).fit(pd.DataFrame(rows))
+    assert isinstance(bare.sample(2), np.ndarray)
 
 
 def test_the_kernel_memorizes_without_a_bandwidth(rows):

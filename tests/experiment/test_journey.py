@@ -45,6 +45,8 @@ def test_everything_is_there(finished):
         assert np.load(out / "samples" / f"{name}.npy").shape == (30, 4)
     page = (out / "report.html").read_text()
     assert "planet" in page
+    assert results["data"]["split"] == "Split at random, row by row."
+    assert results["data"]["split"] in page
     assert all(sentence.split(":")[0] in page for sentence in results["verdict"])
     left = {p.name for p in out.iterdir()}
     assert left == {"config.json", "data.json", "split.json", "models", "samples", "figures",

@@ -3,9 +3,11 @@
 import html
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import wasserstein_distance
 from tests.experiment import mixed, tiny
 
 from wasserscore.core.errors import InputError
@@ -116,8 +118,34 @@ def test_what_does_not_fit_is_named(files, tmp_path):
     with pytest.raises(InputError, match="must hold numbers in every column, as numbers, got 'b'"):
         read_sides(str(tmp_path / "numbers.csv"), str(tmp_path / "text.csv"))
     plain = read_sides(*[str(tmp_path / "numbers.csv")] * 3)
-    with pytest.raises(InputError, match="a target needs a table with text, dates or missing"):
-        plain.require_target("a")
+    plain.require_target("a")
+    with pytest.raises(
+        InputError, match="target must be a column of numbers or of 2 to 20 levels, got 'b'"
+    ):
+        plain.require_target("b")
+    with pytest.raises(InputError, match="a target needs a table, got digits"):
+        read_sides("digits", "digits", "digits").require_target("a")
+
+
+def test_a_table_of_numbers_has_a_section_on_its_columns(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, shift in (("real", 0.0), ("fresh", 0.0), ("moved", 2.0)):
+        x = rng.standard_normal(60)
+        pd.DataFrame({"x": x + shift, "n": rng.integers(0, 30, 60), "y": x}).to_csv(
+            tmp_path / f"{name}.csv", index=False)  # fmt: skip
+    real, fresh, moved = (str(tmp_path / f"{name}.csv") for name in ("real", "fresh", "moved"))
+    sides = read_sides(real, moved, fresh)
+    assert sides.train.codec is None
+    found = sides.columns(target="y")
+    write_page(sides, sides.audit(), tmp_path / "page", found)
+    assert [c["name"] for c in found["columns"]] == ["x", "n", "y"]
+    unit = 2.0 ** sides.codec.columns[0].exponent
+    x, y = (pd.read_csv(path)["x"] for path in (moved, fresh))
+    assert found["columns"][0]["distance"] == pytest.approx(wasserstein_distance(x, y) / unit)
+    assert found["usefulness"]["target"] == "y"
+    page = (tmp_path / "page" / "audit.html").read_text()
+    assert "Column by column" in page
+    assert html.escape(found["usefulness"]["sentence"]) in page
 
 
 def test_a_schema_goes_with_the_run(files, tmp_path):

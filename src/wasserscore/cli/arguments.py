@@ -37,6 +37,16 @@ TableSchema = Annotated[
     typer.Option("--schema", show_default=False,
                  help="A TOML or JSON file that says what the columns of a table are."),
 ]  # fmt: skip
+Group = Annotated[
+    str | None,
+    typer.Option("--group", metavar="COLUMN", show_default=False,
+                 help="Rows of one value, such as one patient, are on one side of the hold-out."),
+]  # fmt: skip
+Order = Annotated[
+    str | None,
+    typer.Option("--order", metavar="COLUMN", show_default=False,
+                 help="Hold out the latest rows by this column of dates or numbers."),
+]  # fmt: skip
 Force = Annotated[bool, typer.Option("--force", help="Start afresh over what is there.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 RunOrPipeline = Annotated[

@@ -20,6 +20,7 @@ from wasserscore.experiment import (
     planning,
     revisit,
 )
+from wasserscore.experiment.balance import sample_balanced
 from wasserscore.experiment.compare import run_comparison
 from wasserscore.experiment.compare_records import short
 from wasserscore.experiment.config import RunConfig, read_config
@@ -37,12 +38,12 @@ def settings(
     models: str | None,
     config: Path | None,
     overrides: list[str] | None,
-    schema: str | None = None,
+    **options: Any,
 ) -> RunConfig:
     """The configuration of a run from a file, ``--set`` and options, in rising order."""
     names = None if models is None else tuple(m.strip() for m in models.split(",") if m.strip())
-    return read_config(config, tuple(overrides or ()), source=source, seed=seed, models=names,
-                       table_schema=schema)  # fmt: skip
+    return read_config(config, tuple(overrides or ()), RunConfig, source=source, seed=seed,
+                       models=names, **options)  # fmt: skip
 
 
 def run(config: RunConfig, out: Path, *, force: bool) -> None:
@@ -64,6 +65,8 @@ def fit(config: RunConfig, out: Path, *, force: bool) -> None:
         if made.data.codec is not None:
             print_lines(made.data.codec.table(), "")
         made.parts  # noqa: B018  (the split is made and recorded here)
+        if config.group or config.order:
+            print_lines(made.division.how)
         made.fit()
     print_lines(f"Fitted {', '.join(config.models)} in {out}",
                 "The same settings with `wasserscore run` measure them.")  # fmt: skip
@@ -76,6 +79,7 @@ def sample(
     *,
     model: str | None,
     where: str | None,
+    balance: str | None,
     seed: int,
     steps: int | None,
     solver: str | None,
@@ -90,9 +94,12 @@ def sample(
         name, fitted = revisit.fitted(folder, model)
     exact = solver is None and steps is None and has_exact_draws(fitted)
     how: dict[str, Any] = {"solver": solver or "heun", "steps": steps or 18}
-    if where is not None or exact:
+    if where is not None or balance is not None or exact:
         conditions = () if where is None else parse_where(where, fitted.layout)
-        rows = sample_where(fitted, n, conditions, seed=seed, **how)
+        if balance is None:
+            rows = sample_where(fitted, n, conditions, seed=seed, **how)
+        else:
+            rows = sample_balanced(fitted, n, balance, conditions, seed=seed, **how)
     else:
         with Bars(Console(stderr=True)) as bars:
             rows = fitted.sample(
@@ -100,7 +107,8 @@ def sample(
                 callback=lambda done, total: bars(f"sample {name}", done, total),
             )  # fmt: skip
     on_first(lambda: write_rows(out, rows, fitted.layout))
-    print_lines(f"{n} rows of {name}{f' with {where}' if where else ''} in {out}")
+    shares = f", equally many of each level of {balance!r}," if balance is not None else ""
+    print_lines(f"{n} rows of {name}{f' with {where}' if where else ''}{shares} in {out}")
 
 
 def certify(folder: Path, *, model: str | None, json: bool, **options: Any) -> None:

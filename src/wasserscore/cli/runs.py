@@ -9,10 +9,12 @@ from wasserscore.cli.app import app, exit_codes
 from wasserscore.cli.arguments import (
     Config,
     Force,
+    Group,
     Json,
     MaybeSeed,
     ModelName,
     Models,
+    Order,
     Out,
     PipelineData,
     RunOrPipeline,
@@ -31,6 +33,8 @@ def run(
     seed: MaybeSeed = None,
     models: Models = None,
     schema: TableSchema = None,
+    group: Group = None,
+    order: Order = None,
     config: Config = None,
     settings: Settings = None,
     force: Force = False,
@@ -47,7 +51,9 @@ def run(
     """
     from wasserscore.cli import commands
 
-    wanted = commands.settings(source, seed, models, config, settings, schema)
+    wanted = commands.settings(
+        source, seed, models, config, settings, table_schema=schema, group=group, order=order
+    )
     commands.run(wanted, out, force=force)
 
 
@@ -59,6 +65,8 @@ def fit(
     seed: MaybeSeed = None,
     models: Models = None,
     schema: TableSchema = None,
+    group: Group = None,
+    order: Order = None,
     config: Config = None,
     settings: Settings = None,
     force: Force = False,
@@ -67,11 +75,13 @@ def fit(
 
     **Example**
 
-        wasserscore fit my.csv --out runs/mine --models proximal
+        wasserscore fit my.csv --out runs/mine --models proximal --group patient_id
     """
     from wasserscore.cli import commands
 
-    wanted = commands.settings(source, seed, models, config, settings, schema)
+    wanted = commands.settings(
+        source, seed, models, config, settings, table_schema=schema, group=group, order=order
+    )
     commands.fit(wanted, out, force=force)
 
 
@@ -92,6 +102,14 @@ def sample(
         typer.Option(
             show_default=False,
             help='Conditions that every row obeys, such as "sex=F,age>40"; "city=" is missing.',
+        ),
+    ] = None,
+    balance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            show_default=False,
+            help="Equal shares of the levels of a column, however rare they are in the data.",
         ),
     ] = None,
     seed: Seed = 0,
@@ -125,8 +143,8 @@ def sample(
     from wasserscore.cli import commands
 
     commands.sample(
-        folder, out, n, model=model, where=where, seed=seed, steps=steps, solver=solver,
-        data=data, force=force,
+        folder, out, n, model=model, where=where, balance=balance, seed=seed, steps=steps,
+        solver=solver, data=data, force=force,
     )  # fmt: skip
 
 

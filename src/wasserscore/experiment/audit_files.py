@@ -1,6 +1,7 @@
 """Two files in, a verdict out: an audit that needs no model of ours."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from wasserscore.core.files import write_json
 from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, load
-from wasserscore.data.tables import read_overrides
+from wasserscore.data.tables import Codec, read_overrides
 from wasserscore.experiment.alike import left_out, rows_like
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.marginals import table_section
@@ -53,32 +54,46 @@ class Sides:
         """The audit; ``seed`` is that of the permutations."""
         return audit_rows(self.train, self.generated, self.holdout, seed=seed)
 
+    @cached_property
+    def codec(self) -> Codec | None:
+        """What the columns of a table are; None for other data.
+
+        Distances of a table of plain numbers are in its own units, without a codec; this one is
+        for the section on its columns.
+        """
+        train = self.train
+        if train.codec is not None or train.kind != "table":
+            return train.codec
+        return Codec.infer(train.frame(train.points))
+
     def require_target(self, target: str) -> None:
         """Refuse a column that :meth:`columns` cannot predict.
 
         Raises:
-            InputError: If there are no columns of kinds, no held-out rows, or no such column.
+            InputError: If there is no table, no held-out rows, or no such column.
         """
-        codec = self.train.codec
+        codec = self.codec
         if codec is None:
-            raise InputError(explain("a target needs a table with text, dates or missing cells",
-                                     got=self.train.name, do="give a --schema, or leave "
-                                     "--target out"))  # fmt: skip
+            raise InputError(explain("a target needs a table", got=self.train.name,
+                                     do="leave --target out"))  # fmt: skip
         require(self.holdout is not None, "a target needs held-out rows", got="none",
                 do="give --holdout")  # fmt: skip
         require_target(codec, target)
 
     def columns(self, *, target: str | None = None, seed: int = 0) -> dict[str, Any] | None:
-        """A mixed table column by column; None for other data, or without held-out rows.
+        """A table column by column; None for other data, or without held-out rows.
 
         Args:
             target: The column to predict; None is the last of few levels, or of numbers.
             seed: Of folds, of the rows that are learnt from and of the bootstrap.
         """
-        if self.train.codec is None or self.holdout is None:
+        codec, train = self.codec, self.train
+        if codec is None or self.holdout is None:
             return None
-        return table_section(self.train.codec, self.generated, self.train.points, self.holdout,
-                             target=target, seed=seed)  # fmt: skip
+        sides = [self.generated, train.points, self.holdout]
+        if train.codec is None:
+            sides = [codec.encode(train.frame(rows), exact=False) for rows in sides]
+        return table_section(codec, *sides, target=target, seed=seed)
 
 
 def read_sides(

@@ -18,7 +18,7 @@ from wasserscore.experiment.alike import rows_like
 from wasserscore.experiment.baselines import fit_baseline
 from wasserscore.experiment.compare_config import CompareConfig
 from wasserscore.experiment.folder import CONFIG
-from wasserscore.experiment.journey import halves
+from wasserscore.experiment.holdout import halves
 from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture
 from wasserscore.process import Process
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
@@ -17,6 +18,7 @@ from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.files import write_json
 from wasserscore.core.typing import Array
 from wasserscore.data import Dataset
+from wasserscore.data.tables.dataset import from_frame
 from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture, fit_network
 from wasserscore.experiment.one_step import fit_one_step
 
@@ -31,6 +33,10 @@ class Generator(BaseEstimator):
     Columns that never change are left out of the model and come back in the samples; samples are
     cut to the range of the training data. ``__init__`` accepts anything and ``fit`` checks it, as
     scikit-learn's conventions ask.
+
+    An array in, arrays out; a pandas DataFrame in, DataFrames with its columns and dtypes out. One
+    with text, dates, booleans or missing cells goes through its codec
+    (:mod:`wasserscore.data.tables`), whose metric stands in for ``scaling``.
     """
 
     def fit(self: G, X: Any, y: Any = None) -> G:
@@ -39,21 +45,32 @@ class Generator(BaseEstimator):
         Args:
             X: Array or DataFrame (n, d), at least two rows.
             y: Ignored.
+
+        Raises:
+            InputError: On cells that cannot be used, by column.
         """
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         require(self.scaling in KINDS, f"scaling must be one of {', '.join(KINDS)}",
                 got=repr(self.scaling))  # fmt: skip
-        names = getattr(self, "feature_names_in_", None)
-        data = Dataset.build(
-            torch.tensor(X), name="X", kind=KINDS[self.scaling],  # type: ignore[arg-type]
-            columns=None if names is None else tuple(map(str, names)),
-        )  # fmt: skip
+        self.dtypes_ = [str(t) for t in X.dtypes] if isinstance(X, pd.DataFrame) else None
+        if _needs_codec(X):
+            validate_data(self, X, skip_check_array=True)  # notes the names of the columns
+            data = from_frame(X, name="X", source="a DataFrame")
+        else:
+            X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+            names = getattr(self, "feature_names_in_", None)
+            data = Dataset.build(
+                torch.tensor(X), name="X", kind=KINDS[self.scaling],  # type: ignore[arg-type]
+                columns=None if names is None else tuple(map(str, names)),
+            )  # fmt: skip
         self.model_: Model = self._fit_model(data, _seed(self.random_state))
         self.score_model_ = self.model_.score
         return self
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> Array:
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> Array | pd.DataFrame:
         """New rows (n_samples, d) in the units, columns and range of the training data.
+
+        An array, or after a DataFrame with text as column names a DataFrame with its dtypes
+        (integers are rounded).
 
         Args:
             n_samples: How many.
@@ -61,9 +78,11 @@ class Generator(BaseEstimator):
         """
         check_is_fitted(self)
         seed = _seed(self.random_state if random_state is None else random_state)
-        rows = self._draw(n_samples, seed)
-        out: Array = rows.numpy()
-        return out
+        rows, layout = self._draw(n_samples, seed), self.model_.layout
+        names = getattr(self, "feature_names_in_", None)
+        if layout.codec is None and self.dtypes_ is not None and names is not None:
+            return _with_dtypes(layout.frame(rows), self.dtypes_)
+        return rows.numpy() if layout.codec is None else layout.frame(rows)
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted estimator into a folder: safetensors and JSON, no pickle."""
@@ -74,6 +93,7 @@ class Generator(BaseEstimator):
             "parameters": self.get_params(),
             "n_features_in_": self.n_features_in_,
             "feature_names_in_": getattr(self, "feature_names_in_", None),
+            "dtypes_": self.dtypes_,
         })  # fmt: skip
         self.model_.save(folder)
         return folder
@@ -99,6 +119,7 @@ class Generator(BaseEstimator):
         own.model_ = Model.load(Path(path))
         own.score_model_ = own.model_.score
         own.n_features_in_ = features
+        own.dtypes_ = found.get("dtypes_")
         if names is not None:
             own.feature_names_in_ = np.asarray(names, dtype=object)
         return own
@@ -111,6 +132,9 @@ class Generator(BaseEstimator):
 
     def _log_density(self, X: Any) -> Array:
         check_is_fitted(self)
+        require(self.model_.layout.codec is None, "only rows of numbers have a density",
+                got="a model of a table with text, dates, booleans or missing cells",
+                do="compare samples instead, with wasserscore.audit")  # fmt: skip
         X = validate_data(self, X, dtype=np.float64, reset=False)
         out: Array = self.model_.log_density(torch.tensor(X)).numpy()
         return out
@@ -303,6 +327,24 @@ class OneStepGenerator(Generator):
 
     def _draw(self, n: int, seed: int) -> Tensor:
         return self.model_.sample(n, seed=seed)
+
+
+def _needs_codec(X: Any) -> bool:
+    """Whether a table has other cells than numbers."""
+    if not isinstance(X, pd.DataFrame):
+        return False
+    numbers = [pd.api.types.is_numeric_dtype(t) and not pd.api.types.is_bool_dtype(t)
+               for t in X.dtypes]  # fmt: skip
+    return not all(numbers) or bool(X.isna().to_numpy().any())
+
+
+def _with_dtypes(frame: pd.DataFrame, dtypes: list[str]) -> pd.DataFrame:
+    """Columns of numbers in the dtypes they came in."""
+    cells = {}
+    for name, kind in zip(frame.columns, dtypes, strict=True):
+        whole = pd.api.types.is_integer_dtype(kind)
+        cells[name] = (frame[name].round() if whole else frame[name]).astype(kind)  # type: ignore[call-overload]
+    return pd.DataFrame(cells)
 
 
 def _seed(random_state: Any) -> int:

@@ -6,8 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from wasserscore.audit import AuditReport
 from wasserscore.certificate import certify
 from wasserscore.core.distributed import on_first, rank
@@ -15,7 +13,7 @@ from wasserscore.core.errors import require
 from wasserscore.core.files import write_json
 from wasserscore.core.results import Estimate, plain
 from wasserscore.core.typing import Cloud
-from wasserscore.data import Dataset, load, split
+from wasserscore.data import Dataset, load
 from wasserscore.distance import NoiseFloor
 from wasserscore.experiment import baselines, models, sections, verdict
 from wasserscore.experiment.config import RunConfig
@@ -29,6 +27,7 @@ from wasserscore.experiment.folder import (
     RunFolder,
     save_array,
 )
+from wasserscore.experiment.holdout import MINIMUM_ROWS, Division, divide
 from wasserscore.experiment.marginals import table_section
 from wasserscore.experiment.measure import Scales, mean_log_density
 from wasserscore.experiment.models import Model
@@ -39,8 +38,6 @@ from wasserscore.sampling import solver as solver_named
 
 ONE_STEP = "one-step"
 """Folder of that model's checkpoints; the network's are in the run's own."""
-MINIMUM_ROWS = 24
-"""Fewer rows cannot be split, cross-validated and measured."""
 Progress = Callable[[str, int, int], object]
 """``progress(stage, done, total)``: how far a stage has come."""
 
@@ -67,6 +64,7 @@ def start(
     data = load(config.source, schema=config.table_schema)
     require(data.n >= MINIMUM_ROWS, f"a run needs at least {MINIMUM_ROWS} rows",
             got=data.n, do="half of them are held out; give more data")  # fmt: skip
+    divide(data, config)  # so must a split that cannot be made
     description = plain({
         "schema_version": SCHEMA_VERSION,
         "config": config.model_dump(mode="json"),
@@ -96,13 +94,6 @@ def run(
     return start(config, out, force=force, progress=progress).travel()
 
 
-def halves(data: Dataset, seed: int) -> tuple[Tensor, Tensor]:
-    """Row numbers of a training half and a held-out half, equally many."""
-    train, holdout = split(data, fraction=0.5, seed=seed)
-    few = min(len(train), len(holdout))
-    return train[:few], holdout[:few]
-
-
 @dataclass(frozen=True, eq=False)
 class Journey:
     """One run on its way; every method is a stage or a few, and may be asked again.
@@ -130,7 +121,8 @@ class Journey:
         results = {
             "schema_version": SCHEMA_VERSION,
             "verdict": verdict.overall(entries, floor),
-            "data": plain(sections.data_section(self.train, self.holdout, self.data)),
+            "data": plain(sections.data_section(self.train, self.holdout, self.data))
+            | {"split": self.division.how},
             "floor": {name: plain(found.floor) for name, found in self.floors.items()},
             "baselines": measured,
             "models": entries,
@@ -147,12 +139,17 @@ class Journey:
         return results
 
     @cached_property
+    def division(self) -> Division:
+        """Which rows train and which are held out."""
+        return divide(self.data, self.config)
+
+    @cached_property
     def parts(self) -> tuple[Dataset, Dataset]:
         """Training and held-out rows, equally many."""
-        train, holdout = halves(self.data, self.config.seed)
+        train, holdout, how = self.division
         if rank() == 0 and not (self.folder.path / SPLIT).is_file():
             write_json(self.folder.path / LAYOUT, self.data.layout.to_dict())
-            write_json(self.folder.path / SPLIT, {"train": train, "holdout": holdout})
+            write_json(self.folder.path / SPLIT, {"train": train, "holdout": holdout, "how": how})
         name = self.data.name
         return (self.data.take(train, f"{name}, training rows"),
                 self.data.take(holdout, f"{name}, held-out rows"))  # fmt: skip

@@ -1,0 +1,128 @@
+"""Which rows train and which are held out: drawn row by row, group by group, or by time."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.random import Streams
+from wasserscore.data import Dataset, read_frame, read_overrides, split
+from wasserscore.data.holdout import split_groups, split_order
+from wasserscore.data.tables.storage import Storage, date_format
+from wasserscore.experiment.config import RunConfig
+
+MINIMUM_ROWS = 24
+"""Fewer rows cannot be split, cross-validated and measured."""
+
+
+class Division(NamedTuple):
+    """The split of a run.
+
+    Args:
+        train: Numbers of the training rows, sorted.
+        holdout: Of the held-out rows, equally many.
+        how: How it was made, in words.
+    """
+
+    train: Int[Tensor, " k"]
+    holdout: Int[Tensor, " k"]
+    how: str
+
+
+def halves(data: Dataset, seed: int) -> tuple[Tensor, Tensor]:
+    """Row numbers of a training half and a held-out half, equally many."""
+    train, holdout = split(data, fraction=0.5, seed=seed)
+    few = min(len(train), len(holdout))
+    return train[:few], holdout[:few]
+
+
+def divide(data: Dataset, config: RunConfig) -> Division:
+    """The split that a configuration asks for; of the larger side some rows are left out.
+
+    Args:
+        data: What was loaded from ``config.source``.
+        config: Its ``group`` or ``order`` names a column of the table.
+
+    Raises:
+        InputError: On a column that is not there or cannot be used so, and on a side that would
+            have too few rows.
+    """
+    if config.group is not None:
+        cells = _cells(data, config, config.group)
+        groups = torch.from_numpy(pd.factorize(cells, use_na_sentinel=False)[0])
+        train, rest = split_groups(groups, seed=config.seed)
+        kinds = [len(groups[rows].unique()) for rows in (train, rest)]
+        how = (f"Split by {config.group!r}: {kinds[0]} of its values train, {kinds[1]} are held "
+               "out, none is on both sides")  # fmt: skip
+    elif config.order is not None:
+        cells = _cells(data, config, config.order)
+        values = _moments(data, cells)
+        ranks = torch.from_numpy(np.unique(values, return_inverse=True)[1])
+        train, rest = split_order(ranks)
+        last, first = train[ranks[train].argmax()], rest[ranks[rest].argmin()]
+        how = (f"Split by the order of {config.order!r}: training rows end with "
+               f"{_text(cells.iloc[int(last)])}, held-out rows begin with "
+               f"{_text(cells.iloc[int(first)])}")  # fmt: skip
+    else:
+        return Division(*halves(data, config.seed), "Split at random, row by row.")
+    few = min(len(train), len(rest))
+    require(few >= MINIMUM_ROWS // 2, f"a split by {config.group or config.order!r} must leave at "
+            f"least {MINIMUM_ROWS // 2} rows on either side", got=few,
+            do="name a column with more, and more even, values")  # fmt: skip
+    left_out = data.n - 2 * few
+    if left_out:
+        how += f"; {left_out} rows of the larger side, drawn at random, take no part"
+    return Division(_some(train, few, config.seed), _some(rest, few, config.seed), f"{how}.")
+
+
+def _some(rows: Tensor, few: int, seed: int) -> Tensor:
+    """A few of the rows: not the first ones, which a file may have sorted."""
+    return rows[torch.randperm(len(rows), generator=Streams(seed).generator("few"))[:few]].sort()[
+        0
+    ]
+
+
+def _cells(data: Dataset, config: RunConfig, name: str) -> "pd.Series[Any]":
+    """A column as it was read: identifiers are no part of the points."""
+    names = data.columns if data.codec is None else data.codec.names
+    require(name in names, "the hold-out is split by a column that is not there", got=repr(name),
+            do=f"choose one of {', '.join(names[:20])}")  # fmt: skip
+    if data.codec is None:
+        return pd.Series(data.points[:, names.index(name)].numpy(), name=name)
+    schema = config.table_schema
+    missing = () if schema is None else read_overrides(schema).missing
+    cells: pd.Series[Any] = read_frame(Path(config.source), missing=missing)[name]
+    return cells
+
+
+def _moments(data: Dataset, cells: "pd.Series[Any]") -> Any:
+    """Cells as numbers in the order of time.
+
+    Raises:
+        InputError: On a missing cell, which is neither early nor late, and on text without order.
+    """
+    gone = int(cells.isna().sum())
+    require(gone == 0, f"the order column {cells.name!r} must have no missing cells", got=gone,
+            do="fill them, or drop these rows")  # fmt: skip
+    if pd.api.types.is_bool_dtype(cells) or not (
+        pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_datetime64_any_dtype(cells)
+    ):
+        known = () if data.codec is None else data.codec.columns
+        form = next((c.storage.date for c in known if c.name == cells.name), None)
+        form = form or date_format(np.asarray(pd.unique(cells.astype(str)), dtype=object))
+        if form is None:
+            raise InputError(explain(
+                f"the order column {cells.name!r} must hold numbers or dates",
+                got=repr(cells.iloc[0]), do="say in a schema how dates read, as date = '%Y-%m-%d'"
+            ))  # fmt: skip
+        return Storage.of(cells, form).numbers(cells)[0]
+    return Storage.of(cells).numbers(cells)[0]
+
+
+def _text(cell: Any) -> str:
+    return f"{cell:.15g}" if isinstance(cell, float) else str(cell)
