@@ -75,6 +75,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_two_shards_give_the_sums_of_all_keys(tmp_path):
     torchrun(SCRIPT, tmp_path)
     zero, one = (load_file(tmp_path / f"{r}.safetensors") for r in (0, 1))

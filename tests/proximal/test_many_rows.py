@@ -131,6 +131,7 @@ def test_settings_chosen_on_all_rows_beat_those_of_a_subset():
     assert math.isfinite(found.stderr)
 
 
+@pytest.mark.slow
 def test_the_subset_does_not_decide_between_kernel_density_and_local_components(monkeypatch):
     """Sixty rows of a fast oscillation look like a cloud; a thousand do not."""
     monkeypatch.setattr(fit, "TUNING_ROWS", 60)

@@ -1,5 +1,6 @@
 """Samples of two processes are those of one, bit for bit."""
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from tests.torchrun import torchrun
@@ -42,6 +43,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_two_ranks_draw_the_same_bits(tmp_path):
     torchrun(SCRIPT, tmp_path)
     rows = samples()

@@ -101,6 +101,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_two_ranks_train_as_one_stop_together_and_resume(tmp_path):
     torchrun(SCRIPT, tmp_path)
     zero, one = (load_file(tmp_path / f"{r}.safetensors") for r in (0, 1))

@@ -65,7 +65,7 @@ def sinkhorn_divergence(
 ) -> SinkhornEstimate:
     """The Sinkhorn divergence of two weighted clouds, a *squared* distance.
 
-    The cost is |x - y|^2, not half of it: twice the value of libraries with |x - y|^2 / 2, at the
+    The cost is ``|x - y|^2``, not half of it: twice the value of libraries that take half, at the
     same blur. Computed in float64 in tiles, so memory does not grow with n * m. The standard
     error is that of the clouds as samples (variances of the potentials less the clouds' own); it
     vanishes where the laws are equal, and says nothing about the bias at this n.

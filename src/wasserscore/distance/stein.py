@@ -51,8 +51,8 @@ def ksd(
 ) -> Estimate:
     """The *squared* kernel Stein discrepancy of a cloud from the law with this score.
 
-    The inverse multiquadric kernel (1 + |x - x'|^2 / h^2)^(-1/2) sees mass that has escaped to
-    where the law has none; the Gaussian exp(-|x - x'|^2 / 2 h^2) misses it in many dimensions.
+    The inverse multiquadric kernel ``(1 + |x - x'|^2 / h^2)^(-1/2)`` sees mass that has escaped to
+    where the law has none; the Gaussian ``exp(-|x - x'|^2 / 2 h^2)`` misses it in many dimensions.
     Both are blind to the weights of modes that are far apart. In float64, in tiles: memory does
     not grow with n^2. Jackknife standard error.
 
