@@ -11,7 +11,7 @@ from wasserscore.core.typing import PerPoint
 from wasserscore.kernel.dense import VANISHING
 from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, Keys, LogWeights, Queries, Rows
 from wasserscore.kernel.softmax import Sigma, as_widths, prepare
-from wasserscore.kernel.stream import Block, blocks
+from wasserscore.kernel.stream import Block, blocks, filled
 
 
 def softmax_pick(
@@ -44,8 +44,8 @@ def softmax_pick(
         chosen = torch.empty_like(level)
         for v in (FAST, DOUBLE, EXACT):
             for rows, block in blocks(whole, level == v, v):
-                filled = torch.cat([rows, rows[:1].expand(len(block.x) - len(rows))])
-                chosen[rows] = _pick(block, uniform[filled].to(torch.float64))[: len(rows)]
+                asked = uniform[filled(rows, len(block.x))].to(torch.float64)
+                chosen[rows] = _pick(block, asked)[: len(rows)]
     return chosen
 
 

@@ -70,9 +70,6 @@ def sharded_mean(
             key to see; two are needed with ``leave_one_out``.
     """
     keys, widths = prepare(x, y, log_weights), as_widths(sigma, x)
-    if values is not None:
-        require(values.ndim == 2 and len(values) == len(keys), "values needs one row per key",
-                got=tuple(values.shape))  # fmt: skip
     start = None
     if leave_one_out:
         counts = torch.zeros(world(), dtype=torch.int64)

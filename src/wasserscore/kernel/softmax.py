@@ -32,7 +32,7 @@ from wasserscore.kernel import attention, few
 from wasserscore.kernel.dense import dense_sums, pullback
 from wasserscore.kernel.device import has_kernel
 from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, Keys, LogWeights, Queries, Rows
-from wasserscore.kernel.stream import Block, blocks
+from wasserscore.kernel.stream import Block, blocks, filled
 from wasserscore.kernel.sums import Sums, Values
 
 Sigma = float | Float[Tensor, ""] | Float[Tensor, " b"]
@@ -83,9 +83,6 @@ def softmax_mean(
         require(len(x) == len(keys), "leave_one_out needs as many queries as keys",
                 got=f"{len(x)} queries and {len(keys)} keys")  # fmt: skip
         require(keys.visible > 1, "leave_one_out needs two visible keys", got=keys.visible)
-    if values is not None:
-        require(values.ndim == 2 and len(values) == len(keys), "values needs one row per key",
-                got=tuple(values.shape))  # fmt: skip
     return KernelMean(*_SoftmaxMean.apply(x, keys, widths, values, leave_one_out))
 
 
@@ -202,9 +199,9 @@ class _SoftmaxMean(torch.autograd.Function):
         level = whole.levels()
         for v in (FAST, DOUBLE, EXACT):
             for rows, block in blocks(whole, level == v, v):
-                filled = torch.cat([rows, rows[:1].expand(len(block.x) - len(rows))])
+                all_rows = filled(rows, len(block.x))
                 sums, _, top = dense_sums(block, table.table)
-                tilted, plain = pullback(block, table.table, top, sums, grad[filled])
-                pull = tilted + grad_log[filled, None] * (plain[:, :-1] - block.x)
+                tilted, plain = pullback(block, table.table, top, sums, grad[all_rows])
+                pull = tilted + grad_log[all_rows, None] * (plain[:, :-1] - block.x)
                 out[rows] = (pull * block.inverse[:, None])[: len(rows)]
         return out.to(x.dtype), None, None, None, None

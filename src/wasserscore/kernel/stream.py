@@ -166,4 +166,9 @@ def blocks(
         return
     for part in tiles(len(index), size):
         here = index[part]
-        yield here, whole.part(torch.cat([here, here[:1].expand(size - len(here))]), level)
+        yield here, whole.part(filled(here, size), level)
+
+
+def filled(rows: Tensor, size: int) -> Tensor:
+    """The rows of a block of :func:`blocks`, with the first one again at its end."""
+    return torch.cat([rows, rows[:1].expand(size - len(rows))])

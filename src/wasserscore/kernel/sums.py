@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from wasserscore.core.errors import require
 from wasserscore.kernel.keys import Keys
 
 
@@ -17,9 +18,11 @@ class Values(NamedTuple):
 
     @classmethod
     def of(cls, keys: Keys, values: Tensor | None, dtype: torch.dtype) -> "Values":
-        """The given values, or the keys themselves."""
+        """The given values, one row per key, or the keys themselves."""
         if values is None:
             return cls(keys.table(dtype)[:, 2:], keys.centre, True)
+        require(values.ndim == 2 and len(values) == len(keys), "values needs one row per key",
+                got=tuple(values.shape))  # fmt: skip
         centre = values.detach().mean(0, dtype=torch.float64)
         ones = values.new_ones(len(values), 1)
         table = torch.cat([(values - centre).to(dtype), ones.to(dtype)], 1)
