@@ -16,6 +16,7 @@ a trained precision network.
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, overload
 
 from jaxtyping import Float
@@ -188,19 +189,24 @@ def _fit(
         cells, factors = int(best.settings["cells"]), int(best.settings["rank"])
         mixture = fit_analysers(rows, cells, factors, least, Streams(0)).mixture
         return _Law(mixture.centres, mixture.covariance, mixture.weights), report
-    # A kernel tuned on fewer rows is wider than the full set needs, by Scott's rate.
-    narrower = (n / len(tuning.points)) ** (-2 / (d + 4))
+
+    @cache
+    def kernel(kind: str) -> Covariance:
+        """Tuned on fewer rows it is wider than the full set needs, by Scott's rate."""
+        narrower = (n / len(tuning.points)) ** (-2 / (d + 4))
+        covariance: Covariance = kernel_covariance(tuning, kind, least) * narrower
+        return covariance
+
     local = next((choice for choice in choices if choice.method == "local_pca"), None)
     weights = rows.counts if rows.repeated else None
     refined = None
     if local is not None and (n > len(tuning.points) or local is best):
-        kernel = kernel_covariance(tuning, "columns", least) * narrower
         if n == len(tuning.points):
-            return _Law(*_local(local, rows, kernel), weights), report
-        refined = refine(local.settings, len(tuning.points), rows, kernel, streams)
+            return _Law(*_local(local, rows, kernel("columns")), weights), report
+        refined = refine(local.settings, len(tuning.points), rows, kernel("columns"), streams)
         if local is best:
             return _Law(*refined.model), refined.told(report, n)
-    density = kernel_covariance(tuning, best.method, least) * best.settings["floor"] * narrower
+    density = kernel(best.method) * best.settings["floor"]
     if refined is not None:
         report, kept = _decided(report, refined, kernel_likelihood(density, rows, streams), n)
         if not kept:

@@ -84,10 +84,11 @@ class ManyRows:
         rank, floor, pull = int(settings["rank"]), settings["floor"], settings["pull"]
         along = settings["shrink"] * spread.variances[:, :rank].to(seen.own.dtype)
         d = self.z.shape[1]
-        squared = seen.squared - 2 * pull * seen.aside + pull**2 * spread.shift.square().sum(1)
-        # Along all d directions nothing is left across, and a difference would be rounding alone.
-        share = floor / (along + floor) if rank == d else -along / (along + floor)
-        squared = torch.zeros_like(squared) if rank == d else squared
+        if rank == d:  # nothing is left across, where a difference would be rounding alone
+            share, squared = floor / (along + floor), torch.zeros_like(seen.squared)
+        else:
+            share = -along / (along + floor)
+            squared = seen.squared - 2 * pull * seen.aside + pull**2 * spread.shift.square().sum(1)
         for part in tiles(len(squared), max(1, 2**22 // seen.own.numel())):
             gap = seen.along[part, :, :rank] - pull * seen.own[:, :rank]
             squared[part] += torch.einsum("bnr,nr->bn", gap.square_(), share)
