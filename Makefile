@@ -17,7 +17,7 @@ cover: $(VENV)/.dev  ## the default tests once more, with the lines they reach (
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow and not accept and not gpu" --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 slow: $(VENV)/.dev  ## the tests that take longer
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "slow and not accept and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "slow and not accept and not gpu" --durations=25
 
 check: $(VENV)/.dev  ## lint and types
 	$(BIN)/ruff check .

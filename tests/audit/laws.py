@@ -32,10 +32,10 @@ def plant(train, generated, seed, share=0.05, noise=0.0):
     return out
 
 
-def flagged(name, resplits, share=0.0, noise=0.0, first=0):
+def flagged(name, resplits, share=0.0, noise=0.0):
     """The share of resplits in which the generated rows are flagged."""
     hits = 0
-    for seed in range(first, first + resplits):
+    for seed in range(resplits):
         train, generated, holdout = split(name, seed)
         rows = plant(train, generated, seed, share, noise) if share else generated
         hits += audit(train=train, generated=rows, holdout=holdout, seed=seed).flagged

@@ -19,14 +19,14 @@ def test_planted_copies_are_seen(name, noise):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(2))
 @pytest.mark.parametrize("name", ["digits", "moons", "table"])
-def test_false_positive_rate(name, part):
-    assert flagged(name, 100, first=100 * part) <= 0.05
+def test_false_positive_rate(name):
+    # more than two of forty have a chance of 1 in 20 at the stated rate; seeds are fixed
+    assert flagged(name, 40) <= 0.05
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits", "moons", "table"])
 @PLANTED
 def test_power(name, noise):
-    assert flagged(name, 100, share=0.05, noise=noise) >= 0.95
+    assert flagged(name, 40, share=0.05, noise=noise) >= 0.95
