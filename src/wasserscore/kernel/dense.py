@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.kernel.stream import Block
+from wasserscore.kernel.sums import Values
 
 VANISHING = 60.0
 """No weight is more nats below the largest than this (e**-60 = 9e-27): denormals are slow.
@@ -81,3 +82,29 @@ def pullback(
         weights *= grad @ values[run, :-1].T - level
         tilted += (weights @ points[run])[:, :-1]
     return tilted, plain
+
+
+def pushforward(block: Block, values: Values, tangent: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Sums over the keys of w (v - mean) (y.u) ``(q, dv)`` and of w (y - x).u ``(q,)``.
+
+    Args:
+        block: Queries on any level.
+        values: What is averaged.
+        tangent: Direction ``(q, d)`` in which the queries move.
+    """
+    points = block.keys.table(block.dtype)[:, :-2]
+    wide = points if values.are_keys else torch.cat([values.table[:, :-1], points], 1)
+    sums, _, top = dense_sums(block, wide)
+    total, d = sums[:, -1:], block.x.shape[1]
+    mean = sums[:, : values.table.shape[1] - 1] / total
+    middle = sums[:, -1 - d : -1] / total
+    # about the mean, so that only differences of keys that matter are multiplied
+    level = (tangent * middle).sum(1, keepdim=True).to(block.dtype)
+    tilted = total.new_zeros(len(block.x), values.table.shape[1])
+    for run, logits in block.logits(top):
+        logits = logits.sub_(top[:, None].to(logits.dtype)).clamp_min_(-VANISHING)
+        weights = (logits.exp_() / total).to(block.dtype)
+        weights *= tangent @ points[run, :-1].T - level
+        tilted += weights @ values.table[run]
+    slope = ((middle - block.x) * tangent).sum(1)
+    return tilted[:, :-1] - mean * tilted[:, -1:], slope

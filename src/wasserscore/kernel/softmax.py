@@ -28,11 +28,12 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 
 from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint
 from wasserscore.kernel import attention, checked, few, small
-from wasserscore.kernel.dense import dense_sums, pullback
+from wasserscore.kernel.dense import dense_sums, pullback, pushforward
 from wasserscore.kernel.device import has_kernel
 from wasserscore.kernel.keys import (
     DOUBLE,
@@ -74,7 +75,8 @@ def softmax_mean(
 ) -> KernelMean:
     r"""Kernel-weighted mean of ``values`` around each query.
 
-    Differentiable once in ``x``; everything else is a constant. Relative to the size of the data,
+    Differentiable once in ``x``, backwards and forwards (``torch.func.jvp``: no Jacobian is
+    formed); everything else is a constant. Relative to the size of the data,
     the result is right to about 1e-5 in float32 and 1e-10 in float64, at every ``sigma``: see
     :mod:`wasserscore.kernel.keys` for how.
 
@@ -95,7 +97,8 @@ def softmax_mean(
         require(len(x) == len(keys), "leave_one_out needs as many queries as keys",
                 got=f"{len(x)} queries and {len(keys)} keys")  # fmt: skip
         require(keys.visible > 1, "leave_one_out needs two visible keys", got=keys.visible)
-    if x.requires_grad and torch.is_grad_enabled():
+    differentiated = x.requires_grad and torch.is_grad_enabled()
+    if differentiated or unpack_dual(x).tangent is not None:
         return KernelMean(*_SoftmaxMean.apply(x, keys, widths, values, leave_one_out))
     return _forward(x, keys, widths, values, leave_one_out)
 
@@ -221,31 +224,56 @@ def _forward(
 
 
 class _SoftmaxMean(torch.autograd.Function):
-    """The streamed sum, with its vector-Jacobian product in the queries."""
+    """The streamed sum, with its products of the Jacobian in the queries and a vector."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, keys: Keys, sigma: Tensor, values: Tensor | None, one_out: bool
+        x: Tensor, keys: Keys, sigma: Tensor, values: Tensor | None, one_out: bool
     ) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(x, sigma)
-        ctx.constants = keys, values, one_out
         return _forward(x, keys, sigma, values, one_out)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        x, keys, sigma, values, one_out = inputs
+        ctx.save_for_backward(x, sigma)
+        ctx.save_for_forward(x, sigma)
+        ctx.constants = keys, values, one_out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor, grad_log: Tensor) -> tuple[Any, ...]:
         x, sigma = ctx.saved_tensors
-        keys, values, one_out = ctx.constants
-        own = torch.arange(len(x), device=x.device) if one_out else None
-        table = Values.of(keys, values, x.dtype)
         out = torch.zeros_like(x, dtype=torch.float64)
-        whole = Block.of(keys, x, sigma, own)
-        level = whole.levels()
-        for v in (FAST, DOUBLE, EXACT):
-            for rows, block in blocks(whole, level == v, v):
-                all_rows = filled(rows, len(block.x))
-                sums, _, top = dense_sums(block, table.table)
-                tilted, plain = pullback(block, table.table, top, sums, grad[all_rows])
-                pull = tilted + grad_log[all_rows, None] * (plain[:, :-1] - block.x)
-                out[rows] = (pull * block.inverse[:, None])[: len(rows)]
+        for rows, block, table in _levelled(x, sigma, *ctx.constants):
+            all_rows = filled(rows, len(block.x))
+            sums, _, top = dense_sums(block, table.table)
+            tilted, plain = pullback(block, table.table, top, sums, grad[all_rows])
+            pull = tilted + grad_log[all_rows, None] * (plain[:, :-1] - block.x)
+            out[rows] = (pull * block.inverse[:, None])[: len(rows)]
         return out.to(x.dtype), None, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+        x, sigma = ctx.saved_tensors
+        columns = x.shape[1] if ctx.constants[1] is None else ctx.constants[1].shape[1]
+        mean, log_sum = x.new_empty(len(x), columns), x.new_empty(len(x))
+        for rows, block, table in _levelled(x, sigma, *ctx.constants):
+            along = tangent[filled(rows, len(block.x))]
+            tilted, slope = pushforward(block, table, along)
+            scale = block.inverse[: len(rows)].to(x.dtype)
+            mean[rows] = tilted[: len(rows)].to(x.dtype) * scale[:, None]
+            log_sum[rows] = slope[: len(rows)].to(x.dtype) * scale
+        return mean, log_sum
+
+
+def _levelled(
+    x: Tensor, sigma: Tensor, keys: Keys, values: Tensor | None, one_out: bool
+) -> Iterator[tuple[Tensor, Block, Values]]:
+    """All queries in blocks of one level, with their indices."""
+    own = torch.arange(len(x), device=x.device) if one_out else None
+    table = Values.of(keys, values, x.dtype)
+    whole = Block.of(keys, x, sigma, own)
+    level = whole.levels()
+    for v in (FAST, DOUBLE, EXACT):
+        for rows, block in blocks(whole, level == v, v):
+            yield rows, block, table
