@@ -35,8 +35,8 @@ accept: $(VENV)/.dev  ## every acceptance number at full size, resumable (hours)
 	$(BIN)/python -m benchmarks.accept
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "accept and not gpu"
 
-bench: $(VENV)/.dev  ## the benchmark book: benchmarks/README.md
-	for name in forward_processes orders published_ve choose_figure startup; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+bench: $(VENV)/.dev  ## the benchmark book: every light benchmark, and the list in benchmarks/README.md
+	$(BIN)/python -m benchmarks.book
 
 bench-peers: $(VENV)/.dev  ## our samplers and kernel sums against other libraries, installed beside the project in .venv-peers
 	test -d .venv-peers || $(BIN)/python -m venv .venv-peers

@@ -37,7 +37,7 @@ def sums(fused, x, keys, sigma, values=None, *, one_out=False):
     (level,) = whole.levels().unique().tolist()
     block = whole.part(torch.arange(len(x)), level)
     centre = keys.centre if values is None else values.mean(0)
-    table = keys.table(x.dtype)[:, 2:]
+    table = keys.table(x.dtype)[:, :-2]
     if values is not None:
         table = torch.cat([values - centre, torch.ones_like(values[:, :1])], 1)
     total, squares, top = fused.fused_sums(block, table, values is None)

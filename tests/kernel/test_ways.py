@@ -5,7 +5,16 @@ import pytest
 import torch
 from tests.kernel.test_softmax import SIGMAS, dense, draw, queries
 
-from wasserscore.kernel import Keys, attention, effective_size, few, softmax, softmax_mean
+from wasserscore.kernel import (
+    Keys,
+    attention,
+    checked,
+    effective_size,
+    few,
+    small,
+    softmax,
+    softmax_mean,
+)
 from wasserscore.kernel.keys import DOUBLE, EXACT, FAST
 from wasserscore.kernel.stream import Block
 from wasserscore.kernel.sums import Values
@@ -16,9 +25,10 @@ TOLERANCE = {F32: 1e-5, F64: 1e-10}
 
 @pytest.fixture
 def taken(monkeypatch):
-    """How many rows each way got right; however few, keys that matter are looked for."""
+    """How many rows each way got right; however few, and however small the problem."""
     monkeypatch.setattr(few, "WORTH", 0)
-    rows = {"few": 0, "attention": 0, "all": 0}
+    monkeypatch.setattr(small, "PAIRS", 0)
+    rows = {"few": 0, "attention": 0, "checked": 0, "all": 0}
 
     def spy(module, name, way):
         true = getattr(module, name)
@@ -32,6 +42,7 @@ def taken(monkeypatch):
 
     spy(few, "few_sums", "few")
     spy(attention, "attention_sums", "attention")
+    spy(checked, "checked_sums", "checked")
     spy(softmax, "_all_keys", "all")
     return rows
 
@@ -51,17 +62,47 @@ def agrees(x, y, sigma, *, one_out=False, **given):
 
 
 @pytest.mark.parametrize("dtype", [F32, F64])
-@pytest.mark.parametrize(("sigma", "way"), [(0.03, "few"), (0.7, "all"), (20.0, "attention")])
-def test_the_cheapest_way_that_is_right(taken, sigma, way, dtype):
-    y, x = draw(6000, 6, dtype=dtype), draw(50, 6, seed=1, dtype=dtype)
+@pytest.mark.parametrize(
+    ("d", "sigma", "way"),
+    [(6, 0.03, "few"), (6, 0.7, "checked"), (6, 20.0, "attention"), (1, 0.003, "all")],
+)
+def test_the_cheapest_way_that_is_right(taken, d, sigma, way, dtype):
+    y, x = draw(6000, d, dtype=dtype), draw(50, d, seed=1, dtype=dtype)
     agrees(x, y, sigma)
-    assert taken[way] >= 50 or (way == "all" and dtype == F64 and taken["attention"] >= 50)
+    way = "attention" if way == "checked" and dtype == F64 else way
+    assert taken[way] >= 50
+
+
+@pytest.mark.parametrize("sigma", [0.005, 0.01, 0.02])
+def test_rounded_products_are_found_out_by_their_sums(taken, sigma):
+    """Queries in the middle of a few keys, all as far: rounding alone would choose among them."""
+    half = torch.nn.functional.normalize(draw(7, 6), dim=1).float()
+    agrees((1e-5 * draw(40, 6, seed=1)).float(), torch.cat([half, -half]), sigma)
+    assert taken["checked"] < 20
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.1, 0.15])
+def test_products_that_pile_up_rounding_do_not_show(taken, sigma):
+    """Coordinates of falling size: every later term is rounded to the size of the first."""
+    axes = 1 / torch.arange(1, 257)
+    y, x = draw(1500, 256, dtype=F32) * axes, draw(40, 256, seed=1, dtype=F32) * axes
+    agrees(x, y, sigma)
+    assert taken["checked"] > 20
+
+
+@pytest.mark.parametrize("sigma", [0.2, 1.0])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_sums_of_many_equal_terms(columns, sigma):
+    """Zeros and ones: rounding has one sign, and 20,000 terms in one sum would lose 1e-4."""
+    y = torch.randint(0, 2, (20_000, columns), generator=torch.Generator().manual_seed(0)).float()
+    agrees(y[:9] + 0.1 * draw(9, columns, seed=1, dtype=F32), y, sigma)
 
 
 @pytest.mark.parametrize("dtype", [F32, F64])
 @pytest.mark.parametrize("sigma", [0.03, 0.7, 20.0])
 def test_weights_and_values_on_every_way(sigma, dtype, monkeypatch):
     monkeypatch.setattr(few, "WORTH", 0)
+    monkeypatch.setattr(small, "PAIRS", 0)
     y, x = draw(5000, 4, dtype=dtype), draw(30, 4, seed=1, dtype=dtype)
     b = draw(5000, 1, seed=3, dtype=dtype)[:, 0]
     b[::7] = -torch.inf
@@ -79,6 +120,7 @@ def test_weights_and_values_on_every_way(sigma, dtype, monkeypatch):
 def test_a_key_left_out_on_every_way(sigma, dtype, monkeypatch):
     monkeypatch.setattr(few, "RUN", 256)
     monkeypatch.setattr(few, "WORTH", 0)
+    monkeypatch.setattr(small, "PAIRS", 0)
     y = draw(700, 4, dtype=dtype)
     y[17] = y[699]  # a twin in the last, short run
     agrees(y, y, sigma, one_out=True)
@@ -119,18 +161,43 @@ def test_a_pytorch_without_the_attention_gives_the_same(taken, monkeypatch):
     with_it = softmax_mean(x, y, 20.0)
     monkeypatch.setattr(attention, "HERE", False)
     without = softmax_mean(x, y, 20.0)
-    assert taken == {"few": 0, "attention": 50, "all": 50}
+    assert taken == {"few": 0, "attention": 50, "checked": 0, "all": 50}
     for a, b in zip(with_it, without, strict=True):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [F32, F64])
+@pytest.mark.parametrize("sigma", [1e-7, 1e-3, 0.7, 20.0])
+def test_a_small_problem_takes_one_tile(sigma, dtype, monkeypatch):
+    calls = []
+    true = small.small_sums
+    monkeypatch.setattr(
+        small, "small_sums", lambda *given: calls.append(true(*given)) or calls[-1]
+    )
+    y, x = draw(1500, 6, dtype=dtype), draw(50, 6, seed=1, dtype=dtype)
+    b = draw(1500, 1, seed=3, dtype=dtype)[:, 0]
+    b[::7] = -torch.inf
+    agrees(x, y, sigma, log_weights=b, values=draw(1500, 2, seed=2, dtype=dtype))
+    agrees(y[:300], y[:300], sigma, one_out=True)
+    assert len(calls) == 4
+    right = torch.cat([rows for rows, _ in calls])
+    assert bool((right == (sigma > (1e-6 if dtype == F32 else 1e-2))).all())
+
+
 def test_levels_have_their_ways():
-    whole = Block.of(Keys(draw(5000, 6)), draw(60, 6), torch.ones(60, dtype=F64))
-    names = [[way.__name__ for way, _ in softmax._ways(whole, v)] for v in (FAST, DOUBLE, EXACT)]
-    assert names == [
-        ["attention_sums", "_all_keys"],
-        ["few_sums", "attention_sums", "_all_keys"],
-        ["few_sums", "_all_keys"],
+    sigma = torch.tensor([20.0, 1e-3, 1e-7], dtype=F64)
+    whole = Block.of(Keys(draw(9000, 6)), draw(3, 6), sigma).part(torch.arange(3).repeat(50), FAST)
+    values = Values.of(whole.keys, None, F64)
+    left = torch.ones(150, dtype=torch.bool)
+    found = [(a.way.__name__, a.level) for a in softmax._attempts(whole, values, left)]
+    assert found == [
+        ("attention_sums", FAST),
+        ("_all_keys", FAST),
+        ("few_sums", DOUBLE),
+        ("attention_sums", DOUBLE),
+        ("_all_keys", DOUBLE),
+        ("few_sums", EXACT),
+        ("_all_keys", EXACT),
     ]
 
 
@@ -140,6 +207,7 @@ def test_levels_have_their_ways():
 def test_the_accuracy_contract_on_the_whole_grid(d, dtype, monkeypatch):
     """1e-5 of the data scale in float32 at every sigma, dimension and distance of the query."""
     monkeypatch.setattr(few, "WORTH", 0)
+    monkeypatch.setattr(small, "PAIRS", 0)
     n = max(100, min(2500, 10**6 // d))
     y = draw(n, d, dtype=dtype)
     y[10] = y[11]

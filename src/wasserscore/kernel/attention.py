@@ -1,8 +1,9 @@
 r"""Kernel sums on a CPU by PyTorch's fused attention, where products are right as they are.
 
-Logits are products of rows :math:`(1 / \sigma^2, 1, x / \sigma^2)` of queries and
-:math:`(-|y|^2 / 2, b, y)` of keys, and the softmax of logits times values is attention: one pass
-that keeps a tile of logits in cache and never writes it to memory.
+Logits are products of rows of queries and of keys, and the softmax of logits times values is
+attention: one pass that keeps a tile of logits in cache and never writes it to memory. Its sums
+run in the caller's precision, so they go over ``RUN`` keys at a time, as heads of one call, and
+are put together in float64.
 
 Source: :cite:p:`dao2022`, algorithm 1.
 """
@@ -11,8 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from wasserscore.kernel.keys import EXACT, FAST
-from wasserscore.kernel.stream import Block
+from wasserscore.core.tensors import tiles
+from wasserscore.kernel.dense import RUN
+from wasserscore.kernel.keys import EXACT, FAST, MASKED
+from wasserscore.kernel.stream import Block, tile_bytes
 from wasserscore.kernel.sums import Sums, Values
 
 WIDEST64 = 128
@@ -27,9 +30,8 @@ def serves(whole: Block, level: int) -> bool:
     """Whether attention can make the sums on a level, and pays."""
     if not HERE or whole.x.is_cuda or level == EXACT:
         return False
-    if whole.dtype == torch.float32:
-        return level == FAST
-    return whole.x.shape[1] <= WIDEST64
+    single = whole.dtype == torch.float32
+    return level == FAST if single else whole.x.shape[1] <= WIDEST64
 
 
 def attention_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
@@ -42,33 +44,93 @@ def attention_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, S
         values: What is averaged.
         sized: Whether effective sizes are asked for; they cost another pass.
     """
-    d = block.x.shape[1]
-    keys = block.keys.table(block.dtype)[:, : d + 2]
+    keys = block.keys.table(block.dtype)
     queries = block.queries().to(block.dtype)
-    # the means of |y|^2 / 2 and b beside those of the keys cost less than another table
+    # the means of the other columns beside those of the keys cost less than another table
     wanted = keys if values.are_keys else values.table[:, :-1]
-    columns = slice(2, d + 2) if values.are_keys else slice(wanted.shape[1])
-    mean, log_sum = _attention(queries, keys, wanted)
-    mean = mean[:, columns]
-    squares = _attention(2 * queries, keys, keys)[1] if sized else log_sum
-    right = torch.ones_like(log_sum, dtype=torch.bool)
-    if block.own is not None:
+    mean, log_sum = _attention(block, queries, wanted)
+    mean = mean[:, : values.table.shape[1] - 1]
+    squares = _attention(block, 2 * queries, keys)[1] if sized else log_sum
+    if block.own is None:
+        right = torch.ones_like(log_sum, dtype=torch.bool)
+    else:
         logit = (queries * keys[block.own]).sum(1).double()
-        share = (logit - log_sum).exp()
-        right = share < SHARE
-        mean = (mean - share[:, None] * wanted[block.own, columns]) / (1 - share[:, None])
-        log_sum = log_sum + torch.log1p(-share)
-        squares = squares + torch.log1p(-(2 * logit - squares).exp())
+        own = wanted[block.own, : mean.shape[1]]
+        right, mean, log_sum, squares = without(logit, own, mean, log_sum, squares)
     size = (2 * log_sum - squares).exp() if sized else log_sum
     return right, Sums(mean, log_sum + block.offset(), size)
 
 
-def _attention(queries: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+def without(
+    logit: Tensor, value: Tensor, mean: Tensor, log_sum: Tensor, squares: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Sums without one key each: (which are right, means, logs of sums, of sums of squares).
+
+    Args:
+        logit: The key's logit ``(q,)``.
+        value: Its value ``(q, dv)``.
+        mean: Means with it ``(q, dv)``.
+        log_sum: Logs of the sums of weights with it ``(q,)``.
+        squares: Logs of the sums of squared weights with it ``(q,)``.
+    """
+    share = (logit - log_sum).exp()
+    mean = (mean - share[:, None] * value) / (1 - share[:, None])
+    squares = squares + torch.log1p(-(2 * logit - squares).exp())
+    return share < SHARE, mean, log_sum + torch.log1p(-share), squares
+
+
+def _attention(block: Block, queries: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Means ``(q, dv)`` and logs of sums ``(q,)``, float64."""
-    width = max(keys.shape[1], values.shape[1])
-    q, k, v = (
-        a[None, None] if a.shape[1] == width else pad(a, (0, width - a.shape[1]))[None, None]
-        for a in (queries, keys, values)
+    q, columns = len(queries), values.shape[1]
+    keys = block.keys.prepared(("runs", queries.dtype), lambda table: _in_runs(table, MASKED))
+    own = block.keys.table(queries.dtype) is values
+    values = keys if own else _in_runs(values, 0.0)
+    width = max(keys.shape[2], values.shape[2])
+    keys, values, queries = (
+        a if a.shape[-1] == width else pad(a, (0, width - a.shape[-1]))
+        for a in (keys, values, queries[None])
     )
-    mean, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, scale=1.0)
-    return mean[0, 0].double(), log_sum[0, 0].double()
+    if len(keys) == 1:
+        part, log_sum = heads(queries, keys, values)
+        return part[0, :, :columns].double(), log_sum[0]
+    mean = torch.zeros(q, columns, dtype=torch.float64)
+    total, top = mean.new_zeros(q), mean.new_full((q,), -torch.inf)
+    for here in tiles(len(keys), max(1, tile_bytes(queries) // queries.nbytes)):
+        part, log_sum = heads(queries, keys[here], values[here])
+        new = torch.maximum(top, log_sum.amax(0))
+        fade, weight = (top - new).exp(), (log_sum - new).exp()
+        sums = torch.einsum("rq,rqd->qd", weight.to(part.dtype), part[:, :, :columns])
+        mean.mul_(fade[:, None]).add_(sums)
+        total, top = total * fade + weight.sum(0), new
+    return mean / total[:, None], top + total.log()
+
+
+def heads(queries: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Means ``(r, q, dv)`` and logs of sums ``(r, q)``, these in float64, over each run of keys.
+
+    Args:
+        queries: ``(r, q, e)``, or ``(1, q, e)`` for all runs.
+        keys: ``(r, k, e)``; logits are plain products.
+        values: ``(r, k, e)``.
+    """
+    mean, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        queries.expand(1, len(keys), -1, -1), keys[None], values[None], scale=1.0
+    )
+    return mean[0], log_sum[0].double()
+
+
+def _in_runs(table: Tensor, hidden: float) -> Tensor:
+    """Rows of a table in runs of one length, ``(r, k, e)``, the last one filled up.
+
+    Args:
+        table: The rows.
+        hidden: The last column but one of rows that fill up.
+    """
+    n, e = table.shape
+    runs = -(-n // RUN)
+    length = -(-n // runs)
+    if n == runs * length:
+        return table.reshape(runs, length, e)
+    full = pad(table, (0, 0, 0, runs * length - n))
+    full[n:, -2:-1] = hidden
+    return full.view(runs, length, e)

@@ -89,9 +89,9 @@ def _screen(block: Block) -> tuple[Tensor, Tensor, Tensor]:
     verdict depends on its own logits only.
     """
     n, q, d = len(block.keys), len(block.x), block.x.shape[1]
-    table = block.keys.table(torch.float32)[:, : d + 2]
+    table = block.keys.table(torch.float32)
     queries = block.queries().float()
-    error = 4 * torch.finfo(torch.float32).eps * block.keys.size(block.x, block.inverse)
+    error = 4 * torch.finfo(torch.float32).eps * block.size
     cut = (2 * error + math.log(n) + DROPPED[block.dtype]).float()
     limit, width = _most(n, d), min(RUN, -(-n // GROUP) * GROUP)
     alive, counts = (cut < LARGEST).nonzero()[:, 0], torch.zeros(q, dtype=torch.int64)
@@ -142,8 +142,8 @@ def _differences(block: Block, rows: Tensor, keys: Tensor) -> Tensor:
     for part in tiles(len(rows), max(1, tile_bytes(block.x) // (8 * GROUP * block.x.shape[1]))):
         row, key = rows[part], keys[part]
         there = table[key.clamp_max(n - 1)]
-        squared = (there[:, :, 2:-1] - block.x[row, None]).square_().sum(2)
-        out[part] = there[:, :, 1] - squared * block.inverse[row, None] / 2
+        squared = (there[:, :, :-3] - block.x[row, None]).square_().sum(2)
+        out[part] = there[:, :, -2] - squared * block.inverse[row, None] / 2
         if block.own is not None:
             out[part].masked_fill_(key == block.own[row, None], MASKED)
     return out.masked_fill_(keys >= n, -torch.inf)

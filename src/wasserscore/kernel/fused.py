@@ -39,12 +39,14 @@ def fused_sums(block: Block, values: Tensor, shared: bool) -> tuple[Tensor, Tens
     precision = block.dtype if block.level == FAST else torch.float64
     q, n, d = len(block.x), len(block.keys), block.x.shape[1]
     dv = values.shape[1] - 1
-    y = block.keys.prepared(("rows", precision), lambda table: parts(table[:, 2:-1]))
+    y = block.keys.prepared(("rows", precision), lambda table: parts(table[:, :-3]))
     if shared:
-        v = block.keys.prepared(("columns", block.dtype), lambda table: parts(table[:, 2:-1].mT))
+        v = block.keys.prepared(("columns", block.dtype), lambda table: parts(table[:, :-3].mT))
     else:
         v = parts(values[:, :-1].mT)
-    half, bias = block.keys.prepared(("scalars", precision), lambda t: t[:, :2].mT.contiguous())
+    half, bias = block.keys.prepared(
+        ("scalars", precision), lambda t: t[:, [-1, -2]].mT.contiguous()
+    )
     x = torch.nn.functional.pad(block.x * block.inverse[:, None], (0, y.shape[2] - d))
     width = max(ALIGNED, triton.next_power_of_2(max(d, dv)))
     rows, columns, warps, stages = SHAPES[precision, block.dtype, width]

@@ -23,6 +23,7 @@ The level of a query depends on that query alone, so rows never influence each o
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -30,8 +31,9 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import as_points
-from wasserscore.core.typing import Cloud, PerPoint, Vector
+from wasserscore.core.typing import Cloud, Vector
 
+T = TypeVar("T")
 Queries = Float[Tensor, "b d"]
 """Points at which a kernel sum is asked."""
 Rows = Float[Tensor, "n e"]
@@ -92,10 +94,10 @@ class Keys:
     @cached_property
     def radius(self) -> float:
         """The largest norm of a centred key."""
-        return float((-2 * self.table(torch.float64)[:, 0].min()).sqrt())
+        return float((-2 * self.table(torch.float64)[:, -1].min()).sqrt())
 
     @cached_property
-    def _heaviest(self) -> float:
+    def heaviest(self) -> float:
         """The largest size of a finite log weight."""
         if self.log_weights is None:
             return 0.0
@@ -106,13 +108,14 @@ class Keys:
         return {}
 
     @cached_property
-    def _kept(self) -> dict[tuple[str, torch.dtype], Tensor]:
+    def _kept(self) -> dict[tuple[str, torch.dtype], Any]:
         return {}
 
     def table(self, dtype: torch.dtype) -> Cloud:
-        r"""Rows :math:`(-|y|^2/2, b, y, 1)` of the centred keys, ``(n, d + 3)``.
+        r"""Rows :math:`(y, 1, b, -|y|^2/2)` of the centred keys, ``(n, d + 3)``.
 
-        The first ``d + 2`` columns make logits, the last ``d + 1`` weighted sums.
+        All columns make logits (see :meth:`Block.queries`), the first ``d + 1`` weighted sums. The
+        norms come last: products that start with them round every later term to their size.
         """
         if dtype not in self._tables:
             if dtype == torch.float64:
@@ -122,12 +125,12 @@ class Keys:
                 bias = torch.zeros_like(half)
                 if self.log_weights is not None:
                     bias += self.log_weights.to(bias).clamp_min(MASKED)[:, None]
-                self._tables[dtype] = torch.cat([-half, bias, y, ones], 1)
+                self._tables[dtype] = torch.cat([y, ones, bias, -half], 1)
             else:
                 self._tables[dtype] = self.table(torch.float64).to(dtype)
         return self._tables[dtype]
 
-    def prepared(self, name: tuple[str, torch.dtype], make: Callable[[Cloud], Tensor]) -> Tensor:
+    def prepared(self, name: tuple[str, torch.dtype], make: Callable[[Cloud], T]) -> T:
         """What ``make`` makes of the table of some precision, made once and kept.
 
         Args:
@@ -136,26 +139,5 @@ class Keys:
         """
         if name not in self._kept:
             self._kept[name] = make(self.table(name[1]))
-        return self._kept[name]
-
-    def size(self, x: Cloud, inverse: PerPoint) -> Tensor:
-        """The largest part of any logit of the queries ``x``, ``(b,)``: epsilon of it is rounding.
-
-        Args:
-            x: Centred queries, float64.
-            inverse: One over sigma squared, float64.
-        """
-        size: Tensor = (x.norm(dim=1) + self.radius / 2) * (self.radius * inverse)
-        return size if self.log_weights is None else size + self._heaviest
-
-    def level(self, x: Cloud, inverse: PerPoint, dtype: torch.dtype) -> Tensor:
-        """The level of each query ``x`` (centred, float64), ``(b,)``.
-
-        Args:
-            x: Centred queries, float64.
-            inverse: One over sigma squared, float64.
-            dtype: The caller's precision.
-        """
-        size = self.size(x, inverse)
-        double = TOLERANCE[dtype] / torch.finfo(torch.float64).eps
-        return (size > LARGEST_FAST).long() + (size > double).long()
+        kept: T = self._kept[name]
+        return kept

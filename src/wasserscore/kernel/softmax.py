@@ -11,7 +11,9 @@ all this one operation. Each block of queries takes the cheapest way whose accur
 way            when
 =============  ==============================================================================
 ``fused``      on a GPU, up to 128 coordinates
+``small``      the problem is small: one tile of float64 products
 ``attention``  float32 or float64 products are right (the FAST level), and all keys may matter
+``checked``    float32 products may be off, and the sums show that it does not matter
 ``few``        a few keys matter, which is so at small sigma
 ``dense``      otherwise: tiles of logits with a running maximum
 =============  ==============================================================================
@@ -19,20 +21,31 @@ way            when
 Memory does not grow with the number of keys on any of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 
 from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint
-from wasserscore.kernel import attention, few
-from wasserscore.kernel.dense import dense_sums, pullback
+from wasserscore.kernel import attention, checked, few, small
+from wasserscore.kernel.dense import dense_sums, pullback, pushforward
 from wasserscore.kernel.device import has_kernel
-from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, Keys, LogWeights, Queries, Rows
-from wasserscore.kernel.stream import Block, blocks, filled
+from wasserscore.kernel.keys import (
+    DOUBLE,
+    EXACT,
+    FAST,
+    LARGEST_FAST,
+    Keys,
+    LogWeights,
+    Queries,
+    Rows,
+)
+from wasserscore.kernel.stream import Block, block_size, blocks, filled, in_place
 from wasserscore.kernel.sums import Sums, Values
 
 Sigma = float | Float[Tensor, ""] | Float[Tensor, " b"]
@@ -62,7 +75,8 @@ def softmax_mean(
 ) -> KernelMean:
     r"""Kernel-weighted mean of ``values`` around each query.
 
-    Differentiable once in ``x``; everything else is a constant. Relative to the size of the data,
+    Differentiable once in ``x``, backwards and forwards (``torch.func.jvp``: no Jacobian is
+    formed); everything else is a constant. Relative to the size of the data,
     the result is right to about 1e-5 in float32 and 1e-10 in float64, at every ``sigma``: see
     :mod:`wasserscore.kernel.keys` for how.
 
@@ -83,7 +97,10 @@ def softmax_mean(
         require(len(x) == len(keys), "leave_one_out needs as many queries as keys",
                 got=f"{len(x)} queries and {len(keys)} keys")  # fmt: skip
         require(keys.visible > 1, "leave_one_out needs two visible keys", got=keys.visible)
-    return KernelMean(*_SoftmaxMean.apply(x, keys, widths, values, leave_one_out))
+    differentiated = x.requires_grad and torch.is_grad_enabled()
+    if differentiated or unpack_dual(x).tangent is not None:
+        return KernelMean(*_SoftmaxMean.apply(x, keys, widths, values, leave_one_out))
+    return _forward(x, keys, widths, values, leave_one_out)
 
 
 def effective_size(
@@ -129,34 +146,57 @@ def prepare(x: Tensor, y: Tensor | Keys, log_weights: Tensor | None) -> Keys:
     return keys
 
 
+FAILED = 16
+"""Queries of a block of those whose sums were found wrong: they are few, and blocks are filled."""
 Way = Callable[[Block, Values, bool], tuple[Tensor, Sums]]
 """A way to make the sums of a block: (which of its rows are right, the sums)."""
 
 
-def _ways(whole: Block, level: int) -> list[tuple[Way, int | None]]:
-    """The ways to try on a level, the last of which is always right, and their block sizes."""
-    ways: list[tuple[Way, int | None]] = []
-    if few.serves(whole, level):
-        ways.append((few.few_sums, None))
-    if attention.serves(whole, level):
-        ways.append((attention.attention_sums, len(whole.x)))
-    return [*ways, (_all_keys, None)]
+class Attempt(NamedTuple):
+    """A way, the rows ``(q,)`` it may get right, their level and blocks (None: all in place)."""
+
+    way: Way
+    rows: Tensor
+    level: int
+    size: int | None
+
+
+def _attempts(whole: Block, values: Values, left: Tensor) -> Iterator[Attempt]:
+    """What to try in turn on the rows that are ``left``; the last one of a level is right."""
+    sizes = [(left, block_size(whole))]
+    if small.serves(whole):
+        yield Attempt(small.small_sums, left, FAST, None)
+    elif attention.serves(whole, FAST):
+        fast = whole.size <= LARGEST_FAST
+        yield Attempt(attention.attention_sums, fast, FAST, None)
+        if checked.serves(whole, values):
+            hopeful = checked.promising(whole) & ~fast
+            yield Attempt(checked.checked_sums, hopeful, FAST, None)
+            sizes = [(~hopeful, block_size(whole)), (hopeful, FAILED)]
+    level = whole.levels()
+    low, high = (int(v) for v in level.aminmax())
+    for v, (some, size) in product(range(low, high + 1), sizes):
+        # a failed query in few coordinates has many keys that matter: nothing to look for
+        if few.serves(whole, v) and not (size == FAILED and whole.x.shape[1] <= checked.NEAR):
+            yield Attempt(few.few_sums, left & some & (level == v), v, size)
+        if v > FAST and attention.serves(whole, v):
+            yield Attempt(attention.attention_sums, left & some & (level == v), v, None)
+        yield Attempt(_all_keys, left & some & (level == v), v, size)
 
 
 def sums_of(whole: Block, values: Values, sized: bool = False) -> Sums:
     """The sums of all queries; effective sizes only where they are asked for, or cost nothing."""
-    if whole.own is None and attention.serves(whole, FAST) and whole.fast():
-        return attention.attention_sums(whole, values, sized)[1]  # small calls: nothing else
-    level = whole.levels()
-    left = torch.ones_like(level, dtype=torch.bool)
-    out = Sums.empty(len(level), values)
-    low, high = (int(v) for v in level.aminmax())
-    for v in range(low, high + 1):
-        for way, size in _ways(whole, v):
-            for rows, block in blocks(whole, left & (level == v), v, size):
-                right, sums = way(block, values, sized)
-                out.put(rows, sums)
-                left[rows] = ~right[: len(rows)]
+    left, out = torch.ones_like(whole.inverse, dtype=torch.bool), None
+    for way, tried, level, size in _attempts(whole, values, left):
+        for rows, block in blocks(whole, tried, level, size) if size else in_place(whole, tried):
+            right, sums = way(block, values, sized)
+            right = right[: len(rows)] & tried[rows]
+            if len(rows) == len(left) and bool(right.all()):
+                return sums
+            out = out or Sums.empty(len(left), values)
+            out.put(rows[right], sums, right)
+            left[rows[right]] = False
+    assert out is not None
     return out
 
 
@@ -174,34 +214,66 @@ def _all_keys(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
     return right, Sums(sums[:, :-1] / total[:, None], log_sum, total.square() / squares)
 
 
+def _forward(
+    x: Tensor, keys: Keys, sigma: Tensor, values: Tensor | None, one_out: bool
+) -> KernelMean:
+    table = Values.of(keys, values, x.dtype)
+    own = torch.arange(len(x), device=x.device) if one_out else None
+    out = sums_of(Block.of(keys, x, sigma, own), table)
+    return KernelMean((out.mean + table.centre).to(x.dtype), out.log_sum.to(x.dtype))
+
+
 class _SoftmaxMean(torch.autograd.Function):
-    """The streamed sum, with its vector-Jacobian product in the queries."""
+    """The streamed sum, with its products of the Jacobian in the queries and a vector."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, keys: Keys, sigma: Tensor, values: Tensor | None, one_out: bool
+        x: Tensor, keys: Keys, sigma: Tensor, values: Tensor | None, one_out: bool
     ) -> tuple[Tensor, Tensor]:
-        table = Values.of(keys, values, x.dtype)
-        own = torch.arange(len(x), device=x.device) if one_out else None
-        out = sums_of(Block.of(keys, x, sigma, own), table)
+        return _forward(x, keys, sigma, values, one_out)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        x, keys, sigma, values, one_out = inputs
         ctx.save_for_backward(x, sigma)
-        ctx.constants = keys, values, own
-        return (out.mean + table.centre).to(x.dtype), out.log_sum.to(x.dtype)
+        ctx.save_for_forward(x, sigma)
+        ctx.constants = keys, values, one_out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor, grad_log: Tensor) -> tuple[Any, ...]:
         x, sigma = ctx.saved_tensors
-        keys, values, own = ctx.constants
-        table = Values.of(keys, values, x.dtype)
         out = torch.zeros_like(x, dtype=torch.float64)
-        whole = Block.of(keys, x, sigma, own)
-        level = whole.levels()
-        for v in (FAST, DOUBLE, EXACT):
-            for rows, block in blocks(whole, level == v, v):
-                all_rows = filled(rows, len(block.x))
-                sums, _, top = dense_sums(block, table.table)
-                tilted, plain = pullback(block, table.table, top, sums, grad[all_rows])
-                pull = tilted + grad_log[all_rows, None] * (plain[:, :-1] - block.x)
-                out[rows] = (pull * block.inverse[:, None])[: len(rows)]
+        for rows, block, table in _levelled(x, sigma, *ctx.constants):
+            all_rows = filled(rows, len(block.x))
+            sums, _, top = dense_sums(block, table.table)
+            tilted, plain = pullback(block, table.table, top, sums, grad[all_rows])
+            pull = tilted + grad_log[all_rows, None] * (plain[:, :-1] - block.x)
+            out[rows] = (pull * block.inverse[:, None])[: len(rows)]
         return out.to(x.dtype), None, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+        x, sigma = ctx.saved_tensors
+        columns = x.shape[1] if ctx.constants[1] is None else ctx.constants[1].shape[1]
+        mean, log_sum = x.new_empty(len(x), columns), x.new_empty(len(x))
+        for rows, block, table in _levelled(x, sigma, *ctx.constants):
+            along = tangent[filled(rows, len(block.x))]
+            tilted, slope = pushforward(block, table, along)
+            scale = block.inverse[: len(rows)].to(x.dtype)
+            mean[rows] = tilted[: len(rows)].to(x.dtype) * scale[:, None]
+            log_sum[rows] = slope[: len(rows)].to(x.dtype) * scale
+        return mean, log_sum
+
+
+def _levelled(
+    x: Tensor, sigma: Tensor, keys: Keys, values: Tensor | None, one_out: bool
+) -> Iterator[tuple[Tensor, Block, Values]]:
+    """All queries in blocks of one level, with their indices."""
+    own = torch.arange(len(x), device=x.device) if one_out else None
+    table = Values.of(keys, values, x.dtype)
+    whole = Block.of(keys, x, sigma, own)
+    level = whole.levels()
+    for v in (FAST, DOUBLE, EXACT):
+        for rows, block in blocks(whole, level == v, v):
+            yield rows, block, table

@@ -6,13 +6,14 @@ level as much again for differences; never queries x keys x coordinates, whateve
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud, PerPoint
-from wasserscore.kernel.keys import EXACT, FAST, LARGEST_FAST, MASKED, Keys
+from wasserscore.kernel.keys import EXACT, FAST, LARGEST_FAST, MASKED, TOLERANCE, Keys
 
 TILE_BYTES = 2**21
 """Size of one tile of float64 logits."""
@@ -47,21 +48,33 @@ class Block:
     @classmethod
     def of(cls, keys: Keys, x: Tensor, sigma: PerPoint, own: Tensor | None = None) -> "Block":
         """All queries, as they come, on the FAST level."""
-        centred = x.to(torch.float64) - keys.centre
-        return cls(keys, centred, 1 / sigma.square(), FAST, x.dtype, own)
+        return cls(keys, x - keys.centre, sigma.pow(-2), FAST, x.dtype, own)
 
     def part(self, rows: Tensor, level: int) -> "Block":
         """Some of the queries on some level."""
         own = None if self.own is None else self.own[rows]
         return replace(self, x=self.x[rows], inverse=self.inverse[rows], level=level, own=own)
 
-    def fast(self) -> bool:
-        """Whether all queries are on the FAST level."""
-        return float(self.keys.size(self.x, self.inverse).max()) <= LARGEST_FAST
+    @cached_property
+    def squared(self) -> PerPoint:
+        """Squared norms of the queries, ``(q,)``."""
+        return self.x.square().sum(1)
+
+    @cached_property
+    def norm(self) -> PerPoint:
+        """Norms of the queries, ``(q,)``."""
+        return self.squared.sqrt()
+
+    @cached_property
+    def size(self) -> PerPoint:
+        """The largest part of any logit, ``(q,)``: epsilon of it is rounding."""
+        size = (self.norm + self.keys.radius / 2) * (self.inverse * self.keys.radius)
+        return size if self.keys.log_weights is None else size + self.keys.heaviest
 
     def levels(self) -> Tensor:
-        """The level that each query needs, ``(q,)``."""
-        return self.keys.level(self.x, self.inverse, self.dtype)
+        """The level that each query needs, ``(q,)``: it depends on that query alone."""
+        double = TOLERANCE[self.dtype] / torch.finfo(torch.float64).eps
+        return (self.size > LARGEST_FAST).long() + (self.size > double).long()
 
     @property
     def precision(self) -> torch.dtype:
@@ -69,9 +82,9 @@ class Block:
         return self.dtype if self.level == FAST else torch.float64
 
     def queries(self) -> Tensor:
-        r"""Rows :math:`(1 / \sigma^2, 1, x / \sigma^2)`: times rows of the table, logits."""
-        inverse = self.inverse[:, None]
-        return torch.cat([inverse, torch.ones_like(inverse), self.x * inverse], 1)
+        r"""Rows :math:`(x / \sigma^2, 0, 1, 1 / \sigma^2)`: times rows of the table, logits."""
+        ends = torch.addr(self.x.new_tensor([0.0, 1.0, 0.0]), self.inverse, self.x.new_tensor([0.0, 0.0, 1.0]))  # noqa: E501  # fmt: skip
+        return torch.cat([self.x * self.inverse[:, None], ends], 1)
 
     def runs(self) -> list[slice]:
         """The runs of keys: as many per tile as fit beside this number of queries."""
@@ -88,7 +101,7 @@ class Block:
             reference: The largest logit so far ``(q,)``; the caller raises it in place. Only keys
                 that come near it are computed by differences.
         """
-        table = self.keys.table(self.precision)[:, : self.x.shape[1] + 2]
+        table = self.keys.table(self.precision)
         queries = self.queries().to(self.precision)
         runs = self.runs()
         space = queries.new_empty(len(self.x) * (runs[0].stop - runs[0].start))
@@ -114,19 +127,20 @@ class Block:
         return torch.zeros_like(self.inverse) if self.level == EXACT else self._shift()
 
     def _shift(self) -> PerPoint:
-        return -self.x.square().sum(1) * self.inverse / 2
+        return self.squared * self.inverse / -2
 
     def _refine(self, out: Tensor, run: slice, reference: PerPoint) -> None:
         """Replace the logits that can matter by their values from differences."""
-        norm = self.x.norm(dim=1)
-        error = 4 * torch.finfo(torch.float64).eps * (norm + self.keys.radius) ** 2 * self.inverse
+        error = (
+            4 * torch.finfo(torch.float64).eps * (self.norm + self.keys.radius) ** 2 * self.inverse
+        )
         top = torch.maximum(out.amax(1), reference)
         rows, columns = (out > (top - NEGLIGIBLE - 2 * error)[:, None]).nonzero(as_tuple=True)
         table = self.keys.table(torch.float64)[run]
         for part in tiles(len(rows), max(1, tile_bytes(self.x) // (8 * self.x.shape[1]))):
             i, j = rows[part], columns[part]
-            difference = self.x[i] - table[j, 2:-1]
-            out[i, j] = table[j, 1] - difference.square_().sum(1) * self.inverse[i] / 2
+            difference = self.x[i] - table[j, :-3]
+            out[i, j] = table[j, -2] - difference.square_().sum(1) * self.inverse[i] / 2
 
 
 def tile_bytes(x: Tensor) -> int:
@@ -167,6 +181,15 @@ def blocks(
     for part in tiles(len(index), size):
         here = index[part]
         yield here, whole.part(filled(here, size), level)
+
+
+def in_place(whole: Block, rows: Tensor) -> Iterator[tuple[Tensor, Block]]:
+    """All queries as they are, if any of these ``rows`` is true: (all indices, the block).
+
+    Some products round a row by its place, so a row must not move when others leave.
+    """
+    if bool(rows.any()):
+        yield torch.arange(len(rows), device=rows.device), whole
 
 
 def filled(rows: Tensor, size: int) -> Tensor:

@@ -20,7 +20,7 @@ class Values(NamedTuple):
     def of(cls, keys: Keys, values: Tensor | None, dtype: torch.dtype) -> "Values":
         """The given values, one row per key, or the keys themselves."""
         if values is None:
-            return cls(keys.table(dtype)[:, 2:], keys.centre, True)
+            return cls(keys.table(dtype)[:, :-2], keys.centre, True)
         require(values.ndim == 2 and len(values) == len(keys), "values needs one row per key",
                 got=tuple(values.shape))  # fmt: skip
         centre = values.detach().mean(0, dtype=torch.float64)
@@ -48,7 +48,7 @@ class Sums(NamedTuple):
         wide = values.centre.new_empty(q, values.table.shape[1] - 1)
         return cls(wide, values.centre.new_empty(q), values.centre.new_empty(q))
 
-    def put(self, rows: Tensor, sums: "Sums") -> None:
-        """The first of the ``sums`` into these ``rows``."""
+    def put(self, rows: Tensor, sums: "Sums", right: Tensor) -> None:
+        """The sums that are ``right``, of the first queries of a block, into these ``rows``."""
         for mine, new in zip(self, sums, strict=True):
-            mine[rows] = new[: len(rows)]
+            mine[rows] = new[: len(right)][right]

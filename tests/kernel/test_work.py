@@ -1,0 +1,70 @@
+"""How much work the engine does: operations and multiplications at fixed sizes, never seconds.
+
+A limit is a little above what was counted when it was written. Who makes the engine do more must
+say why, and raise it.
+"""
+
+import math
+
+import pytest
+import torch
+from tests.kernel.test_softmax import draw
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from wasserscore.kernel import Keys, attention, softmax_mean
+
+F32 = torch.float32
+
+
+class Calls(TorchDispatchMode):
+    """Counts operations, views left out."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += not function.is_view
+        return function(*args, **(kwargs or {}))
+
+
+def problem(q: int, n: int, d: int) -> tuple[torch.Tensor, Keys]:
+    keys = Keys(draw(n, d, dtype=F32))
+    x = draw(q, d, seed=1, dtype=F32)
+    softmax_mean(x, keys, math.sqrt(d))  # tables are made once
+    softmax_mean(x, keys, 0.1 * math.sqrt(d))
+    return x, keys
+
+
+@pytest.mark.parametrize(
+    ("q", "n", "d", "sigma", "limit"),
+    [
+        (1, 1000, 2, 1.0, 42),
+        (64, 1000, 16, 0.1, 42),
+        (64, 10_000, 64, 1.0, 55),
+        (64, 10_000, 64, 0.1, 110),
+        (64, 10_000, 64, 0.01, 235),
+        (256, 10_000, 2, 0.1, 130),
+    ],
+)
+def test_operations(q, n, d, sigma, limit):
+    x, keys = problem(q, n, d)
+    with Calls() as seen:
+        softmax_mean(x, keys, sigma * math.sqrt(d))
+    assert seen.count <= limit
+
+
+@pytest.mark.parametrize(("sigma", "products"), [(1.0, 2.0), (0.1, 2.0), (0.01, 1.0)])
+def test_multiplications(sigma, products, monkeypatch):
+    """In units of one product of queries and keys: two for all keys, one for a screen."""
+    x, keys = problem(256, 5000, 64)
+    true, fused = attention.heads, []
+
+    def counted(queries, keys, values):
+        fused.append(2 * len(keys) * queries.shape[1] * keys.shape[1] * keys.shape[2])
+        return true(queries, keys, values)
+
+    monkeypatch.setattr(attention, "heads", counted)
+    with FlopCounterMode(display=False) as seen:
+        softmax_mean(x, keys, sigma * math.sqrt(64))
+    found = (seen.get_total_flops() / 2 + sum(fused)) / (256 * 5000 * 64)
+    assert products <= found <= 1.1 * products
