@@ -58,14 +58,14 @@ def cifar(folder: Path, n: int, m: int) -> Images:
     return Images(*parts)
 
 
-def fashion(folder: Path, n: int, m: int) -> Images:
-    """Fashion-MNIST, 14 x 14: means of 2 x 2 pixels."""
+def fashion(folder: Path, n: int, m: int, pooled: int = 2) -> Images:
+    """Fashion-MNIST as means of 2 x 2 pixels (14 x 14), or of as many as told (1: as it is)."""
     parts = []
     for stem, count in (("train", n), ("t10k", m)):
         read = lambda kind, stem=stem: idx_array(folder / f"{stem}-{kind}-ubyte.gz")
         grey = in_units(read("images-idx3")[:count])[:, None]
         labels = torch.from_numpy(read("labels-idx1")[:count].astype(np.int64))
-        parts += [functional.avg_pool2d(grey, 2), labels]
+        parts += [functional.avg_pool2d(grey, pooled), labels]
     return Images(*parts)
 
 

@@ -369,3 +369,20 @@ def test_flow_into_a_folder_makes_a_page_and_an_animation(table, tmp_path):
     wrong = call(*words[:4], tmp_path / "run.txt", "--steps", 5)
     assert wrong.exit_code == 2
     assert "--out must end in" in wrong.output
+
+
+def test_fit_to_rows_on_disk_then_sample(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    rows = {name: np.arange(30.0) * k for k, name in enumerate("xyz")}
+    datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "rows" / "0.parquet")
+    words = [f"{tmp_path / 'rows'}:z,y", "--out", tmp_path / "run", "--models", "network"]
+    result = call("fit", *words, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "to 30 rows on disk" in result.output
+    result = call("sample", tmp_path / "run", "-n", 7, "--out", tmp_path / "new.csv")
+    assert result.exit_code == 0, result.output
+    lines = (tmp_path / "new.csv").read_text().splitlines()
+    assert (lines[0], len(lines)) == ("z,y", 8)
+    refused = call("run", *words, *SMALL)
+    assert refused.exit_code == 2
+    assert "wasserscore fit --models network" in refused.output

@@ -66,7 +66,8 @@ def test_files_of_arrow_are_mapped_in_order(folder):
 def test_one_pass_measures_what_memory_would(folder, monkeypatch, kind, chunk):
     monkeypatch.setattr(mapped, "CHUNK_NUMBERS", chunk)
     data, points = table(folder), torch.from_numpy(TABLE)
-    mean, variance, square = data.moments
+    mean, variance, square, low, high = data.moments
+    assert torch.equal(torch.stack([low, high]), torch.stack([points.amin(0), points.amax(0)]))
     torch.testing.assert_close(mean, points.mean(0), rtol=1e-13, atol=1e-14)
     torch.testing.assert_close(variance, points.var(0, unbiased=False), rtol=1e-13, atol=0)
     assert square == pytest.approx(float(points.square().mean()), rel=1e-14)

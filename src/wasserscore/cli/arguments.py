@@ -10,7 +10,8 @@ Source = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="digits, moons, wine, ... or a file (.npy .npz .csv .csv.gz .parquet), "
-        "or a folder of PNG images.",
+        "or a folder of PNG images; to fit a network, also FOLDER[:COLUMNS] of Arrow or Parquet "
+        "files, which stay on disk.",
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The run folder.", show_default=False)]

@@ -12,6 +12,7 @@ from wasserscore.cli.progress import Bars
 from wasserscore.core.distributed import on_first
 from wasserscore.core.errors import require
 from wasserscore.core.results import plain
+from wasserscore.data import on_disk
 from wasserscore.experiment import (
     CompareConfig,
     Comparison,
@@ -26,6 +27,7 @@ from wasserscore.experiment.compare_records import short
 from wasserscore.experiment.config import RunConfig, read_config
 from wasserscore.experiment.journey import run as run_journey
 from wasserscore.experiment.journey import start
+from wasserscore.experiment.on_disk import fit_on_disk
 from wasserscore.experiment.pipelines import is_pipeline, pipeline_model
 from wasserscore.experiment.where import has_exact_draws, parse_where, sample_where
 from wasserscore.experiment.write import require_format, write_rows
@@ -59,7 +61,13 @@ def run(config: RunConfig, out: Path, *, force: bool) -> None:
 
 
 def fit(config: RunConfig, out: Path, *, force: bool) -> None:
-    """Only the fits of a journey."""
+    """Only the fits of a journey; of rows on disk, a network's."""
+    if on_disk(config.source) is not None:
+        with Bars(Console(stderr=True)) as bars:
+            rows = fit_on_disk(config, out, force=force, progress=bars)
+        print_lines(f"Fitted network in {out}, to {rows} rows on disk",
+                    f"Draw from it with `wasserscore sample {out}`.")  # fmt: skip
+        return
     with Bars(Console(stderr=True)) as bars:
         made = start(config, out, force=force, progress=bars)
         if made.data.codec is not None:

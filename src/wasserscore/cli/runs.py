@@ -73,9 +73,14 @@ def fit(
 ) -> None:
     """Only fit the models of a run; `wasserscore run` with the same settings does the rest.
 
-    **Example**
+    Of a folder of Arrow or Parquet files, of any size, a network is fitted to all rows; they stay
+    on disk.
+
+    **Examples**
 
         wasserscore fit my.csv --out runs/mine --models proximal --group patient_id
+
+        wasserscore fit shards:image --out runs/images --models network
     """
     from wasserscore.cli import commands
 

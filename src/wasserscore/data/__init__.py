@@ -12,6 +12,7 @@ from wasserscore.data.layout import Layout as Layout
 from wasserscore.data.load import EMBEDDED as EMBEDDED
 from wasserscore.data.load import load as load
 from wasserscore.data.mapped import Mapped as Mapped
+from wasserscore.data.mapped import on_disk as on_disk
 from wasserscore.data.scaling import Scaling as Scaling
 
 _TABLES = ("Codec", "Overrides", "read_frame", "read_overrides", "write_frame")

@@ -9,6 +9,7 @@ from wasserscore.core.tensors import as_points
 from wasserscore.data.dataset import Dataset
 from wasserscore.data.embedded import EMBEDDED as EMBEDDED
 from wasserscore.data.files import READERS, TABLES, read_images
+from wasserscore.data.mapped import on_disk
 
 if TYPE_CHECKING:
     from wasserscore.data.tables import Overrides
@@ -37,6 +38,9 @@ def load(source: Any, *, schema: "Overrides | str | Path | None" = None) -> Data
     if str(source) in EMBEDDED:
         return EMBEDDED[str(source)]()
     path, key = _split_key(str(source))
+    require(on_disk(str(source)) is None, "files of rows on disk are not read into memory",
+            got=repr(str(source)),
+            do="train on them: wasserscore fit --models network, or ws.data.Mapped")  # fmt: skip
     if path.is_dir():
         return read_images(path)
     name = path.name.lower()

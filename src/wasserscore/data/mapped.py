@@ -21,11 +21,14 @@ from torch import Tensor
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Points, Vector
+from wasserscore.data.layout import Kind, Layout, column_names
 from wasserscore.data.scaling import Scaling
 
 CHUNK_NUMBERS = 2**20
 """Numbers that one streaming pass reads at a time, 8 MiB in float64: larger arrays are mapped anew
 by the system every time, which took most of the pass."""
+ENDINGS, STATE = (".arrow", ".parquet"), "state.json"
+"""Endings of files, and the file that ``save_to_disk`` leaves beside them."""
 WITNESSES = 64
 """Rows that stand for the contents in :attr:`Mapped.sha256`."""
 
@@ -36,6 +39,8 @@ class Moments(NamedTuple):
     mean: Vector
     variance: Vector  # divided by n
     square: float  # mean of all squares
+    low: Vector
+    high: Vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +115,7 @@ class Mapped:
 
     @cached_property
     def moments(self) -> Moments:
-        r"""Mean and variance of every coordinate, in one pass over the file.
+        r"""Mean, variance and range of every coordinate, in one pass over the file.
 
         With chunks a and b, :math:`M = \sum (x - \bar x)^2` and
         :math:`\delta = \bar x_b - \bar x_a`,
@@ -125,29 +130,50 @@ class Mapped:
         """
         d = math.prod(self.shape[1:])
         mean, squares, square, seen = torch.zeros(d).double(), torch.zeros(d).double(), 0.0, 0
+        low, high = torch.full((2, d), math.inf).double() * torch.tensor([[1.0], [-1.0]])
         for part in tiles(len(self), max(1, CHUNK_NUMBERS // d)):
             x = self[part].flatten(1).double()
             here, total = x.mean(0), seen + len(x)
             require(bool(torch.isfinite(here).all()), "a mapped file must be finite in every cell",
                     got=f"NaN or infinity in rows {part.start} to {part.stop - 1}",
                     do="drop or fill these cells")  # fmt: skip
+            low, high = low.minimum(x.amin(0)), high.maximum(x.amax(0))
             apart = here - mean
             mean = mean + apart * (len(x) / total)
             square += (float(x.square().mean()) - square) * (len(x) / total)
             squares += x.sub_(here).square_().sum(0) + apart**2 * (seen * len(x) / total)
             seen = total
-        return Moments(mean, squares / seen, square)
+        return Moments(mean, squares / seen, square, low, high)
 
     @property
     def root_mean_square(self) -> float:
         """Of all entries, model units."""
         return math.sqrt(self.moments.square)
 
+    def layout(self, name: str, source: str) -> Layout:
+        """Shape, column names and range of the points; columns that never vary are kept.
+
+        Args:
+            name: What to call the data set.
+            source: Where the points came from.
+        """
+        shape = tuple(self.shape[1:])
+        kind: Kind = "image" if len(shape) > 1 else "vectors"
+        names = column_names(shape, kind)
+        if len(self.columns) > 1:
+            kind, names = "table", self.columns
+        return Layout(
+            name=name, columns=names, shape=shape, kind=kind, lattice=None,
+            low=self.moments.low, high=self.moments.high,
+            constant=torch.zeros(len(names), dtype=torch.bool),
+            constants=torch.zeros(0, dtype=torch.float64), source=source,
+        )  # fmt: skip
+
     def fit_scaling(self, kind: str) -> Scaling:
         """As :meth:`Scaling.fit`: per column for a ``"table"``, else one scalar."""
-        mean, variance, _ = self.moments
+        variance = self.moments.variance
         spread = variance.sqrt() if kind == "table" else variance.mean().sqrt()
-        return Scaling(mean, torch.where(spread > 0, spread, torch.ones_like(spread)))
+        return Scaling(self.moments.mean, torch.where(spread > 0, spread, torch.ones_like(spread)))
 
     def scaled(self, scaling: Scaling) -> "Mapped":
         """The same rows in the model units of a scaling.
@@ -184,6 +210,27 @@ class Mapped:
         return np.stack(parts, 1)
 
 
+def on_disk(source: str) -> tuple[Path, list[str] | None] | None:
+    """The files and columns that a name stands for, for :meth:`Mapped.open`; None for other names.
+
+    A lone Parquet file is a table like any other, and read into memory.
+
+    Args:
+        source: A folder of Arrow or Parquet files, or one file ``.arrow``, and perhaps a colon
+            and columns: ``"shards:image"``, ``"shards:height,weight"``.
+    """
+    path, mark, columns = source.rpartition(":")
+    if mark and not Path(source).exists():
+        return (Path(path), columns.split(",")) if _is_mapped(Path(path)) else None
+    return (Path(source), None) if _is_mapped(Path(source)) else None
+
+
+def _is_mapped(path: Path) -> bool:
+    if path.is_dir():
+        return any(file.suffix in ENDINGS or file.name == STATE for file in path.iterdir())
+    return path.suffix == ".arrow" and path.is_file()
+
+
 def _numbers(column: Any, name: str) -> NDArray[np.float64]:
     """A column of numbers, or of lists of one shape, without a Python object per row."""
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -214,10 +261,10 @@ def _open(source: Path, cache: str | Path | None) -> Any:
     except ImportError:
         raise InputError(explain("mapped files need the library datasets", got="none installed",
                                  do="pip install 'wasserscore[datasets]'")) from None  # fmt: skip
-    if (source / "state.json").is_file():
+    if (source / STATE).is_file():
         return datasets.load_from_disk(str(source))
     folder = source.is_dir()
-    for end in (".arrow", ".parquet"):
+    for end in ENDINGS:
         files = sorted(source.glob(f"*{end}")) if folder else [source] * (source.suffix == end)
         names = [str(file) for file in files if file.is_file()]
         if names and end == ".arrow":

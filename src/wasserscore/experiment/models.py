@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ from torch import Tensor
 from wasserscore.core.errors import InputError, explain
 from wasserscore.core.files import write_json
 from wasserscore.core.random import Streams
-from wasserscore.core.typing import Cloud, PerPoint
-from wasserscore.data import Dataset, Layout, Scaling, dequantise
+from wasserscore.core.typing import Cloud, PerPoint, Points
+from wasserscore.data import Dataset, Layout, Mapped, Scaling, dequantise
 from wasserscore.kernel import nearest
 from wasserscore.network import MLP
 from wasserscore.process import EDM
 from wasserscore.proximal import fit_proximal
 from wasserscore.sampling import sample
-from wasserscore.score import EmpiricalScore, Pushforward, load, save
+from wasserscore.score import EmpiricalScore, NetworkScore, Pushforward, load, save
 from wasserscore.training import train_score
 
 LAYOUT = "layout.json"
@@ -157,10 +158,24 @@ def fit_kernel_mixture(
     return Model(score, train.layout)
 
 
-def fit_network(
-    train: Dataset,
+def fit_network(train: Dataset, **options: Any) -> Model:
+    """A network trained by denoising score matching; resumes if it was interrupted.
+
+    Args:
+        train: The training rows.
+        **options: Of :func:`train_network`.
+    """
+    scaling = model_units(train)
+    points = scaling.apply(train.varying).float()
+    return Model(train_network(points, scaling, **options), train.layout)
+
+
+def train_network(
+    points: Points | Mapped,
+    scaling: Scaling,
     *,
     seed: int,
+    data_std: float | None = None,
     width: int = 256,
     depth: int = 4,
     steps: int = 800,
@@ -168,12 +183,14 @@ def fit_network(
     learning_rate: float = 3e-3,
     out: Path | None = None,
     callback: Callable[[int, int], object] | None = None,
-) -> Model:
-    """A network trained by denoising score matching; resumes from ``out`` if it was interrupted.
+) -> NetworkScore:
+    """A perceptron's score of points in model units; resumes from ``out`` if interrupted.
 
     Args:
-        train: The training rows.
+        points: The training points ``(n, *shape)``, in memory or on disk.
+        scaling: How they came from data units.
         seed: Of the initial weights, the batches and the noise.
+        data_std: Root mean square of the points' entries; measured where None.
         width: Units of a layer.
         depth: Residual blocks.
         steps: Training steps.
@@ -182,15 +199,14 @@ def fit_network(
         out: Folder for checkpoints, or None.
         callback: Told (step, steps) after every step.
     """
-    scaling = model_units(train)
-    points = scaling.apply(train.varying).float()
-    network = MLP(points.shape[1], width, depth, seed=Streams(seed).key("network") % 2**31)
+    dim = prod(points.shape[1:])
+    network = MLP(dim, width, depth, seed=Streams(seed).key("network") % 2**31)
     told = (lambda step, logs: callback(step, steps),) if callback else ()
-    score = train_score(
+    return train_score(
         network, points, forward_process(), steps=steps, batch_size=batch_size,
-        learning_rate=learning_rate, scaling=scaling, callbacks=told, out=out, seed=seed,
+        learning_rate=learning_rate, data_std=data_std, scaling=scaling, callbacks=told, out=out,
+        seed=seed,
     )  # fmt: skip
-    return Model(score, train.layout)
 
 
 def nearest_scale(points: Cloud) -> float:

@@ -70,21 +70,18 @@ def rebuild(config: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
     Raises:
         InputError: For an unknown class or argument, or tensors that do not fit.
     """
-    require(isinstance(config, dict), "a network's configuration must be an object", got=config)
-    arguments = dict(config)
-    name = arguments.pop("class", None)
-    require(
-        isinstance(name, str) and name in _CLASSES,
-        f"network class must be one of {sorted(_CLASSES)}",
-        got=repr(name),
-        do="register it before loading",
-    )
-    try:
-        with torch.device("meta"):
-            network = _CLASSES[str(name)](**arguments)
-    except TypeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(explain(f"the configuration does not fit {name}", got=reason)) from None
+    with torch.device("meta"):
+        network = built(config)
+    return filled(network, tensors)
+
+
+def filled(network: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
+    """The network itself, with these tensors as its weights.
+
+    Raises:
+        InputError: If a name or a shape differs; names the first.
+    """
+    name = type(network).__name__
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in tensors.items()}
     for key in sorted(expected.keys() | found.keys()):
@@ -96,3 +93,25 @@ def rebuild(config: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
         )
     network.load_state_dict(tensors, assign=True)
     return network
+
+
+def built(config: dict[str, Any]) -> nn.Module:
+    """A network of this configuration, its weights fresh (or none, under "meta").
+
+    Raises:
+        InputError: For an unknown class or argument.
+    """
+    require(isinstance(config, dict), "a network's configuration must be an object", got=config)
+    arguments = dict(config)
+    name = arguments.pop("class", None)
+    require(
+        isinstance(name, str) and name in _CLASSES,
+        f"network class must be one of {sorted(_CLASSES)}",
+        got=repr(name),
+        do="register it before loading",
+    )
+    try:
+        return _CLASSES[str(name)](**arguments)
+    except TypeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(explain(f"the configuration does not fit {name}", got=reason)) from None

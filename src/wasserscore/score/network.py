@@ -32,13 +32,14 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.errors import require
 from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import Points, Times
 from wasserscore.data import Scaling
 from wasserscore.network import describe, rebuild
 from wasserscore.process import from_dict as process_from_dict
 from wasserscore.process.base import Process
+from wasserscore.score.denoiser import natural_clock
 
 PRECONDITIONINGS = ("edm", "none")
 
@@ -135,7 +136,7 @@ class NetworkScore:
 
     def __call__(self, x: Points, t: Times) -> Points:
         """The score at ``x`` and time ``t > 0``, shaped like ``x``."""
-        alpha, r = self._clock(t, x)
+        alpha, r = natural_clock(self.process, t, len(x))
         denoised = self._denoise(x, t, alpha, r)
         return (expand_like(alpha, x) * denoised - x) / expand_like((alpha * r).square(), x)
 
@@ -147,7 +148,7 @@ class NetworkScore:
             t: Their time, or one for each.
             labels: A class for each, in the place of this score's own.
         """
-        return self._denoise(x, t, *self._clock(t, x), labels)
+        return self._denoise(x, t, *natural_clock(self.process, t, len(x)), labels)
 
     def conditioned(self, y: int) -> "NetworkScore":
         """The score of one class.
@@ -217,19 +218,6 @@ class NetworkScore:
             got=score.shape,
         )
         return score
-
-    def _clock(self, t: Times, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Alpha and r, float64, one per row; refuses a time without noise.
-
-        They stay where the time is: on the CPU, a time costs another device no wait.
-        """
-        time = torch.as_tensor(t, dtype=torch.float64)
-        alpha, r = self.process.alpha(time), self.process.noise_to_signal(time).sqrt()
-        if not bool((r > 0).all()):
-            raise InputError(
-                explain("a network has no score without noise", got=f"t={t}", do="ask at t > 0")
-            )
-        return alpha.expand(len(x)), r.expand(len(x))
 
     def _denoise(
         self, x: Tensor, t: Times, alpha: Tensor, r: Tensor, labels: Tensor | None = None

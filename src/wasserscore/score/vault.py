@@ -70,14 +70,27 @@ def read_pair(tensors_path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     data = _read_bytes(tensors_path)
     if hashlib.sha256(data).hexdigest() != document.pop("sha256", None):
         _refuse(tensors_path, "does not match the sha256 in its sidecar (altered or half written)")
+    return _tensors(tensors_path, data), document
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, anybody's.
+
+    Raises:
+        InputError: If it is missing, no such file, or not finite.
+    """
+    return _tensors(path, _read_bytes(path))
+
+
+def _tensors(path: Path, data: bytes) -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = safetensors.torch.load(data)
     except (SafetensorError, KeyError, ValueError, RuntimeError, OverflowError) as error:
-        _refuse(tensors_path, f"is not a valid safetensors file ({error})")
+        _refuse(path, f"is not a valid safetensors file ({error})")
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            _refuse(tensors_path, f"holds numbers that are not finite, in {name[:80]!r}")
-    return tensors, document
+            _refuse(path, f"holds numbers that are not finite, in {name[:80]!r}")
+    return tensors
 
 
 def _read_document(path: Path) -> dict[str, Any]:
@@ -135,4 +148,4 @@ def _read_bytes(path: Path) -> bytes:
 
 def _refuse(path: Path, why: str) -> NoReturn:
     line = " ".join(f"{path} {why}".split())
-    raise InputError(f"{line[:400]}; save the model again with ws.save")
+    raise InputError(f"{line[:400]}; save it again, with ws.save or safetensors.torch.save_file")

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.typing import Points, Times
-from wasserscore.data import Scaling
-from wasserscore.process.base import Process
+from wasserscore.score.guidance.derived import Derived
 
 
 @dataclass(frozen=True, eq=False)
-class Guided:
+class Guided(Derived):
     r"""Two scores, extrapolated: :math:`s = s_0 + c\,(s_1 - s_0)`.
 
     Where both are gradients it is that of :math:`\log p_0 + c\,(\log p_1 - \log p_0)` at every
@@ -49,22 +48,9 @@ class Guided:
                     got=f"{mine} and {other}")  # fmt: skip
 
     @property
-    def process(self) -> Process:
-        """The forward process."""
-        process: Process = self.good.process
-        return process
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one point."""
-        shape: tuple[int, ...] = self.good.shape
-        return shape
-
-    @property
-    def scaling(self) -> Scaling | None:
-        """How model units came from data units."""
-        scaling: Scaling | None = self.good.scaling
-        return scaling
+    def origin(self) -> Any:
+        """The better score."""
+        return self.good
 
     def __call__(self, x: Points, t: Times) -> Points:
         """The guided score, shaped like ``x``."""

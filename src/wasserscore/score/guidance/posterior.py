@@ -28,13 +28,13 @@ from wasserscore.core.errors import require
 from wasserscore.core.linalg import conjugate_gradients
 from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import Points, Times
-from wasserscore.data import Scaling
 from wasserscore.process.base import Process
+from wasserscore.score.guidance.derived import Derived
 from wasserscore.score.guidance.operators import MatrixMap, Measurements, Operator
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class Posterior(Derived):
     r"""The score of what is known by a score and by :math:`y = A x_0 + \sigma_y z`.
 
     A score like every other: any solver samples it, under any process.
@@ -81,21 +81,9 @@ class Posterior:
                 do="leave out what was not measured, as ws.guidance.Mask does")  # fmt: skip
 
     @property
-    def process(self) -> Process:
-        """The forward process."""
-        process: Process = self.score.process
-        return process
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one point."""
-        return tuple(self.score.shape)
-
-    @property
-    def scaling(self) -> Scaling | None:
-        """How model units came from data units."""
-        scaling: Scaling | None = self.score.scaling
-        return scaling
+    def origin(self) -> Any:
+        """The score before the measurement."""
+        return self.score
 
     def under(self, process: Process) -> "Posterior":
         """The same law and measurement under another process."""

@@ -1,0 +1,86 @@
+r"""Any denoiser as a score, in the natural clock of any process.
+
+With :math:`\hat x = x / \alpha_t = x_0 + r z` and :math:`r = \sigma_t / \alpha_t`, whatever knows
+:math:`D(\hat x, r) = E[x_0 | \hat x]` knows the score (Tweedie):
+
+.. math:: s(x, t) = \frac{\alpha_t D(x / \alpha_t, r) - x}{\sigma_t^2}.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import prod
+
+import torch
+from torch import Tensor
+
+from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.tensors import expand_like
+from wasserscore.core.typing import PerPoint, Points, Times
+from wasserscore.data import Scaling
+from wasserscore.process.base import Process
+
+
+@dataclass(frozen=True, eq=False)
+class DenoiserScore:
+    """A denoiser as a score, callable like every other one.
+
+    Args:
+        denoiser: ``D(points (b, *shape), r (b,)) -> like points``, the mean of the data given
+            data plus r times standard normal noise: a function, or a module (EDM's ``net(x,
+            sigma)`` is one), which runs in the dtype of its own parameters.
+        process: The forward process; a denoiser knows all of them.
+        shape: Of one point.
+        scaling: How the points came from data units; None where they are in data units.
+    """
+
+    denoiser: Callable[[Points, PerPoint], Points]
+    process: Process
+    shape: tuple[int, ...]
+    scaling: Scaling | None = None
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates of a point."""
+        return prod(self.shape)
+
+    def __call__(self, x: Points, t: Times) -> Points:
+        """The score at ``x`` and time ``t > 0``, shaped like ``x``."""
+        alpha, r = natural_clock(self.process, t, len(x))
+        denoised = self._denoise(x, alpha, r)
+        return (expand_like(alpha, x) * denoised - x) / expand_like((alpha * r).square(), x)
+
+    def denoise(self, x: Points, t: Times) -> Points:
+        """The mean of the data given ``x`` at time ``t > 0``."""
+        return self._denoise(x, *natural_clock(self.process, t, len(x)))
+
+    def under(self, process: Process) -> "DenoiserScore":
+        """The same denoiser under another process."""
+        return replace(self, process=process)
+
+    def _denoise(self, x: Points, alpha: Tensor, r: Tensor) -> Points:
+        require(
+            prod(x.shape[1:]) == self.dim,
+            f"points must have shape (b, {', '.join(map(str, self.shape))})",
+            got=tuple(x.shape),
+        )
+        own = getattr(self.denoiser, "parameters", lambda: ())
+        dtype = next((p.dtype for p in own()), x.dtype)
+        seen = (x / expand_like(alpha, x)).to(dtype).reshape(len(x), *self.shape)
+        return self.denoiser(seen, r.to(seen)).to(x.dtype).reshape(x.shape)
+
+
+def natural_clock(process: Process, t: Times, n: int) -> tuple[Tensor, Tensor]:
+    """Alpha and r at a time, float64, one per point.
+
+    They stay where the time is: on the CPU, a time costs another device no wait.
+
+    Raises:
+        InputError: For a time without noise.
+    """
+    time = torch.as_tensor(t, dtype=torch.float64)
+    alpha, r = process.alpha(time), process.noise_to_signal(time).sqrt()
+    if not bool((r > 0).all()):
+        raise InputError(
+            explain("a network has no score without noise", got=f"t={t}", do="ask at t > 0")
+        )
+    return alpha.expand(n), r.expand(n)
