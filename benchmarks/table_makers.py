@@ -52,14 +52,14 @@ def sdv(kind: str, path: Path, seed: int) -> Fit:
     metadata.add_table("table")
     for name in frame:
         sort = "categorical" if name in words else "numerical"
-        metadata.add_column("table", name, sdtype=sort)
+        metadata.add_column(table_name="table", column_name=name, sdtype=sort)
 
     def fit() -> tuple[Callable[[], Any], str]:
         np.random.seed(seed)  # noqa: NPY002  (the only seed that its fits take)
         torch.manual_seed(seed)
         model = getattr(single_table, kind)(metadata)
-        model.fit(frame)
-        return lambda: model.sample(len(frame)), ""
+        model.fit({"table": frame})
+        return lambda: model.sample(len(frame))["table"], ""
 
     return fit
 
