@@ -39,6 +39,24 @@ def ours(kind: str, path: Path, seed: int) -> Fit:
     return fit
 
 
+def through_codec(path: Path, seed: int) -> Fit:
+    """The proximal model as ``wasserscore fit --schema`` fits it: numbers, too, have a codec."""
+    from wasserscore.data.tables import Overrides, read_frame
+    from wasserscore.data.tables.dataset import from_frame
+    from wasserscore.experiment.models import fit_kernel_mixture
+    from wasserscore.experiment.where import sample_where
+
+    frame = read_frame(path)
+
+    def fit() -> tuple[Callable[[], Any], str]:
+        data = from_frame(frame, name="train", source="", overrides=Overrides())
+        model = fit_kernel_mixture(data, seed=seed)
+        draw = lambda: model.layout.frame(sample_where(model, len(frame), (), seed=seed))
+        return draw, model.score.fit_report.why
+
+    return fit
+
+
 def sdv(kind: str, path: Path, seed: int) -> Fit:
     """A synthesizer of SDV."""
     import numpy as np
@@ -98,6 +116,7 @@ def forest(copies: int, path: Path, seed: int) -> Fit:
 
 MAKERS: dict[str, Callable[[Path, int], Fit]] = {
     "proximal": partial(ours, "ProximalGenerator"),
+    "proximal, schema": through_codec,
     "kernel": partial(ours, "KernelGenerator"),
     "GaussianCopula": partial(sdv, "GaussianCopulaSynthesizer"),
     "CTGAN": partial(sdv, "CTGANSynthesizer"),
