@@ -1,6 +1,7 @@
 import itertools
 import math
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -75,3 +76,18 @@ def test_same_generator_state_same_noise():
     data = load("digits")
     one, two = (dequantise(data, data.points, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(one, two)
+
+
+def test_values_come_back_from_under_their_noise_with_their_decimals(generator):
+    """Quarters and prices, digit by digit; the column without a lattice stays as it is."""
+    k = torch.randint(0, 400, (900,), generator=generator)
+    free = torch.rand(900, generator=generator, dtype=torch.float64)
+    thirds = (k % 7).double() / 3 - 0.1
+    x = torch.stack([free, k / 4 - 7.5, thirds, torch.tensor([round(0.1 + 0.01 * int(i), 2)
+                     for i in k], dtype=torch.float64)], 1)  # fmt: skip
+    data = load(pd.DataFrame(x.numpy(), columns=["free", "quarter", "third", "price"]))
+    back = data.snap(dequantise(data, data.points, generator))
+    assert torch.equal(back[:, [0, 1, 3]], x[:, [0, 1, 3]])
+    torch.testing.assert_close(back[:, 2], thirds, rtol=0, atol=1e-12)
+    image = load(torch.rand(9, 4, 4, generator=generator).mul(5).round() / 5)
+    assert torch.equal(image.snap(image.points + 0.01), image.points + 0.01)

@@ -15,11 +15,12 @@ from wasserscore.experiment import (
     ProximalGenerator,
 )
 from wasserscore.experiment.models import forward_process
+from wasserscore.experiment.where import sample_where
 from wasserscore.proximal import fit_proximal
 
 SMALL = {"width": 16, "depth": 1, "max_iter": 5, "batch_size": 16, "steps": 3}
 TINY = {"width": 8, "depth": 1, "max_iter": 3, "batch_size": 16, "latent": 2}
-EVERY = [KernelGenerator(steps=4), ProximalGenerator(steps=4),
+EVERY = [KernelGenerator(steps=4), ProximalGenerator(),
          ProximalGenerator("columns", latent=2, steps=4), NetworkGenerator(**SMALL),
          OneStepGenerator(**TINY)]  # fmt: skip
 
@@ -106,6 +107,14 @@ def test_a_table_of_numbers_keeps_its_dtypes_and_its_density(rows, tmp_path):
     assert KernelGenerator(steps=3).fit(gaps).sample(40)["x"].isna().any()
     bare = KernelGenerator(steps=3).fit(pd.DataFrame(rows))
     assert isinstance(bare.sample(2), np.ndarray)
+
+
+def test_the_proximal_kernel_is_drawn_exactly_unless_a_sampler_is_named(rows):
+    fitted = ProximalGenerator("full").fit(rows)
+    expected = sample_where(fitted.model_, 9, (), seed=0).numpy()
+    assert np.array_equal(fitted.sample(9), expected)
+    solved = fitted.model_.sample(9, seed=0, solver="heun", steps=4).numpy()
+    assert np.array_equal(fitted.set_params(steps=4).sample(9), solved)
 
 
 def test_the_kernel_memorizes_without_a_bandwidth(rows):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_LEVELS = 2**16
 TOLERANCE = 1e-3
+MAX_DECIMALS = 10
+ROUNDING = 1e-12
 
 
 def lattice_step(values: Tensor) -> float:
@@ -74,3 +76,32 @@ def dequantise(layout: "Layout", points: Cloud, generator: torch.Generator) -> T
             got=points.shape[1])  # fmt: skip
     noise = torch.rand(points.shape, generator=generator, dtype=torch.float64) - 0.5
     return points + (noise * step).to(points)
+
+
+def quantise(layout: "Layout", points: Cloud) -> Tensor:
+    """``points`` moved to the nearest value of every lattice column: what noise of a step hid.
+
+    On a decimal lattice (integers, rounded numbers) values are those that the decimals spell.
+
+    Args:
+        layout: Says which columns lie on which lattice.
+        points: ``(m, d)``, data units.
+    """
+    found = points.detach().cpu().double().numpy().copy()
+    for j, step in enumerate([] if layout.lattice is None else layout.lattice.tolist()):
+        if step > 0:
+            low = float(layout.low[j])
+            found[:, j] = low + np.rint((found[:, j] - low) / step) * step
+            decimals = _decimals(low, step)
+            if decimals is not None:
+                found[:, j] = found[:, j].round(decimals)
+    return torch.from_numpy(found).to(points)
+
+
+def _decimals(low: float, step: float) -> int | None:
+    """How many decimals spell every value of a lattice; None if ten do not."""
+    for decimals in range(MAX_DECIMALS + 1):
+        scaled = np.array([low, step]) * 10.0**decimals
+        if np.abs(scaled - scaled.round()).max() <= ROUNDING * np.abs(scaled).max():
+            return decimals
+    return None

@@ -10,6 +10,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud, Vector
+from wasserscore.data.lattice import quantise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,8 +102,10 @@ class Layout:
         return torch.minimum(torch.maximum(x, self.low[keep].to(x)), self.high[keep].to(x))
 
     def snap(self, x: Cloud) -> Cloud:
-        """``x`` of shape ``(m, d)``, mixed tables moved to the points of rows that exist."""
-        return x if self.codec is None else self.codec.snap(x)
+        """``x`` of shape ``(m, d)``, tables moved to the points of rows that may exist."""
+        if self.codec is not None:
+            return self.codec.snap(x)
+        return quantise(self, x) if self.kind == "table" else x
 
     def frame(self, x: Cloud, *, start: int = 0) -> "pd.DataFrame":
         """``x`` of shape ``(m, d)`` as a table with the columns and dtypes of the data.

@@ -21,6 +21,7 @@ from wasserscore.data import Dataset
 from wasserscore.data.tables.dataset import from_frame
 from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture, fit_network
 from wasserscore.experiment.one_step import fit_one_step
+from wasserscore.experiment.where import sample_where
 
 FILE = "estimator.json"
 G = TypeVar("G", bound="Generator")
@@ -194,8 +195,8 @@ class ProximalGenerator(DensityMixin, Generator):
         latent: How many principal axes to fit on, or the share of the variance they hold, for
             many columns; None fits all columns.
         scaling: "columns" (standardise each) or "scalar" (one factor for all).
-        solver: Name of the sampler.
-        steps: Its steps.
+        solver: Name of the sampler; None draws exactly, unless steps are given.
+        steps: Its steps; None is exact, or 18 of the solver.
         random_state: Seed of everything drawn.
     """
 
@@ -205,8 +206,8 @@ class ProximalGenerator(DensityMixin, Generator):
         *,
         latent: Any = None,
         scaling: Any = "columns",
-        solver: Any = "heun",
-        steps: Any = 18,
+        solver: Any = None,
+        steps: Any = None,
         random_state: Any = 0,
     ) -> None:
         self.method = method
@@ -218,6 +219,12 @@ class ProximalGenerator(DensityMixin, Generator):
 
     def _fit_model(self, data: Dataset, seed: int) -> Model:
         return fit_kernel_mixture(data, seed=seed, method=self.method, latent=self.latent)
+
+    def _draw(self, n: int, seed: int) -> Tensor:
+        if self.solver is None and self.steps is None:
+            return sample_where(self.model_, n, (), seed=seed)
+        return self.model_.sample(n, seed=seed, solver=self.solver or "heun",
+                                  steps=self.steps or 18)  # fmt: skip
 
     def score_samples(self, X: Any) -> Array:
         """Log density of each row, in nats; constant columns do not count."""

@@ -27,6 +27,8 @@ from wasserscore.score import LatentScore, ProximalScore
 
 BLOCK = 256
 """Candidates drawn together; their noise is keyed by the number of the block."""
+TOGETHER = 64
+"""Blocks that become rows of a table together: a table has a cost of its own."""
 TRIES = 1000
 """Candidates per wanted row after which a condition counts as too rare (at least 100 blocks)."""
 _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
@@ -114,7 +116,8 @@ def sample_where(
         InputError: If too few of the candidates obey; says how many did.
     """
     if has_exact_draws(model):
-        blocks = _blocks(model, _known(conditions, model.layout), seed)
+        together = min(TOGETHER, -(-n // BLOCK))
+        blocks = _blocks(model, _known(conditions, model.layout), seed, together)
     else:
         blocks = _unconditional(model, seed, options)
     kept: list[Tensor] = []
@@ -128,12 +131,16 @@ def sample_where(
                 do="ask for fewer rows or a wider condition"))  # fmt: skip
         points = next(blocks)
         tried += len(points)
-        frame = model.layout.frame(points)
-        good = torch.ones(len(points), dtype=torch.bool)
-        for condition in conditions:
-            good &= condition.holds(frame)
-        kept.append(points[good])
+        kept.append(points[_obeying(points, conditions, model.layout)] if conditions else points)
     return torch.cat(kept)[:n]
+
+
+def _obeying(points: Cloud, conditions: tuple[Condition, ...], layout: Layout) -> Tensor:
+    """Which rows obey every condition."""
+    frame, good = layout.frame(points), torch.ones(len(points), dtype=torch.bool)
+    for condition in conditions:
+        good &= condition.holds(frame)
+    return good
 
 
 def _known(conditions: tuple[Condition, ...], layout: Layout) -> Vector:
@@ -158,8 +165,8 @@ def _known(conditions: tuple[Condition, ...], layout: Layout) -> Vector:
     return known
 
 
-def _blocks(model: Model, known: Vector, seed: int) -> Iterator[Cloud]:
-    """Exact draws of the conditional law, block by block, as rows of the table."""
+def _blocks(model: Model, known: Vector, seed: int, together: int) -> Iterator[Cloud]:
+    """Exact draws of the conditional law, some blocks together, as rows of the table."""
     layout, scaling = model.layout, model.score.scaling
     varying = known[~layout.constant]
     # A coordinate that never changes is no part of the law; rejection decides about it.
@@ -172,15 +179,18 @@ def _blocks(model: Model, known: Vector, seed: int) -> Iterator[Cloud]:
         law = model.score.conditioned(given)
     streams, block = Streams(seed).child("where"), 0
     while True:
-        rows = given.expand(BLOCK, -1).clone()
+        rows = given.expand(together * BLOCK, -1).clone()
         if law is not None:
-            drawn = law.sample_marginal(BLOCK, generator=streams.generator("draw", block))
-            rows[:, free] = drawn.double()
+            drawn = [
+                law.sample_marginal(BLOCK, generator=streams.generator("draw", block + i))
+                for i in range(together)
+            ]
+            rows[:, free] = torch.cat(drawn).double()
         points = layout.clip(scaling.undo(rows))
         # Scaling there and back may lose a bit of what was given.
         points[:, ~free] = varying[~free]
         yield layout.snap(layout.restore(points))
-        block += 1
+        block += together
 
 
 def _unconditional(model: Model, seed: int, options: dict[str, Any]) -> Iterator[Cloud]:
