@@ -140,8 +140,14 @@ DIGITS: dict[str, dict[str, Any]] = {
         "bandwidths": 1.5,
         "steps": 800,
     },
+    "Sinkhorn, width 2, batch 512": {
+        "drift": SinkhornDivergence(20, 1e-2),
+        "bandwidths": 2.0,
+        "steps": 800,
+        "batch_size": 512,
+    },
 }
-REPEATED = ("Sinkhorn, width 1.5", "Sinkhorn, width 2")
+REPEATED = ("Sinkhorn, width 1.5", "Sinkhorn, width 2", "Sinkhorn, width 2, batch 512")
 OTHER_SPLITS = (1, 2)
 """These settings were chosen on split 0; the others are new to them."""
 DIGITS_SIZE = {"width": 256, "depth": 3}

@@ -28,7 +28,7 @@ from wasserscore.data.pictures import idx_array
 from wasserscore.process import VP
 from wasserscore.proximal import fit_proximal
 from wasserscore.proximal.bandwidth import KINDS
-from wasserscore.proximal.fit import TUNING_ROWS, _tried
+from wasserscore.proximal.choose import TUNING_ROWS, tried
 from wasserscore.proximal.memory import predicted_bytes
 from wasserscore.score.fit_report import FitReport
 
@@ -55,8 +55,8 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     n, latent = options.rows[0], options.latent
     x = images(options.data, options.set, "train", n)
     start, before = time.perf_counter(), peak()
-    tried = _tried(options.method, n, latent or PIXELS)
-    needed = predicted_bytes(n, latent or PIXELS, tried, TUNING_ROWS)
+    candidates = tried(options.method, n, latent or PIXELS)
+    needed = predicted_bytes(n, latent or PIXELS, candidates, TUNING_ROWS)
     if latent:
         needed = max(needed, predicted_bytes(n, PIXELS, ("principal axes",), TUNING_ROWS))
     score = fit_proximal(x, VP.linear(a=19.9, b=0.1, horizon=1.0), method=options.method,

@@ -143,11 +143,11 @@ def test_one_column():
 
 
 def test_more_rows_than_the_settings_are_chosen_on(monkeypatch):
-    import wasserscore.proximal.fit as fit
+    import wasserscore.proximal.choose as choose
 
-    monkeypatch.setattr(fit, "TUNING_ROWS", 60)
+    monkeypatch.setattr(choose, "TUNING_ROWS", 60)
     for method in ("local_pca", "columns"):
-        score = fit.fit_proximal(normal(240, 2), CLOCK, method=method)
+        score = fit_proximal(normal(240, 2), CLOCK, method=method)
         assert len(score.centres) == 240
         assert "settings chosen on 60 of 240 rows" in score.fit_report.notes
         again = "settings chosen again on 240 rows, 240 centres" in str(score.fit_report)

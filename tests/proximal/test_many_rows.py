@@ -7,7 +7,7 @@ import torch
 
 from wasserscore.core.random import Streams
 from wasserscore.process import VE
-from wasserscore.proximal import fit, fit_proximal, many_rows, tuning
+from wasserscore.proximal import choose, fit_proximal, many_rows, tuning
 from wasserscore.proximal.bandwidth import kernel_covariance
 from wasserscore.proximal.many_rows import (
     ManyRows,
@@ -134,7 +134,7 @@ def test_settings_chosen_on_all_rows_beat_those_of_a_subset():
 @pytest.mark.slow
 def test_the_subset_does_not_decide_between_kernel_density_and_local_components(monkeypatch):
     """Sixty rows of a fast oscillation look like a cloud; a thousand do not."""
-    monkeypatch.setattr(fit, "TUNING_ROWS", 60)
+    monkeypatch.setattr(choose, "TUNING_ROWS", 60)
 
     def curve(n, seed):
         u = 6 * torch.rand(n, 1, generator=torch.Generator().manual_seed(seed)).double()
@@ -158,7 +158,7 @@ def test_a_kernel_density_that_stays_best_says_so():
     report = FitReport("columns", {"floor": 2.0}, -1.0, 0.1, {"columns": -1.0}, 9, "why")
     law = draw(2, 2), Spiked.pooled(2, torch.ones(2).double(), 2), None
     local = Refined(law, {"k": 3}, -1.25, 0.1, 128, 5)
-    told, kept = fit._decided(report, local, -1.0, 4000)
+    told, kept = choose._decided(report, local, -1.0, 4000)
     assert kept
     assert told.method == "columns"
     assert told.notes == (
@@ -182,7 +182,7 @@ def test_the_likelihood_of_a_kernel_density_is_that_of_its_model(kind):
 
 def test_cells_grow_with_the_rows(monkeypatch):
     """A subset has rows for two cells only; all rows show the eight clouds that there are."""
-    monkeypatch.setattr(fit, "TUNING_ROWS", 30)
+    monkeypatch.setattr(choose, "TUNING_ROWS", 30)
     middles = 8 * torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * 3)
     x = middles.repeat(60, 1) + draw(480, 3)
     score = fit_proximal(x, CLOCK, method="analysers")
