@@ -26,14 +26,7 @@ def text_columns(frame: Any) -> list[str]:
 
 
 def ours(kind: str, path: Path, seed: int, *, seen: bool = False) -> Fit:
-    """An estimator of this project, as in its guide to tables.
-
-    ``seen`` moves every number to the nearest one among the training rows, which the package does
-    not do: it shows what values that never came give away.
-    """
-    import numpy as np
-    import pandas as pd
-
+    """An estimator of this project, as in its guide to tables."""
     import wasserscore as ws
     from wasserscore.data.tables import read_frame
 
@@ -41,34 +34,7 @@ def ours(kind: str, path: Path, seed: int, *, seen: bool = False) -> Fit:
 
     def fit() -> tuple[Callable[[], Any], str]:
         report = getattr(model.fit(frame).score_model_, "fit_report", None)
-        return draw, "" if report is None else report.why
-
-    def draw() -> Any:
-        new = model.sample(len(frame))
-        return pd.DataFrame({c: nearest(new[c], frame[c]) for c in new}) if seen else new
-
-    def nearest(cells: Any, known: Any) -> Any:
-        values = np.unique(known)
-        places = np.searchsorted((values[1:] + values[:-1]) / 2, cells)
-        return values[places]
-
-    return fit
-
-
-def through_codec(path: Path, seed: int) -> Fit:
-    """The proximal model as ``wasserscore fit --schema`` fits it: numbers, too, have a codec."""
-    from wasserscore.data.tables import Overrides, read_frame
-    from wasserscore.data.tables.dataset import from_frame
-    from wasserscore.experiment.models import fit_kernel_mixture
-    from wasserscore.experiment.where import sample_where
-
-    frame = read_frame(path)
-
-    def fit() -> tuple[Callable[[], Any], str]:
-        data = from_frame(frame, name="train", source="", overrides=Overrides())
-        model = fit_kernel_mixture(data, seed=seed)
-        draw = lambda: model.layout.frame(sample_where(model, len(frame), (), seed=seed))
-        return draw, model.score.fit_report.why
+        return lambda: model.sample(len(frame)), "" if report is None else report.why
 
     return fit
 
@@ -132,8 +98,6 @@ def forest(copies: int, path: Path, seed: int) -> Fit:
 
 MAKERS: dict[str, Callable[[Path, int], Fit]] = {
     "proximal": partial(ours, "ProximalGenerator"),
-    "proximal, schema": through_codec,
-    "proximal, values seen": partial(ours, "ProximalGenerator", seen=True),
     "kernel": partial(ours, "KernelGenerator"),
     "GaussianCopula": partial(sdv, "GaussianCopulaSynthesizer"),
     "CTGAN": partial(sdv, "CTGANSynthesizer"),

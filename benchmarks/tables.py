@@ -45,10 +45,7 @@ from wasserscore.experiment.usefulness import usefulness
 Row = dict[str, Any]
 TABLES = ("concrete", "abalone", "wine_quality", "power_plant", "california_housing", "adult")
 TRIVIAL = ("bootstrap", "independent columns")
-VARIANTS = ("proximal, schema", "proximal, values seen")
-OURS = ("proximal", *VARIANTS, "kernel")
-NUMBERS = ("concrete", "power_plant")
-"""Tables of plain numbers (no codec unless a schema asks for one), where variants are tried."""
+OURS = ("proximal", "kernel")
 REAL = "real rows"
 SEEDS = 3
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
@@ -158,8 +155,6 @@ def cases(data: Path, peers: str) -> Iterator[tuple[str, Callable[[], Row]]]:
     for seed in range(SEEDS):
         for name in TABLES:
             for law in (REAL, *TRIVIAL, *MAKERS):
-                if law in VARIANTS and name not in NUMBERS:
-                    continue
 
                 def case(name: str = name, seed: int = seed, law: str = law) -> Row:
                     this, row = split(name, seed), {"table": name, "law": law, "seed": seed}

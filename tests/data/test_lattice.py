@@ -82,7 +82,7 @@ def test_values_come_back_from_under_their_noise_with_their_decimals(generator):
     """Quarters and prices, digit by digit; the column without a lattice stays as it is."""
     k = torch.randint(0, 400, (900,), generator=generator)
     free = torch.rand(900, generator=generator, dtype=torch.float64)
-    thirds = (k % 7).double() / 3 - 0.1
+    thirds = (k % 30).double() / 3 - 0.1
     x = torch.stack([free, k / 4 - 7.5, thirds, torch.tensor([round(0.1 + 0.01 * int(i), 2)
                      for i in k], dtype=torch.float64)], 1)  # fmt: skip
     data = load(pd.DataFrame(x.numpy(), columns=["free", "quarter", "third", "price"]))

@@ -104,13 +104,17 @@ def test_a_schema_decides(tmp_path):
 
 
 def test_a_table_of_numbers_is_taken_as_it_is(tmp_path):
-    """Only a schema, a gap, text or a column of row names brings in the codec."""
+    """Only a schema, a gap, text, row names, or zeros and values that come again bring it in."""
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
     assert load(frame).kind == "table"
     assert load(frame, schema=Overrides()).kind == "mixed"
     assert load(frame.assign(b=[1.0, None, 2.0, 3.0])).kind == "mixed"
     numbered = pd.DataFrame({"x": np.arange(60) ** 2, "id": np.arange(60)})
     assert load(numbered).codec.named("identifier") == ("id",)
+    days = pd.DataFrame({"x": np.arange(60) ** 2, "day": np.tile([1, 7, 28], 20)})
+    assert load(days).codec.named("few-valued") == ("day",)
+    zeros = days.assign(day=np.where(np.arange(60) % 2, 0, np.arange(60) ** 3))
+    assert load(zeros).codec.named("inflated") == ("day",)
 
 
 def test_image_stacks_and_folders(tmp_path):

@@ -109,6 +109,21 @@ def test_a_table_of_numbers_keeps_its_dtypes_and_its_density(rows, tmp_path):
     assert isinstance(bare.sample(2), np.ndarray)
 
 
+def test_zeros_and_few_values_come_back_as_they_were():
+    rng = np.random.default_rng(0)
+    days = rng.choice([1, 7, 28, 90], 120)
+    frame = pd.DataFrame({"day": days, "dose": np.where(rng.random(120) < 0.5, 0.0,
+                          rng.normal(9, 1, 120)), "y": rng.normal(days, 1)})  # fmt: skip
+    fitted = ProximalGenerator("columns").fit(frame)
+    new = fitted.sample(200)
+    assert new.dtypes.to_dict() == frame.dtypes.to_dict()
+    assert set(new["day"]) == {1, 7, 28, 90}
+    assert 0.4 < (new["dose"] == 0).mean() < 0.6
+    assert new["dose"][new["dose"] != 0].min() > 5
+    with pytest.raises(InputError, match="numbers that come again and again"):
+        fitted.score_samples(frame)
+
+
 def test_the_proximal_kernel_is_drawn_exactly_unless_a_sampler_is_named(rows):
     fitted = ProximalGenerator("full").fit(rows)
     expected = sample_where(fitted.model_, 9, (), seed=0).numpy()

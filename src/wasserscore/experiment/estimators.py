@@ -18,6 +18,8 @@ from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.files import write_json
 from wasserscore.core.typing import Array
 from wasserscore.data import Dataset
+from wasserscore.data.tables import Codec
+from wasserscore.data.tables.codec import SPECIAL
 from wasserscore.data.tables.dataset import from_frame
 from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture, fit_network
 from wasserscore.experiment.one_step import fit_one_step
@@ -134,7 +136,8 @@ class Generator(BaseEstimator):
     def _log_density(self, X: Any) -> Array:
         check_is_fitted(self)
         require(self.model_.layout.codec is None, "only rows of numbers have a density",
-                got="a model of a table with text, dates, booleans or missing cells",
+                got="a model of a table with text, dates, booleans, missing cells or numbers that "
+                "come again and again",
                 do="compare samples instead, with wasserscore.audit")  # fmt: skip
         X = validate_data(self, X, dtype=np.float64, reset=False)
         out: Array = self.model_.log_density(torch.tensor(X)).numpy()
@@ -337,12 +340,15 @@ class OneStepGenerator(Generator):
 
 
 def _needs_codec(X: Any) -> bool:
-    """Whether a table has other cells than numbers."""
+    """Whether a table has other cells than numbers, or numbers that are not taken as they are."""
     if not isinstance(X, pd.DataFrame):
         return False
     numbers = [pd.api.types.is_numeric_dtype(t) and not pd.api.types.is_bool_dtype(t)
                for t in X.dtypes]  # fmt: skip
-    return not all(numbers) or bool(X.isna().to_numpy().any())
+    if not all(numbers) or bool(X.isna().to_numpy().any()):
+        return True
+    named = X.shape[0] > 0 and all(isinstance(name, str) for name in X.columns)
+    return named and any(column.kind in SPECIAL for column in Codec.infer(X).columns)
 
 
 def _with_dtypes(frame: pd.DataFrame, dtypes: list[str]) -> pd.DataFrame:

@@ -150,7 +150,8 @@ def test_kinds_are_inferred_and_shown():
     assert "256 days" in row
     assert "often 0.0" in next(line for line in lines if line.startswith("amount"))
     assert not codec.numeric
-    assert Codec.infer(frame[["age", "share", "amount", "income"]]).numeric
+    assert Codec.infer(frame[["age", "share", "income"]]).numeric
+    assert not Codec.infer(frame[["age", "amount"]]).numeric
     assert not Codec.infer(frame[["age", "number"]]).numeric
 
 
@@ -177,6 +178,43 @@ def test_the_metric_is_what_it_says():
     assert apart(gap=median + 1) == pytest.approx((2 + 1) ** 0.5, rel=1e-12)
     assert apart(x=116.0, sex="M", city="Köln") == pytest.approx((4 + 2 + 2) ** 0.5, rel=1e-12)
     assert apart(city="Rom") == pytest.approx(APART, rel=1e-12)  # unseen: from every level
+
+
+DAYS = [1, 3, 7, 14, 28, 56, 90]
+
+
+@pytest.mark.parametrize("scale", [1, 2**62, 0.1, 1 / 3])
+def test_numbers_of_few_values_come_back_from_anywhere_near(scale):
+    """Exact under noise of a step; half way to the next value, and not before, it is the next."""
+    cells = np.tile(np.array(DAYS) * scale if isinstance(scale, float) else
+                    np.array([day - 1 + scale for day in DAYS]), 15)  # fmt: skip
+    frame = pd.DataFrame({"day": cells})
+    codec = Codec.from_dict(json.loads(json.dumps(Codec.infer(frame).to_dict())))
+    (column,) = codec.columns
+    assert (column.kind, column.seen) == ("few-valued", tuple(np.unique(cells).tolist()))
+    assert not codec.numeric
+    assert "7 values" in column.values
+    points = codec.encode(frame)
+    noise = torch.rand(points.shape, generator=torch.Generator().manual_seed(0)).double() - 0.5
+    moved = codec.decode(points + noise * codec.lattice[0])
+    pd.testing.assert_frame_equal(moved, frame, check_exact=True)
+    low, high = points.unique()[2:4]
+    share = torch.tensor([0.49, 0.51], dtype=torch.float64)[:, None]
+    between = codec.decode(low + share * (high - low))["day"]
+    assert between.tolist() == np.unique(cells)[2:4].tolist()
+
+
+def test_what_counts_as_few_values():
+    kind = lambda cells: Codec.infer(pd.DataFrame({"x": cells})).columns[0].kind
+    assert kind(np.tile(np.arange(7), 15)) == "integer"  # nothing comes between them anyway
+    assert kind(np.tile([*range(19), 20], 15)) == "few-valued"
+    assert kind(np.tile([*range(20), 21], 15)) != "few-valued"  # 21 values
+    assert kind(np.tile([1, 3, 7, 8, 9], 10)) == "few-valued"
+    assert kind(np.tile([1, 3, 7, 8, 9], 9)) == "integer"  # nine rows of each
+    frame = pd.DataFrame({"x": np.tile([1, 3, 7], 20)})
+    assert Codec.infer(frame, Overrides({"x": Wish(kind="integer")})).columns[0].seen == ()
+    with pytest.raises(InputError, match="few-valued"):
+        Codec.infer(frame).encode(pd.DataFrame({"x": [2]}))
 
 
 def test_heavy_tails_count_factors():

@@ -25,6 +25,8 @@ from wasserscore.data.tables.overrides import Overrides
 from wasserscore.data.tables.storage import Storage
 
 VERSION = 1
+SPECIAL = ("datetime", "inflated", "few-valued")
+"""Kinds of numbers that are not taken as they are."""
 _CLASSES = (Number, Category, Constant, Identifier)
 _HEADINGS = ("column", "kind", "dtype", "values", "missing", "one unit of distance")
 
@@ -79,9 +81,9 @@ class Codec:
 
     @property
     def numeric(self) -> bool:
-        """Whether every column is made of present numbers, none of which names its row."""
+        """Whether every column is made of present numbers of which none is special."""
         return all(
-            (isinstance(c, Number) and c.kind != "datetime" and not c.missing)
+            (isinstance(c, Number) and c.kind not in SPECIAL and not c.missing)
             or (isinstance(c, Constant) and isinstance(c.value, int | float)
             and not isinstance(c.value, bool) and not c.storage.moments)
             for c in self.columns
@@ -212,8 +214,9 @@ def _column(given: Mapping[str, Any]) -> Column:
     values["storage"] = Storage(**given["storage"])
     if values.get("grid") is not None:
         values["grid"] = Grid(**values["grid"])
-    if "levels" in values:
-        values["levels"] = tuple(values["levels"])
+    for name in ("levels", "seen"):
+        if name in values:
+            values[name] = tuple(values[name])
     return which(**values)
 
 

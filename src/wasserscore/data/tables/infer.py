@@ -26,6 +26,8 @@ TAIL = 6.0
 """A hundredth of the values so many quartile deviations from the median is heavy (normal: 2.6)."""
 ATOM_SHARE, ATOM_RATIO, ATOM_LEVELS = 0.2, 5.0, 20
 """A value with this share of the rows, so many times the next one's, among so many others."""
+OFTEN = 10
+"""Rows of each value, on average, in a column of few values (at most as many as above)."""
 _NAME = re.compile(r"(?i)(^|[_\W])(id|uuid|guid|identifier)$|^id[_\W]|[a-z]ID$|Id$")
 
 
@@ -201,6 +203,7 @@ def _number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Number:
     body = seen[seen != atom] if atom is not None and (seen != atom).any() else seen
     kind, spread = wish.kind or _kind(body, whole, storage, atom, grid), None
     middle = _plain(np.sort(body)[len(body) // 2])
+    few = tuple(_plain(value) for value in np.unique(seen)) if kind == "few-valued" else ()
     if kind == "heavy-tailed":
         spread = _quartile_deviation(body)
         require(grid is not None, f"column {name!r} of kind heavy-tailed must be on a grid",
@@ -209,7 +212,7 @@ def _number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Number:
     return Number(
         name, storage, kind, low=_bound(wish.low, low, min), high=_bound(wish.high, high, max),
         exponent=_exponent(body, grid if whole else None), middle=middle, spread=spread, grid=grid,
-        atom=atom, missing=bool(absent.any()),
+        atom=atom, missing=bool(absent.any()), seen=few,
     )  # fmt: skip
 
 
@@ -225,6 +228,8 @@ def _kind(
         return "datetime"
     if atom is not None:
         return "inflated"
+    if _has_gaps(body, grid):
+        return "few-valued"
     if len(body) >= MANY and grid is not None:
         values = body.astype(float)
         far = np.abs(values - np.median(values))
@@ -236,6 +241,15 @@ def _kind(
     if len(body) >= MANY and different > ATOM_LEVELS and at_ends >= 0.01:
         return "bounded"
     return "integer" if whole else "numeric"
+
+
+def _has_gaps(seen: Array, grid: Grid | None) -> bool:
+    """Whether few different values come, each often, and not all that lie between them."""
+    different = np.unique(seen)
+    if not 2 <= len(different) <= min(ATOM_LEVELS, len(seen) // OFTEN):
+        return False
+    span = _plain(different[-1]) - _plain(different[0])
+    return grid is None or round(span * 10**grid.decimals / grid.stride) >= len(different)
 
 
 def _atom(seen: Array, kind: str | None) -> float | int | None:

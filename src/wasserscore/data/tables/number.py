@@ -9,6 +9,9 @@ Heavy tails become :math:`asinh((x - c) / s)`, c the median and s the quartiles'
 unit is s near the median and a factor e far from it. That map rounds, so such a column must lie
 on a grid (integers, or a number of decimals), to which it is rounded back.
 
+A column of few numbers with gaps between them (ages of 7, 14 and 28 days) gives these back and no
+others.
+
 A column with missing cells, and one where a single value is far too frequent (zeros of an amount),
 have one more coordinate for each: 0, or :data:`~wasserscore.data.tables.codes.APART` where the
 cell is missing or is that value. A missing cell sits at the median of the others.
@@ -51,7 +54,8 @@ class Number:
     Args:
         name: Of the column.
         storage: How its cells are held.
-        kind: "numeric", "integer", "bounded", "heavy-tailed", "inflated" or "datetime".
+        kind: "numeric", "integer", "bounded", "few-valued", "heavy-tailed", "inflated" or
+            "datetime".
         low: Smallest value; what is decoded is cut to it. Integers and ticks stay whole.
         high: Largest value.
         exponent: The unit is two to this power (steps of the grid, for integers and dates).
@@ -60,10 +64,11 @@ class Number:
         grid: What values are rounded to; None for any double.
         atom: The value that is far too frequent, if any.
         missing: Whether cells may be missing.
+        seen: All values that come, in order, where these are few; empty for any.
     """
 
     KINDS: ClassVar[tuple[str, ...]] = (
-        "numeric", "integer", "bounded", "heavy-tailed", "inflated", "datetime",
+        "numeric", "integer", "bounded", "few-valued", "heavy-tailed", "inflated", "datetime",
     )  # fmt: skip
 
     name: str
@@ -77,6 +82,7 @@ class Number:
     grid: Grid | None = None
     atom: int | float | None = None
     missing: bool = False
+    seen: tuple[int | float, ...] = ()
 
     @property
     def heavy(self) -> bool:
@@ -101,6 +107,8 @@ class Number:
         if self.grid is not None:
             stride = self.grid.stride / 10**self.grid.decimals
             step = stride / (self.spread or self.unit)
+        elif self.seen:
+            step = float(np.diff(self.seen).min()) / self.unit
         return (step, *[APART / 4] * (len(self.coordinates) - 1))
 
     @property
@@ -127,6 +135,7 @@ class Number:
         else:
             ends = [f"{v:.6g}" if isinstance(v, float) else str(v) for v in (self.low, self.high)]
         notes = [f"often {self.atom}"] if self.atom is not None else []
+        notes += [f"{len(self.seen)} values"] if self.seen else []
         if self.grid is not None and (self.grid.stride > 1 or self.grid.decimals):
             step = self.grid.stride / 10**self.grid.decimals
             notes += [] if self.storage.moments else [f"steps of {step:g}"]
@@ -204,6 +213,11 @@ class Number:
                 found = self._snap(np.sinh(value) * self.spread + self.middle)
             else:
                 found = self._snap(np.ldexp(value, self.exponent))
+        if self.seen:
+            known = np.array(self.seen, dtype=found.dtype)
+            gap = np.diff(known)
+            half = gap / 2 if found.dtype.kind == "f" else (gap + 1) // 2
+            found = known[np.searchsorted(known[:-1] + half, found, side="right")]
         place, absent = 1, np.zeros(len(points), dtype=bool)
         if self.atom is not None:
             found[points[:, place] > APART / 2] = self.atom
