@@ -107,6 +107,10 @@ def test_a_table_of_numbers_is_taken_as_it_is(tmp_path):
     """Only a schema, a gap, text, row names, or zeros and values that come again bring it in."""
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
     assert load(frame).kind == "table"
+    whole = pd.DataFrame({"n": np.arange(4) ** 2, "x": X[:, 0].astype(np.float32)})
+    data = load(whole)
+    pd.testing.assert_frame_equal(data.frame(data.points + 0.4 * torch.tensor([1, 0])), whole)
+    assert Layout.from_dict(data.layout.to_dict()).dtypes == ("int64", "float32")
     assert load(frame, schema=Overrides()).kind == "mixed"
     assert load(frame.assign(b=[1.0, None, 2.0, 3.0])).kind == "mixed"
     numbered = pd.DataFrame({"x": np.arange(60) ** 2, "id": np.arange(60)})

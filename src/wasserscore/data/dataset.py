@@ -45,6 +45,7 @@ class Dataset(Layout):
         source: str = "",
         units: str = "data units",
         codec: "Codec | None" = None,
+        dtypes: tuple[str, ...] | None = None,
     ) -> "Dataset":
         """Look at the points and note what is constant, what lies on a lattice, and the range.
 
@@ -56,6 +57,7 @@ class Dataset(Layout):
             source: Where the points came from.
             units: Units of the values.
             codec: Of a mixed table: where its points came from, and their lattice.
+            dtypes: Of the columns of a table of numbers.
 
         Raises:
             InputError: Fewer than two rows, a cell that is not finite (named by row and column),
@@ -89,6 +91,7 @@ class Dataset(Layout):
             low=low.contiguous(), high=high.contiguous(), constant=constant,
             constants=flat[0, constant],
             sha256=_digest(flat, shape, columns), source=source, units=units, codec=codec,
+            dtypes=dtypes,
         )  # fmt: skip
 
     @property

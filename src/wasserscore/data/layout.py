@@ -38,6 +38,7 @@ class Layout:
         source: Where the points came from, in words.
         units: Units of the values, in words.
         codec: Of a mixed table: what makes rows of points; columns here are its coordinates.
+        dtypes: Of the columns of a table of numbers, where rows are to have them again.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Layout:
     source: str = ""
     units: str = "data units"
     codec: "Codec | None" = field(default=None, repr=False)
+    dtypes: tuple[str, ...] | None = field(default=None, repr=False)
 
     @property
     def d(self) -> int:
@@ -118,7 +120,11 @@ class Layout:
 
         if self.codec is not None:
             return self.codec.decode(x, start=start)
-        return pd.DataFrame(x.numpy(), columns=pd.Index(self.columns))
+        found = pd.DataFrame(x.numpy(), columns=pd.Index(self.columns))
+        for name, kind in zip(self.columns, self.dtypes or (), strict=False):
+            cells = found[name].round() if pd.api.types.is_integer_dtype(kind) else found[name]
+            found[name] = cells.astype(kind)  # type: ignore[call-overload]
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; :meth:`from_dict` is its inverse."""
@@ -144,7 +150,7 @@ class Layout:
             lattice=None if d["lattice"] is None else numbers("lattice"), low=numbers("low"),
             high=numbers("high"), constant=torch.tensor(d["constant"], dtype=torch.bool),
             constants=numbers("constants"), source=d["source"], units=d["units"],
-            codec=codec,
+            codec=codec, dtypes=None if d.get("dtypes") is None else tuple(d["dtypes"]),
         )  # fmt: skip
 
 

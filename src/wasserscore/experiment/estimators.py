@@ -54,7 +54,7 @@ class Generator(BaseEstimator):
         """
         require(self.scaling in KINDS, f"scaling must be one of {', '.join(KINDS)}",
                 got=repr(self.scaling))  # fmt: skip
-        self.dtypes_ = [str(t) for t in X.dtypes] if isinstance(X, pd.DataFrame) else None
+        dtypes = tuple(map(str, X.dtypes)) if isinstance(X, pd.DataFrame) else None
         if _needs_codec(X):
             validate_data(self, X, skip_check_array=True)  # notes the names of the columns
             data = from_frame(X, name="X", source="a DataFrame")
@@ -64,6 +64,7 @@ class Generator(BaseEstimator):
             data = Dataset.build(
                 torch.tensor(X), name="X", kind=KINDS[self.scaling],  # type: ignore[arg-type]
                 columns=None if names is None else tuple(map(str, names)),
+                dtypes=None if names is None else dtypes,
             )  # fmt: skip
         self.model_: Model = self._fit_model(data, _seed(self.random_state))
         self.score_model_ = self.model_.score
@@ -82,10 +83,8 @@ class Generator(BaseEstimator):
         check_is_fitted(self)
         seed = _seed(self.random_state if random_state is None else random_state)
         rows, layout = self._draw(n_samples, seed), self.model_.layout
-        names = getattr(self, "feature_names_in_", None)
-        if layout.codec is None and self.dtypes_ is not None and names is not None:
-            return _with_dtypes(layout.frame(rows), self.dtypes_)
-        return rows.numpy() if layout.codec is None else layout.frame(rows)
+        bare = layout.codec is None and layout.dtypes is None
+        return rows.numpy() if bare else layout.frame(rows)
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted estimator into a folder: safetensors and JSON, no pickle."""
@@ -96,7 +95,6 @@ class Generator(BaseEstimator):
             "parameters": self.get_params(),
             "n_features_in_": self.n_features_in_,
             "feature_names_in_": getattr(self, "feature_names_in_", None),
-            "dtypes_": self.dtypes_,
         })  # fmt: skip
         self.model_.save(folder)
         return folder
@@ -122,7 +120,6 @@ class Generator(BaseEstimator):
         own.model_ = Model.load(Path(path))
         own.score_model_ = own.model_.score
         own.n_features_in_ = features
-        own.dtypes_ = found.get("dtypes_")
         if names is not None:
             own.feature_names_in_ = np.asarray(names, dtype=object)
         return own
@@ -349,15 +346,6 @@ def _needs_codec(X: Any) -> bool:
         return True
     named = X.shape[0] > 0 and all(isinstance(name, str) for name in X.columns)
     return named and any(column.kind in SPECIAL for column in Codec.infer(X).columns)
-
-
-def _with_dtypes(frame: pd.DataFrame, dtypes: list[str]) -> pd.DataFrame:
-    """Columns of numbers in the dtypes they came in."""
-    cells = {}
-    for name, kind in zip(frame.columns, dtypes, strict=True):
-        whole = pd.api.types.is_integer_dtype(kind)
-        cells[name] = (frame[name].round() if whole else frame[name]).astype(kind)  # type: ignore[call-overload]
-    return pd.DataFrame(cells)
 
 
 def _seed(random_state: Any) -> int:

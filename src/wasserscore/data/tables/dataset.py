@@ -47,7 +47,8 @@ def from_frame(
     codec = Codec.infer(frame, overrides)
     if codec.numeric and overrides is None:
         points = torch.from_numpy(frame.to_numpy(dtype=np.float64, copy=True))
-        return Dataset.build(points, name=name, kind="table", source=source, columns=codec.names)
+        return Dataset.build(points, name=name, kind="table", source=source, columns=codec.names,
+                             dtypes=tuple(map(str, frame.dtypes)))  # fmt: skip
     require(bool(codec.coordinates), f"{name} must vary in at least one column",
             got="only constants and identifiers", do="give a schema that says more")  # fmt: skip
     return Dataset.build(codec.encode(frame), name=name, kind="mixed", source=source,
