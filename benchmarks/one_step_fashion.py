@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 import wasserscore as ws
-from benchmarks.fashion import CLASSES, SPACE_EPOCHS, picture
+from benchmarks.fashion import CLASSES, EPOCHS, picture
 from benchmarks.image_space import Images, Space, fashion
 from benchmarks.machine import RESULTS, save, table
 from wasserscore.core.random import Streams
@@ -64,7 +64,7 @@ def generator(
 
 def measure(images: Images, axes: Axes, samples: Tensor) -> list[dict[str, object]]:
     """Samples, and in their place training images through the axes and as they are."""
-    space = Space(images, "cpu", SPACE_EPOCHS)
+    space = Space(images, "cpu", EPOCHS)
     mixed = lambda n, what: torch.randperm(n, generator=Streams(0).generator(what))
     train = images.train[mixed(len(images.train), "train")[: len(samples)]]
     what = {"one step": samples[mixed(len(samples), "samples")],

@@ -1,5 +1,6 @@
 """The benchmark book: its list, and whether what it runs quickly still runs."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -15,6 +16,19 @@ def test_every_benchmark_on_the_page_is_there_and_is_run_or_listed():
     assert [name for name in named if not (ROOT / "benchmarks" / f"{name}.py").exists()] == []
     assert set(book.LIGHT) <= set(named)
     assert len(book.campaigns()) == len(table) - len(book.LIGHT)
+
+
+PEERS = {"azula", "diffusers", "k_diffusion", "pykeops"}
+"""Libraries that only benchmarks need; a script may ask for them when it is imported."""
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
+def test_every_script_imports_what_is_there(path):
+    try:
+        importlib.import_module(f"benchmarks.{path.stem}")
+    except ModuleNotFoundError as error:
+        if error.name not in PEERS:
+            raise
 
 
 @pytest.mark.slow
