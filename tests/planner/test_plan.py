@@ -108,14 +108,15 @@ def test_a_few_gaussian_targets():
     assert ratio <= 2
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("block", range(5))
-def test_a_hundred_gaussian_targets(block):
-    """All one-evaluation solvers and Heun, 20 targets of dimension 1 to 20 per block."""
+@pytest.mark.parametrize("targets", [
+    pytest.param(range(100, 106), marks=pytest.mark.slow, id="six"),
+    pytest.param(range(106, 200), marks=[pytest.mark.accept, pytest.mark.timeout(3600)],
+                 id="the rest"),
+])  # fmt: skip
+def test_a_hundred_gaussian_targets(targets):
+    """All one-evaluation solvers and Heun, dimensions 1 to 20."""
     solvers = ["heun", "ddim", "ancestral", "integrated_euler", "exponential", "euler_maruyama"]
-    reached, ratio = check_targets(
-        range(100 + 20 * block, 120 + 20 * block), FAMILIES, solver=solvers
-    )
+    reached, ratio = check_targets(targets, FAMILIES, solver=solvers)
     assert reached == 1
     assert ratio <= 2
 
@@ -124,14 +125,14 @@ def test_a_hundred_gaussian_targets(block):
 def test_plans_from_points_reach_the_target_of_their_law():
     """Moments known from 2000 points only: the allowance for their error covers it."""
     reached = 0
-    for seed in range(20):
+    for seed in range(8):
         target, eps = random_target(seed)
         generator = torch.Generator().manual_seed(1000 + seed)
         z = torch.randn(2000, target.mean.numel(), generator=generator, dtype=torch.float64)
         points = target.mean + z @ sqrt_psd(target.covariance)
         made = plan(points, eps, processes=FAMILIES, solver=["heun", "ddim", "integrated_euler"])
         reached += truth(target, made) <= eps
-    assert reached >= 19
+    assert reached == 8
 
 
 @pytest.mark.parametrize("method", ["integrated_euler", "ddim", "heun"])
