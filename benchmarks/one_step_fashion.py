@@ -9,8 +9,8 @@ in ``--out``: a stopped run goes on with the class where it was. As many images 
 are held out, 10,000 in all, are compared with those: Frechet distance in the space of
 ``image_space.py``, sliced W2 and spectrum, exact W2 of 2,000, and copies in the 64 axes; beside
 them training images, and training images through the axes, the best that such a generator can do.
-Results are ``one_step_fashion.json`` and ``one_step_fashion.png``: samples on the left, training
-images on the right, a class per row.
+Results are ``one_step_fashion_WIDTH.json`` and a ``.png``: samples on the left, training images on
+the right, a class per row.
 """
 
 import argparse
@@ -114,10 +114,11 @@ def main() -> None:
     rows = measure(images, axes, samples)
     rows[0] |= {"training minutes": sum(s for _, s in made) / 60, "steps": asked.steps,
                 "width": asked.width, "samples per second": len(samples) / drawn}  # fmt: skip
-    picture(images, samples).save(RESULTS / "one_step_fashion.png")
+    name = f"one_step_fashion_{asked.width:g}"
+    picture(images, samples).save(RESULTS / f"{name}.png")
     shown = lambda v: f"{v:.4g}" if isinstance(v, float) else "" if v is None else v
     print(table([{key: shown(row.get(key)) for key in rows[0]} for row in rows]))
-    print(save("one_step_fashion", rows))
+    print(save(name, rows))
 
 
 if __name__ == "__main__":
