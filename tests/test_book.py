@@ -22,6 +22,7 @@ PEERS = {"azula", "diffusers", "k_diffusion", "pykeops"}
 """Libraries that only benchmarks need; a script may ask for them when it is imported."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
 def test_every_script_imports_what_is_there(path):
     try:
