@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from wasserscore.kernel.dense import RUN, VANISHING
-from wasserscore.kernel.keys import TOLERANCE
 from wasserscore.kernel.stream import Block
 from wasserscore.kernel.sums import Sums, Values
 
@@ -25,7 +24,7 @@ def small_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]
     Args:
         block: All queries.
         values: What is averaged.
-        sized: Effective sizes are always there.
+        sized: Whether effective sizes are asked for.
     """
     logits = block.queries() @ block.keys.table(torch.float64).T
     n = logits.shape[1]
@@ -37,5 +36,5 @@ def small_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]
     sums = (weights @ table).double()
     total = sums[:, -1]
     size = total.square() / weights.square().sum(1) if sized else total
-    right = block.size <= TOLERANCE[block.dtype] / torch.finfo(torch.float64).eps
+    right = block.size <= block.largest_double
     return right, Sums(sums[:, :-1] / total[:, None], top + total.log() + block.offset(), size)

@@ -73,8 +73,12 @@ class Block:
 
     def levels(self) -> Tensor:
         """The level that each query needs, ``(q,)``: it depends on that query alone."""
-        double = TOLERANCE[self.dtype] / torch.finfo(torch.float64).eps
-        return (self.size > LARGEST_FAST).long() + (self.size > double).long()
+        return (self.size > LARGEST_FAST).long() + (self.size > self.largest_double).long()
+
+    @property
+    def largest_double(self) -> float:
+        """The size above which float64 products are not right either."""
+        return TOLERANCE[self.dtype] / torch.finfo(torch.float64).eps
 
     @property
     def precision(self) -> torch.dtype:
@@ -83,7 +87,8 @@ class Block:
 
     def queries(self) -> Tensor:
         r"""Rows :math:`(x / \sigma^2, 0, 1, 1 / \sigma^2)`: times rows of the table, logits."""
-        ends = torch.addr(self.x.new_tensor([0.0, 1.0, 0.0]), self.inverse, self.x.new_tensor([0.0, 0.0, 1.0]))  # noqa: E501  # fmt: skip
+        one, scaled = self.x.new_tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        ends = torch.addr(one, self.inverse, scaled)
         return torch.cat([self.x * self.inverse[:, None], ends], 1)
 
     def runs(self) -> list[slice]:

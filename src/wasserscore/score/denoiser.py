@@ -46,8 +46,7 @@ class DenoiserScore:
     def __call__(self, x: Points, t: Times) -> Points:
         """The score at ``x`` and time ``t > 0``, shaped like ``x``."""
         alpha, r = natural_clock(self.process, t, len(x))
-        denoised = self._denoise(x, alpha, r)
-        return (expand_like(alpha, x) * denoised - x) / expand_like((alpha * r).square(), x)
+        return tweedie(x, self._denoise(x, alpha, r), alpha, r)
 
     def denoise(self, x: Points, t: Times) -> Points:
         """The mean of the data given ``x`` at time ``t > 0``."""
@@ -67,6 +66,11 @@ class DenoiserScore:
         dtype = next((p.dtype for p in own()), x.dtype)
         seen = (x / expand_like(alpha, x)).to(dtype).reshape(len(x), *self.shape)
         return self.denoiser(seen, r.to(seen)).to(x.dtype).reshape(x.shape)
+
+
+def tweedie(x: Points, denoised: Points, alpha: Tensor, r: Tensor) -> Points:
+    """The score at ``x`` from the mean of the data there; alpha and r as of the natural clock."""
+    return (expand_like(alpha, x) * denoised - x) / expand_like((alpha * r).square(), x)
 
 
 def natural_clock(process: Process, t: Times, n: int) -> tuple[Tensor, Tensor]:

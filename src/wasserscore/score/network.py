@@ -39,7 +39,7 @@ from wasserscore.data import Scaling
 from wasserscore.network import describe, rebuild
 from wasserscore.process import from_dict as process_from_dict
 from wasserscore.process.base import Process
-from wasserscore.score.denoiser import natural_clock
+from wasserscore.score.denoiser import natural_clock, tweedie
 
 PRECONDITIONINGS = ("edm", "none")
 
@@ -137,8 +137,7 @@ class NetworkScore:
     def __call__(self, x: Points, t: Times) -> Points:
         """The score at ``x`` and time ``t > 0``, shaped like ``x``."""
         alpha, r = natural_clock(self.process, t, len(x))
-        denoised = self._denoise(x, t, alpha, r)
-        return (expand_like(alpha, x) * denoised - x) / expand_like((alpha * r).square(), x)
+        return tweedie(x, self._denoise(x, t, alpha, r), alpha, r)
 
     def denoise(self, x: Points, t: Times, labels: Int[Tensor, " b"] | None = None) -> Points:
         """The network's posterior mean of the data given ``x`` at time ``t > 0``.
