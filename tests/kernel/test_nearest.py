@@ -106,7 +106,8 @@ def test_a_tree_finds_what_products_find(monkeypatch, own, levels):
 def test_groups_do_not_change_the_result(monkeypatch, n, own):
     y = draw(n, 9)
     whole = nearest(y, y, 3, exclude_self=own)
-    monkeypatch.setattr(screen, "GROUPS", 40)
+    monkeypatch.setattr(screen, "CANDIDATE", -8)  # groups of four rows in nine coordinates
+    assert screen.Products(y.double())._size(11) == 4
     monkeypatch.setattr(stream, "TILE_BYTES", 8 * 128 * 7)
     parts = nearest(y, y, 3, exclude_self=own)
     assert torch.equal(whole[0], parts[0])

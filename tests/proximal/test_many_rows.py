@@ -197,3 +197,12 @@ def test_cells_grow_with_the_rows(monkeypatch):
     )
     assert float(score.log_prob(fresh).mean()) > float(truth.mean()) - 0.25
     assert score.fit_report.log_likelihood == pytest.approx(float(truth.mean()), abs=0.8)
+
+
+def test_neighbours_found_earlier_are_those_found_afresh(monkeypatch):
+    """From few centres with many neighbours to more with fewer, and to more neighbours again."""
+    monkeypatch.setattr(many_rows, "centre_count", lambda n, d, k: 160 // k)
+    rows = fold()
+    for k in (8, 4, 16, 20, 5):
+        near = rows._neighbours(160 // k, k)
+        assert torch.equal(near, torch.cdist(rows.z, rows.z).argsort(1)[: 160 // k, 1 : k + 1])

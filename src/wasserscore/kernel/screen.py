@@ -17,8 +17,8 @@ from wasserscore.kernel.stream import tile_bytes
 
 TREE_DIMENSIONS, TREE_ROWS = 6, 2000
 """A tree pays up to so many coordinates, from so many rows on."""
-GROUPS, LARGEST_GROUP = 4096, 64
-"""About so many groups, and never larger ones: their members all become candidates."""
+CANDIDATE = 32
+"""A candidate costs as much as picking from among so many groups, and one more per coordinate."""
 
 
 class Found(NamedTuple):
@@ -77,32 +77,37 @@ class Products:
         self.keys = y - self.centre
         self.half = self.keys.square().sum(1) / 2
         self.radius = float((2 * self.half.max()).sqrt())
-        self.size = max(1, min(LARGEST_GROUP, len(y) // GROUPS))
-        self.groups = len(y) // self.size
 
     def __call__(self, x: Queries, m: int, own: Tensor | None) -> Found:
         """See :class:`Screen`; the screened value is |y|^2/2 - x.y."""
         query = x - self.centre
-        lowest = query.new_full((len(query), self.groups), torch.inf)
-        width = min(self.groups, max(1, tile_bytes(query) // (8 * len(query))))
+        size = self._size(m)
+        groups = len(self.keys) // size
+        lowest = query.new_full((len(query), groups), torch.inf)
+        width = min(groups, max(1, tile_bytes(query) // (8 * len(query))))
         # One space for all tiles: fresh ones cost time and, between small pieces, memory.
         space = query.new_empty(len(query) * width)
-        for part in tiles(self.groups, width):
+        for part in tiles(groups, width):
             value = space[: len(query) * (part.stop - part.start)].view(len(query), -1)
-            for first in range(0, self.size * self.groups, self.groups):
+            for first in range(0, size * groups, groups):
                 run = slice(first + part.start, first + part.stop)
                 torch.addmm(self.half[run], query, self.keys[run].T, alpha=-1, out=value)
                 if own is not None:
                     inside = ((own >= run.start) & (own < run.stop)).nonzero()[:, 0]
                     value[inside, own[inside] - run.start] = torch.inf
                 torch.minimum(lowest[:, part], value, out=lowest[:, part])
-        near, group = lowest.topk(min(m, self.groups), largest=False)
-        dealt = self.size * self.groups
-        members = torch.arange(0, dealt, self.groups, device=query.device)
+        near, group = lowest.topk(min(m, groups), largest=False)
+        dealt = size * groups
+        members = torch.arange(0, dealt, groups, device=query.device)
         rest = torch.arange(dealt, len(self.keys), device=query.device).expand(len(query), -1)
         candidate = torch.cat([(group[:, None] + members[:, None]).flatten(1), rest], 1)
         slack = rounding(query, self.radius)
         return Found(candidate, 2 * near[:, -1] + query.square().sum(1) - slack)
+
+    def _size(self, m: int) -> int:
+        """Rows of a group: n / size groups to pick from, m * size candidates to compute."""
+        n, d = self.keys.shape
+        return max(1, round((n / (m * (CANDIDATE + d))) ** 0.5))
 
 
 def rounding(query: Rows, radius: float) -> PerPoint:

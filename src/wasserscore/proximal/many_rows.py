@@ -37,6 +37,8 @@ WORK = 10**11
 """Multiplications that the eigenvectors of all neighbourhoods may take."""
 SEARCH = 10**12
 """Multiplications that finding the neighbours may take."""
+AHEAD = 2
+"""How many times the neighbours asked for are found, for the larger k that may be tried next."""
 SEEN_BYTES = 2**28
 """Largest array of held-out rows seen along all directions, 256 MiB."""
 
@@ -116,12 +118,20 @@ class ManyRows:
             if len(self._spreads) > 1:
                 self._spreads.pop(next(iter(self._spreads)))
             n, d = self.z.shape
-            own = self.z[: centre_count(n, d, k)]
-            if self._near.shape[0] < len(own) or self._near.shape[1] < k:
-                self._near = nearest(own, self.z, k + 1)[1][:, 1:]
-            spread = local_spread(self.z, self._near[: len(own), :k], top_rank(d, k))
+            near = self._neighbours(centre_count(n, d, k), k)
+            spread = local_spread(self.z, near, top_rank(d, k))
             self._spreads[k] = (spread, _Seen.of(self.queries, spread))
         return self._spreads[k]
+
+    def _neighbours(self, count: int, k: int) -> Indices:
+        """Of the first rows, k each; kept, and found for the larger k that may come next."""
+        if self._near.shape[1] < k:
+            self._near = torch.empty(0, min(AHEAD * k, len(self.z) - 1), dtype=torch.long)
+        known, most = self._near.shape
+        if known < count:
+            found = nearest(self.z[known:count], self.z, most + 1)[1][:, 1:]
+            self._near = torch.cat([self._near, found])
+        return self._near[:count, :k]
 
 
 @dataclass(frozen=True, eq=False)

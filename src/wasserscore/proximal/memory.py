@@ -50,7 +50,8 @@ def _refining(n: int, d: int) -> int:
     for k in (k for k in many_rows.WIDE if k < n):
         centres, rank = many_rows.centre_count(n, d, k), many_rows.top_rank(d, k)
         seen = 2 * SINGLE * many_rows.HELD_OUT * centres * rank
-        most = max(most, 7 * SINGLE * centres * d * rank + seen + 2 * NUMBER * centres * k)
+        near = 2 * NUMBER * centres * min(many_rows.AHEAD * k, n)
+        most = max(most, 7 * SINGLE * centres * d * rank + seen + near)
     return rows + rows // 2 + max(2 * rows, most)
 
 
