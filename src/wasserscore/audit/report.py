@@ -154,9 +154,9 @@ def table(report: AuditReport) -> list[str]:
     if report.closer is not None and report.z_u is not None:
         lines.append(_line("closer than fresh data", report.closer, unit=100.0, suffix=" %")
                      + f"   ideal 50 %, p = {report.p_value:.2g}")  # fmt: skip
-        lines.append(_line("  in standard units, Z_U", report.z_u) + "   -3 or less: copying")
+        lines.append(_line("  in standard units, Z_U", report.z_u) + "   -3 or less: copies, or smooth rows")
     if report.c_t is not None:
-        lines.append(_line("  the same by cells, C_T", report.c_t) + "   -3 or less: copying")
+        lines.append(_line("  the same by cells, C_T", report.c_t) + "   -3 or less: copies, or smooth rows")
     if report.prdc is not None:
         for name in ("precision", "recall", "density", "coverage"):
             lines.append(_line(name, getattr(report.prdc, name)))
