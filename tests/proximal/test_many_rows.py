@@ -7,14 +7,11 @@ import torch
 
 from wasserscore.core.random import Streams
 from wasserscore.process import VE
-from wasserscore.proximal import choose, fit_proximal, many_rows, tuning
+from wasserscore.proximal import choose, fit_proximal, many_rows, refine, tuning
 from wasserscore.proximal.bandwidth import kernel_covariance
 from wasserscore.proximal.many_rows import (
     ManyRows,
-    Refined,
     centre_count,
-    kernel_likelihood,
-    refine,
     top_rank,
 )
 from wasserscore.proximal.sample_rows import Rows
@@ -117,7 +114,7 @@ def test_settings_chosen_on_all_rows_beat_those_of_a_subset():
     rows = Rows(x, torch.ones(1800, dtype=torch.float64))
     kernel = subset.covariance.floor / subset.fit_report.settings["floor"]
     kernel = kernel * 12 ** (-2 / 10)
-    found = refine(subset.fit_report.settings, 150, rows, kernel, Streams(0))
+    found = refine.refine(subset.fit_report.settings, 150, rows, kernel, Streams(0))
 
     def ask(model):
         centres, covariance, _ = model
@@ -157,7 +154,7 @@ def test_the_subset_does_not_decide_between_kernel_density_and_local_components(
 def test_a_kernel_density_that_stays_best_says_so():
     report = FitReport("columns", {"floor": 2.0}, -1.0, 0.1, {"columns": -1.0}, 9, "why")
     law = draw(2, 2), Spiked.pooled(2, torch.ones(2).double(), 2), None
-    local = Refined(law, {"k": 3}, -1.25, 0.1, 128, 5)
+    local = refine.Refined(law, {"k": 3}, -1.25, 0.1, 128, 5)
     told, kept = choose._decided(report, local, -1.0, 4000)
     assert kept
     assert told.method == "columns"
@@ -171,13 +168,13 @@ def test_the_likelihood_of_a_kernel_density_is_that_of_its_model(kind):
     x, streams = ribbon(300), Streams(2)
     rows = Rows(x, 1.0 + torch.arange(300).double() % 3)
     covariance = kernel_covariance(rows, kind, torch.full((6,), 1e-9).double())
-    order, few = many_rows._split(300, streams)
+    order, few = refine._split(300, streams)
     held, others = rows.at(order[:few]), rows.at(order[few:])
     share = others.counts / others.counts.sum()
     law = SpikedMixture(others.points, Spiked.pooled(len(share), covariance, 6), share)
     each = law.log_density(held.points, 0.0)
     expected = float((each * held.counts).sum() / held.counts.sum())
-    assert kernel_likelihood(covariance, rows, streams) == pytest.approx(expected, abs=1e-8)
+    assert refine.kernel_likelihood(covariance, rows, streams) == pytest.approx(expected, abs=1e-8)
 
 
 def test_cells_grow_with_the_rows(monkeypatch):

@@ -133,6 +133,7 @@ class AuditReport(Record):
         return "\n".join([self.sentence, *table(self), PRIVACY])
 
 
+NEARER = "   -3 or less: copies, or smooth rows"
 PRIVACY = "Copies are counted here; this is not differential privacy."
 SHARES = {
     "exact_rate": "exact copies",
@@ -154,9 +155,9 @@ def table(report: AuditReport) -> list[str]:
     if report.closer is not None and report.z_u is not None:
         lines.append(_line("closer than fresh data", report.closer, unit=100.0, suffix=" %")
                      + f"   ideal 50 %, p = {report.p_value:.2g}")  # fmt: skip
-        lines.append(_line("  in standard units, Z_U", report.z_u) + "   -3 or less: copies, or smooth rows")
+        lines.append(_line("  in standard units, Z_U", report.z_u) + NEARER)
     if report.c_t is not None:
-        lines.append(_line("  the same by cells, C_T", report.c_t) + "   -3 or less: copies, or smooth rows")
+        lines.append(_line("  the same by cells, C_T", report.c_t) + NEARER)
     if report.prdc is not None:
         for name in ("precision", "recall", "density", "coverage"):
             lines.append(_line(name, getattr(report.prdc, name)))

@@ -14,8 +14,8 @@ from wasserscore.kernel import nearest
 from wasserscore.proximal.analysers import fit_analysers
 from wasserscore.proximal.bandwidth import Covariance, kernel_covariance
 from wasserscore.proximal.local_pca import local_spread
-from wasserscore.proximal.many_rows import Refined, grow, kernel_likelihood, refine
 from wasserscore.proximal.network_fit import NETWORKS, fit_network
+from wasserscore.proximal.refine import Refined, grow, kernel_likelihood, refine
 from wasserscore.proximal.sample_rows import Rows, distinct, least_variance
 from wasserscore.proximal.tuning import (
     MAX_RANK,
