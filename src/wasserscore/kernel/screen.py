@@ -4,6 +4,7 @@ A screen gives for each query candidates and a lower limit of the squared distan
 that is not among them; differences decide afterwards.
 """
 
+import math
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -107,7 +108,7 @@ class Products:
     def _size(self, m: int) -> int:
         """Rows of a group: n / size groups to pick from, m * size candidates to compute."""
         n, d = self.keys.shape
-        return max(1, round((n / (m * (CANDIDATE + d))) ** 0.5))
+        return max(1, round(math.sqrt(n / (m * (CANDIDATE + d)))))
 
 
 def rounding(query: Rows, radius: float) -> PerPoint:
