@@ -8,6 +8,7 @@ from tests.kernel.test_softmax import SIGMAS, dense, draw, queries
 from wasserscore.kernel import (
     Keys,
     attention,
+    boxes,
     checked,
     effective_size,
     few,
@@ -28,7 +29,7 @@ def taken(monkeypatch):
     """How many rows each way got right; however few, and however small the problem."""
     monkeypatch.setattr(few, "WORTH", 0)
     monkeypatch.setattr(small, "PAIRS", 0)
-    rows = {"few": 0, "attention": 0, "checked": 0, "all": 0}
+    rows = {"boxes": 0, "few": 0, "attention": 0, "checked": 0, "all": 0}
 
     def spy(module, name, way):
         true = getattr(module, name)
@@ -40,6 +41,7 @@ def taken(monkeypatch):
 
         monkeypatch.setattr(module, name, counted)
 
+    spy(few, "box_sums", "boxes")
     spy(few, "few_sums", "few")
     spy(attention, "attention_sums", "attention")
     spy(checked, "checked_sums", "checked")
@@ -64,7 +66,7 @@ def agrees(x, y, sigma, *, one_out=False, **given):
 @pytest.mark.parametrize("dtype", [F32, F64])
 @pytest.mark.parametrize(
     ("d", "sigma", "way"),
-    [(6, 0.03, "few"), (6, 0.7, "checked"), (6, 20.0, "attention"), (1, 0.003, "all")],
+    [(6, 0.03, "few"), (6, 0.7, "checked"), (6, 20.0, "attention"), (1, 0.003, "boxes")],
 )
 def test_the_cheapest_way_that_is_right(taken, d, sigma, way, dtype):
     y, x = draw(6000, d, dtype=dtype), draw(50, d, seed=1, dtype=dtype)
@@ -137,6 +139,56 @@ def test_an_own_key_that_holds_most_of_the_weight_is_not_subtracted(taken):
     assert taken["all"] == 2 * 300  # one block, for the first query: its sums, its size
 
 
+@pytest.mark.parametrize("dtype", [F32, F64])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_boxes_hold_the_accuracy_contract(d, dtype, monkeypatch):
+    """At every sigma and distance, with weights, values, hidden keys and a key left out."""
+    monkeypatch.setattr(boxes, "KEYS", 100)
+    monkeypatch.setattr(boxes, "SIZE", 8)
+    monkeypatch.setattr(small, "PAIRS", 0)
+    opened, true = [], few.box_sums
+    monkeypatch.setattr(few, "box_sums", lambda *given: opened.append(true(*given)) or opened[-1])
+    n = 257
+    y = draw(n, d, dtype=dtype)
+    y[10], y[12:15] = y[11], y[11] + 1e-7
+    scale = float(y.norm(dim=1).max())
+    b = 30 * draw(n, 1, seed=3, dtype=dtype)[:, 0]  # more than what is dropped
+    b[::7] = -torch.inf
+    values, seen = draw(n, 2, seed=2, dtype=dtype), b > -torch.inf
+    for sigma in scale * np.asarray(SIGMAS):
+        for reach in (3.0, 1e4):
+            x = queries(y, reach * scale)
+            if dtype == F32 or sigma > 1e-7 * reach * scale:  # beyond, ties are rounding
+                agrees(x, y, float(sigma))
+                agrees(x, y, float(sigma), log_weights=b, values=values)
+        agrees(y, y, float(sigma), one_out=True)
+        agrees(y[seen], y[seen], float(sigma), one_out=True, log_weights=b[seen])
+    assert sum(int(right.sum()) for right, _ in opened) > 5 * n
+
+
+@pytest.mark.parametrize("n", [300, 512])
+def test_boxes_hold_every_key_once_and_know_how_far_it_is(n, monkeypatch):
+    monkeypatch.setattr(boxes, "SIZE", 16)
+    keys, x = Keys(draw(n, 2)), 3 * draw(5, 2, seed=1)
+    found = boxes.Boxes.of(keys.table(F64))
+    assert found.index[found.log_weights == 0].sort().values.tolist() == list(range(n))
+    near = torch.cdist(x, keys.points[found.index].flatten(0, 1)).view(5, len(found.index), -1)
+    away = found.away(x - keys.centre)
+    assert bool((away <= near.amin(2).square() + 1e-12).all())
+    assert float((away / near.amin(2).square()).median()) > 0.8  # and not much less
+
+
+def test_a_query_of_many_keys_is_left_to_others():
+    """Where most of the keys' middles have few boxes near, one in a crowd may have many."""
+    y = torch.cat([draw(6000, 2), 1e-3 * draw(6000, 2, seed=1) + 9])
+    keys, x = Keys(y), torch.tensor([[0.0, 0.0], [9.0, 9.0]], dtype=F64)
+    block = Block.of(keys, x, torch.full((2,), 0.02, dtype=F64))
+    right, sums = few.box_sums(block, Values.of(keys, None, F64), False)
+    assert right.tolist() == [True, False]
+    expected = softmax_mean(x[:1], keys, 0.02, values=y).mean
+    assert torch.allclose(sums.mean[:1] + keys.centre, expected, atol=1e-12)
+
+
 def test_few_leaves_a_query_alone_that_many_keys_matter_to():
     y = draw(6000, 6)
     x = torch.cat([y[:4], 1e3 + draw(4, 6, seed=1)])
@@ -161,7 +213,7 @@ def test_a_pytorch_without_the_attention_gives_the_same(taken, monkeypatch):
     with_it = softmax_mean(x, y, 20.0)
     monkeypatch.setattr(attention, "HERE", False)
     without = softmax_mean(x, y, 20.0)
-    assert taken == {"few": 0, "attention": 50, "checked": 0, "all": 50}
+    assert taken == {"boxes": 0, "few": 0, "attention": 50, "checked": 0, "all": 50}
     for a, b in zip(with_it, without, strict=True):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-5)
 

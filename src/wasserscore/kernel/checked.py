@@ -22,6 +22,7 @@ from torch import Tensor
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud, PerPoint
 from wasserscore.kernel import attention
+from wasserscore.kernel.boxes import COORDINATES, halved
 from wasserscore.kernel.dense import RUN
 from wasserscore.kernel.keys import FAST, MASKED, TOLERANCE
 from wasserscore.kernel.stream import Block, tile_bytes
@@ -33,8 +34,8 @@ TRUSTED = 4e5
 """Logits with larger parts may be so wrong that the sum does not tell."""
 LIKELY = 5 * TOLERANCE[F32]
 """Nats of error above which a log of a sum is hardly ever right; it is then not tried."""
-NEAR, SHORT = 3, 256
-"""Up to so many coordinates runs are of neighbours, and so short."""
+SHORT = 256
+"""Keys of a run of neighbours."""
 
 
 class Runs(NamedTuple):
@@ -54,16 +55,16 @@ class Runs(NamedTuple):
     def of(cls, table: Cloud) -> "Runs":
         """From a table in float64; runs in many coordinates are not moved."""
         n, d = len(table), table.shape[1] - 3
-        count = -(-n // (SHORT if d <= NEAR else RUN))
-        if d <= NEAR:
+        count = -(-n // (SHORT if d <= COORDINATES else RUN))
+        if d <= COORDINATES:
             count = 2 ** (count - 1).bit_length()
         fill = table[-1:].repeat(-n % count, 1)
         fill[:, -2] = MASKED
         full = torch.cat([table, fill])
-        if d <= NEAR:
-            full = full[_halved(full[:, :d], count)]
+        if d <= COORDINATES:
+            full = full[halved(full[:, :d], count)]
         full = full.view(count, -1, d + 3)
-        middle = (full.amax(1) + full.amin(1))[:, :d] / 2 * float(d <= NEAR)
+        middle = (full.amax(1) + full.amin(1))[:, :d] / 2 * float(d <= COORDINATES)
         full[..., :d] -= middle[:, None]
         full[..., -1] = full[..., :d].square().sum(-1) / -2
         return cls(full.to(F32), middle, (-2 * full[..., -1].amin(1)).sqrt())
@@ -95,7 +96,7 @@ def serves(whole: Block, values: Values) -> bool:
 def promising(whole: Block) -> Tensor:
     """Rows that may turn out right, ``(q,)``."""
     runs = _runs(whole)
-    if whole.x.shape[1] > NEAR:
+    if whole.x.shape[1] > COORDINATES:
         norm, far = whole.norm, whole.norm.clamp_max(whole.keys.radius)
     else:
         norm, nearest = torch.cdist(whole.x, runs.middle).min(1)
@@ -139,7 +140,7 @@ def checked_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sum
 def _pass(block: Block, power: int) -> Found:
     """Sums over weights to some power, of every query."""
     runs, (q, d) = _runs(block), block.x.shape
-    near = d <= NEAR
+    near = d <= COORDINATES
     mean = torch.zeros(q, d, dtype=torch.float64)
     total, top = mean.new_zeros(q, 4), mean.new_full((q,), -torch.inf)
     rows, norm = power * block.queries().to(F32)[None], block.norm[None]
@@ -190,14 +191,3 @@ def _times(d: int) -> float:
 
 def _runs(block: Block) -> Runs:
     return block.keys.prepared(("neighbours", torch.float64), Runs.of)
-
-
-def _halved(points: Cloud, count: int) -> Tensor:
-    """An order in which every run is a box: halves along the longest side, again and again."""
-    order = torch.arange(len(points))[None]
-    while len(order) < count:
-        here = points[order]
-        side = (here.amax(1) - here.amin(1)).argmax(1)
-        along = here.gather(2, side[:, None, None].expand(-1, here.shape[1], 1))[:, :, 0]
-        order = order.gather(1, along.argsort(1)).view(2 * len(order), -1)
-    return order.flatten()

@@ -3,7 +3,8 @@ r"""Kernel sums of queries for which only a few keys matter, as they do at small
 Float32 products find these keys: their error in nats is known, so a key whose logit lies further
 below the largest than twice that error and ``ln n`` and some more can be left out. What is left
 is computed by differences in float64: the cost is one float32 product, no exponentials, and the
-result is right at every sigma. A query with many such keys is left to others.
+result is right at every sigma. A query with many such keys is left to others. In few coordinates
+boxes of keys (:mod:`~wasserscore.kernel.boxes`) are found instead, without a look at the others.
 """
 
 import math
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.tensors import tiles
+from wasserscore.kernel.boxes import OPENED, boxes_of
 from wasserscore.kernel.keys import FAST, MASKED
 from wasserscore.kernel.stream import Block, block_size, tile_bytes
 from wasserscore.kernel.sums import Sums, Values
@@ -50,23 +52,46 @@ def few_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
         sized: Effective sizes are always there.
     """
     rows, keys, kept = _screen(block)
+    return kept, _sums(block, values, rows, keys, _differences(block, rows, keys))
+
+
+def box_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
+    """The same by opening boxes, of keys that :func:`boxes.serves` takes.
+
+    A query's verdict depends on its own logits only.
+    """
+    boxes, q = boxes_of(block), len(block.x)
+    bound = boxes.bounds(block)
+    best = boxes.logits(block, torch.arange(q), bound.argmax(1)).amax(1)
+    near = bound >= (best - dropped(block))[:, None]
+    kept = near.sum(1) * (OPENED / 2) <= len(boxes.index)
+    rows, opened = (near & kept[:, None]).nonzero(as_tuple=True)
+    logits = boxes.logits(block, rows, opened)
+    return kept, _sums(block, values, rows, boxes.index[opened], logits)
+
+
+def dropped(block: Block) -> float:
+    """Nats below the largest logit at which keys are left out, all of them together."""
+    return math.log(len(block.keys)) + DROPPED[block.dtype]
+
+
+def _sums(block: Block, values: Values, rows: Tensor, keys: Tensor, logits: Tensor) -> Sums:
+    """Sums of queries ``(p,)`` over their keys ``(p, k)``."""
     table = values.table[:, :-1]
     q = len(block.x)
     top = torch.full((q,), -torch.inf, dtype=torch.float64)
     total, squares = torch.zeros_like(top), torch.zeros_like(top)
     sums = torch.zeros(q, table.shape[1], dtype=torch.float64)
     if len(rows):
-        logits = _differences(block, rows, keys)
         top = top.scatter_reduce(0, rows, logits.amax(1), "amax")
-        cut = math.log(len(block.keys)) + DROPPED[block.dtype]
-        i, j = (logits > (top[rows] - cut)[:, None]).nonzero(as_tuple=True)
+        i, j = (logits > (top[rows] - dropped(block))[:, None]).nonzero(as_tuple=True)
         row, key = rows[i], keys[i, j]
         weight = (logits[i, j] - top[row]).exp()
         total.index_add_(0, row, weight)
         squares.index_add_(0, row, weight.square())
         for part in tiles(len(row), max(1, tile_bytes(block.x) // (8 * max(1, sums.shape[1])))):
             sums.index_add_(0, row[part], weight[part, None] * table[key[part]])
-    return kept, Sums(sums / total[:, None], top + total.log(), total.square() / squares)
+    return Sums(sums / total[:, None], top + total.log(), total.square() / squares)
 
 
 def _dense(d: int) -> float:
@@ -92,7 +117,7 @@ def _screen(block: Block) -> tuple[Tensor, Tensor, Tensor]:
     table = block.keys.table(torch.float32)
     queries = block.queries().float()
     error = 4 * torch.finfo(torch.float32).eps * block.size
-    cut = (2 * error + math.log(n) + DROPPED[block.dtype]).float()
+    cut = (2 * error + dropped(block)).float()
     limit, width = _most(n, d), min(RUN, -(-n // GROUP) * GROUP)
     alive, counts = (cut < LARGEST).nonzero()[:, 0], torch.zeros(q, dtype=torch.int64)
     top = torch.full((q,), -torch.inf)

@@ -14,7 +14,8 @@ way            when
 ``small``      the problem is small: one tile of float64 products
 ``attention``  float32 or float64 products are right (the FAST level), and all keys may matter
 ``checked``    float32 products may be off, and the sums show that it does not matter
-``few``        a few keys matter, which is so at small sigma
+``boxes``      a few keys matter, which is so at small sigma, and there are up to 3 coordinates
+``few``        a few keys matter, in more coordinates
 ``dense``      otherwise: tiles of logits with a running maximum
 =============  ==============================================================================
 
@@ -32,7 +33,8 @@ from torch.autograd.forward_ad import unpack_dual
 
 from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint
-from wasserscore.kernel import attention, checked, few, small
+from wasserscore.kernel import attention, boxes, checked, few, small
+from wasserscore.kernel.boxes import COORDINATES
 from wasserscore.kernel.dense import dense_sums, pullback, pushforward
 from wasserscore.kernel.device import has_kernel
 from wasserscore.kernel.keys import (
@@ -163,21 +165,26 @@ class Attempt(NamedTuple):
 
 def _attempts(whole: Block, values: Values, left: Tensor) -> Iterator[Attempt]:
     """What to try in turn on the rows that are ``left``; the last one of a level is right."""
-    sizes = [(left, block_size(whole))]
-    if small.serves(whole):
+    sizes, tiny, boxed = [(left, block_size(whole))], small.serves(whole), boxes.serves(whole)
+    if tiny:
         yield Attempt(small.small_sums, left, FAST, None)
-    elif attention.serves(whole, FAST):
-        fast = whole.size <= LARGEST_FAST
+    elif boxed:
+        yield Attempt(
+            few.box_sums, boxes.promising(whole, few.dropped(whole)), FAST, block_size(whole)
+        )
+    if attention.serves(whole, FAST) and not tiny:
+        fast = left & (whole.size <= LARGEST_FAST)
         yield Attempt(attention.attention_sums, fast, FAST, None)
         if checked.serves(whole, values):
-            hopeful = checked.promising(whole) & ~fast
+            hopeful = left & ~fast & checked.promising(whole)
             yield Attempt(checked.checked_sums, hopeful, FAST, None)
             sizes = [(~hopeful, block_size(whole)), (hopeful, FAILED)]
     level = whole.levels()
     low, high = (int(v) for v in level.aminmax())
     for v, (some, size) in product(range(low, high + 1), sizes):
         # a failed query in few coordinates has many keys that matter: nothing to look for
-        if few.serves(whole, v) and not (size == FAILED and whole.x.shape[1] <= checked.NEAR):
+        lost = boxed or (size == FAILED and whole.x.shape[1] <= COORDINATES)
+        if few.serves(whole, v) and not lost:
             yield Attempt(few.few_sums, left & some & (level == v), v, size)
         if v > FAST and attention.serves(whole, v):
             yield Attempt(attention.attention_sums, left & some & (level == v), v, None)
