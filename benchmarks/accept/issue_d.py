@@ -88,14 +88,24 @@ def digits_copies(scratch: Path) -> Outcome:
 
 
 def digits_seconds(scratch: Path) -> Outcome:
-    """The first split once more, by the clock."""
+    """The first three splits once more, by the clock.
+
+    The median counts. Where only what else the machine does makes it too slow, the next call tries
+    again.
+    """
     torch.set_num_threads(1)
-    train, _ = proximal.digits_halves(0)
-    begin, worked = time.perf_counter(), time.process_time()
-    score = fit_proximal(train, proximal.CLOCK)
-    score.sample_marginal(1000, 0.0, generator=Streams(0).generator("samples"))
-    seconds, worked = time.perf_counter() - begin, time.process_time() - worked
-    return Outcome(f"{seconds:.1f} s, {worked:.1f} s of one core", seconds < 10)
+    clock, worked = [], []
+    for seed in range(3):
+        train, _ = proximal.digits_halves(seed)
+        begin, before = time.perf_counter(), time.process_time()
+        score = fit_proximal(train, proximal.CLOCK, seed=seed)
+        score.sample_marginal(1000, 0.0, generator=Streams(seed).generator("samples"))
+        clock.append(time.perf_counter() - begin)
+        worked.append(time.process_time() - before)
+    shown = lambda seconds: ", ".join(f"{s:.1f}" for s in seconds)
+    text = f"{shown(clock)} s by the clock, {shown(worked)} s of one core"
+    fast, could = (statistics.median(seconds) < 10 for seconds in (clock, worked))
+    return Outcome(text, fast, complete=fast or not could)
 
 
 def mnist(data: Path | None) -> Outcome:
