@@ -1,12 +1,21 @@
 """Distances beside other libraries at size: processor seconds on one thread, in turn, by size.
 
+    python -m benchmarks.distances
+    python -m benchmarks.distances large
+
 geomloss is measured where it is installed (``pip install geomloss``, in another environment).
+``large`` has no peers: 10,000 points for exact W2 and 100,000 for the kernel distances, where the
+tables of pairs that peers keep would take 80 GB; each in a process of its own, with the memory it
+takes beyond the two clouds.
 """
 
+import resource
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -151,6 +160,44 @@ def exact(n: int) -> Row:
     return beside("w2", n, lambda: w2(x, y), "POT emd2", pot)
 
 
+LARGE: dict[str, tuple[int, Callable[..., Any]]] = {
+    "w2": (10_000, w2),
+    "mmd": (100_000, lambda x, y: mmd(x, y, bandwidth=10.0)),
+    "energy": (100_000, energy),
+    "ksd": (100_000, lambda x, y: ksd(x, lambda x: -x)),
+}
+
+
+def megabytes() -> float:
+    """The largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def large(name: str) -> Row:
+    """One distance at its full size, alone in this process."""
+    torch.set_num_threads(1)
+    n, call = LARGE[name]
+    x, y = clouds(n)
+    call(x[:100], y[:100])  # imports
+    before = megabytes()
+    mine, value = seconds(lambda: call(x, y))
+    return {"distance": name, "points": n, "seconds": round(mine, 1),
+            "MB": round(megabytes() - before), "value": f"{value.value:.6g}",
+            "standard error": "" if value.stderr is None else f"{value.stderr:.2g}",
+            "status": value.status}  # fmt: skip
+
+
+def at_size() -> list[Row]:
+    """All of them, one process after another."""
+    rows = []
+    for name in LARGE:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            rows.append(pool.submit(large, name).result())
+        print(rows[-1], flush=True)
+        save("distances_large", rows)
+    return rows
+
+
 def main() -> list[Row]:
     torch.set_num_threads(1)
     rows = [row for blur in (2.0, 0.8) for row in sinkhorn(1000, blur)]
@@ -161,4 +208,4 @@ def main() -> list[Row]:
 
 
 if __name__ == "__main__":
-    print(table(main()))
+    print(table(at_size() if "large" in sys.argv[1:] else main()))

@@ -1,4 +1,4 @@
-"""The kernel sum against ``cdist`` + ``softmax`` and KeOps: milliseconds, ratios, errors.
+"""The kernel sum against ``cdist`` + ``softmax``, KeOps, smalldiffusion: milliseconds, errors.
 
     python -m benchmarks.kernel_engine [--quick] [--only "2000 x 10000"] [--budget SECONDS]
     make bench-peers
@@ -7,8 +7,9 @@ Normal queries and keys in float32, sigma in units of the data's size sqrt(d): .
 matter), .1, 1 (all do). Every call runs in turn with its rivals, in one process; times are medians
 of five. Errors are those of the weighted mean against differences in float64, over sqrt(d), of 64
 queries. Large problems (more than 4e11 multiplications for one product) are left out. KeOps is
-measured where it is installed, up to 4e9 multiplications; it needs a compiler. A stopped run goes
-on; ``--quick`` takes the smallest problems.
+measured where it is installed, up to 4e9 multiplications; it needs a compiler. So is the ideal
+denoiser of smalldiffusion, which holds all pairs at once, up to 1e8. A stopped run goes on;
+``--quick`` takes the smallest problems.
 """
 
 import argparse
@@ -30,6 +31,8 @@ from wasserscore.kernel import Keys, softmax_mean
 NAME, REPEATS, WORK, SECONDS = "kernel_engine", 5, 4e11, 20.0
 QUERIES, KEYS, DIMENSIONS = (1, 64, 2000), (1000, 10_000, 100_000), (1, 2, 16, 64, 256, 784, 3072)
 SIGMAS = (0.01, 0.1, 1.0)
+PAIRS = 10**8
+"""At most so many for who holds them all at once."""
 Call = Callable[[], Tensor]
 
 
@@ -44,6 +47,21 @@ def keops(x: Tensor, y: Tensor, sigma: float) -> Tensor:
 
     squared = ((LazyTensor(x[:, None]) - LazyTensor(y[None])) ** 2).sum(-1)
     return (-squared / (2 * sigma**2)).sumsoftmaxweight(LazyTensor(y[None]), dim=1)
+
+
+def ideal_denoiser(y: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """smalldiffusion's, of a data set; from its file, as its package wants torchvision."""
+    spec = importlib.util.find_spec("smalldiffusion")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    file = Path(spec.submodule_search_locations[0]) / "model.py"
+    own = importlib.util.spec_from_file_location("smalldiffusion_model", file)
+    assert own is not None
+    assert own.loader is not None
+    module = importlib.util.module_from_spec(own)
+    own.loader.exec_module(module)
+    noise = module.IdealDenoiser(y)
+    return lambda x, sigma: x - sigma * noise(x, sigma)
 
 
 def exact(x: Tensor, y: Tensor, sigma: float) -> Tensor:
@@ -79,6 +97,9 @@ def measured(b: int, n: int, d: int, size: float) -> resumable.Row:
     }
     if importlib.util.find_spec("pykeops") and b * n * d <= WORK / 100:
         calls["KeOps"] = lambda: keops(x, y, sigma)
+    if importlib.util.find_spec("smalldiffusion") and b * n <= PAIRS:
+        denoise = ideal_denoiser(y)
+        calls["smalldiffusion"] = lambda: denoise(x, torch.tensor(sigma))
     row: resumable.Row = {
         "B": b,
         "N": n,
