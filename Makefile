@@ -31,8 +31,8 @@ format: $(VENV)/.dev
 docs: $(VENV)/.docs  ## docs/_build/html/index.html
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
-accept: $(VENV)/.dev  ## every acceptance number at full size, resumable (hours)
-	$(BIN)/python -m benchmarks.accept
+accept: $(VENV)/.dev  ## every acceptance number at full size, resumable (hours); DATA=DIR has the data sets
+	$(BIN)/python -m benchmarks.accept $(if $(DATA),--data $(DATA))
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "accept and not gpu"
 
 bench: $(VENV)/.dev  ## the benchmark book: every light benchmark, and the list in benchmarks/README.md

@@ -93,6 +93,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         "bits per pixel": round((math.log(256) - nats / PIXELS) / math.log(2), 3),
         "nats by the fit": round(score.fit_report.log_likelihood, 1),
         "nats of the best kernel density": round(best_kernel(score.fit_report), 1),
+        "copies": report.copy_rate.value,
         "verdict": report.verdict,
     }
 
@@ -151,7 +152,7 @@ def main() -> None:
         return
     for n in options.rows:
         row = child(options, n, n == max(options.rows))
-        key = ("set", "rows", "axes")
+        key = ("set", "rows", "axes", "method")
         rows = [r for r in kept() if any(r[k] != row[k] for k in key)] + [row]
         rows.sort(key=lambda r: [str(r["set"]), str(r["axes"]), int(str(r["rows"]))])
         save(NAME, rows, others=("pillow",))
