@@ -9,7 +9,6 @@ Run from the root of the repository.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.machine import save, table
+from benchmarks.machine import peak_bytes, save, table
 from wasserscore.audit import audit
 
 LIMIT = 2.0
@@ -43,7 +42,7 @@ def measured(n: int, d: int, threads: int) -> dict[str, Any]:
 
 def peak() -> float:
     """The largest resident set so far, in gigabytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return peak_bytes() / 1e9
 
 
 def fresh(*words: object) -> dict[str, Any]:

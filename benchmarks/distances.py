@@ -9,7 +9,6 @@ tables of pairs that peers keep would take 80 GB; each in a process of its own, 
 takes beyond the two clouds.
 """
 
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ import torch
 from scipy.spatial.distance import cdist
 from sklearn.metrics.pairwise import rbf_kernel
 
-from benchmarks.machine import save, table
+from benchmarks.machine import peak_bytes, save, table
 from wasserscore.distance import energy, ksd, mmd, sinkhorn_divergence, sliced_w2, w2
 
 COLUMNS = 64
@@ -170,7 +169,7 @@ LARGE: dict[str, tuple[int, Callable[..., Any]]] = {
 
 def megabytes() -> float:
     """The largest resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_bytes() / 1e6
 
 
 def large(name: str) -> Row:

@@ -15,7 +15,6 @@ import argparse
 import importlib.util
 import json
 import math
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from benchmarks import resumable
-from benchmarks.machine import table
+from benchmarks.machine import peak_bytes, table
 from wasserscore import audit, distance
 from wasserscore.core.random import Streams
 from wasserscore.data import load, split, targets
@@ -186,7 +185,7 @@ def one_large_step(name: str) -> Row:
     begin = time.process_time()
     flow.resume(state, 2 * y + 1, steps=1)
     seconds = time.process_time() - begin
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_bytes() / 2**30
     row: Row = {"size": name, "seconds per step": round(seconds, 1),
                 "peak memory, GiB": round(peak, 2)}  # fmt: skip
     if importlib.util.find_spec("pykeops"):

@@ -42,6 +42,12 @@ def commit() -> str:
     return run.stdout.strip() or "not a git checkout"
 
 
+def peak_bytes(process: int | str = "self") -> int:
+    """The largest resident set of a process so far (``ru_maxrss`` begins with its parent's)."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
 def provenance(*others: str) -> dict[str, object]:
     packages = ("torch", "numpy", "scipy", "POT", "scikit-learn", *others)
     return {

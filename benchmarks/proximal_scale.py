@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 
 import wasserscore as ws
-from benchmarks.machine import RESULTS, ROOT, save, table
+from benchmarks.machine import RESULTS, ROOT, peak_bytes, save, table
 from wasserscore.data.pictures import idx_array
 from wasserscore.process import VP
 from wasserscore.proximal import fit_proximal
@@ -45,23 +45,18 @@ def images(data: Path, name: str, part: str, n: int) -> torch.Tensor:
     return (grey + torch.rand(grey.shape, generator=generator)) / 256
 
 
-def peak() -> float:
-    """The largest resident memory of this process so far, bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def measure(options: argparse.Namespace) -> dict[str, object]:
     """One fit, in this process."""
     n, latent = options.rows[0], options.latent
     x = images(options.data, options.set, "train", n)
-    start, before = time.perf_counter(), peak()
+    start, before = time.perf_counter(), peak_bytes()
     candidates = tried(options.method, n, latent or PIXELS)
     needed = predicted_bytes(n, latent or PIXELS, candidates, TUNING_ROWS)
     if latent:
         needed = max(needed, predicted_bytes(n, PIXELS, ("principal axes",), TUNING_ROWS))
     score = fit_proximal(x, VP.linear(a=19.9, b=0.1, horizon=1.0), method=options.method,
                          **({"latent": latent} if latent else {}))  # fmt: skip
-    fitted, used = time.perf_counter() - start, peak() - before
+    fitted, used = time.perf_counter() - start, peak_bytes() - before
     print(score.fit_report, file=sys.stderr)
     start = time.perf_counter()
     drawn = score.sample_marginal(DRAWN, 0.0, generator=torch.Generator().manual_seed(0))
@@ -87,7 +82,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         "1,000 likelihoods, s": round(asked, 1),
         "predicted, GB": round(needed / 1e9, 2),
         "used by the fit, GB": round(used / 1e9, 2),
-        "peak of the process, GB": round(peak() / 1e9, 2),
+        "peak of the process, GB": round(peak_bytes() / 1e9, 2),
         "held-out nats": round(nats, 1),
         "stderr": round(float(value.std() / math.sqrt(len(value))), 1),
         "bits per pixel": round((math.log(256) - nats / PIXELS) / math.log(2), 3),

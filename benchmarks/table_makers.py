@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import peak_bytes
+
 Fit = Callable[[], tuple[Callable[[], Any], str]]
 """Fits, and returns what draws the synthetic table, and a word on the fit."""
 
@@ -121,7 +123,7 @@ def main() -> None:
     (folder / "made.json").write_text(json.dumps({
         "fit seconds": fitted - begin,
         "sample seconds": drawn - fitted,
-        "peak GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+        "peak GB": peak_bytes() / 1e9,
         "note": note,
     }))  # fmt: skip
 

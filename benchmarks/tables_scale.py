@@ -15,12 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.machine import ROOT, save, table
+from benchmarks.machine import ROOT, peak_bytes, save, table
 
 LIMIT = 8.0
 """Gigabytes that each command may take."""
@@ -66,8 +67,12 @@ def measured(what: str, *words: object) -> dict[str, object]:
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}"},
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    _, status, used = os.wait4(process.pid, 0)
-    peak = used.ru_maxrss * 1024 / 1e9
+    peak = 0.0
+    while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+        with suppress(OSError, IndexError):  # it may end between the two
+            peak = peak_bytes(process.pid) / 1e9
+        time.sleep(0.05)
+    _, status, used = ended
     return {
         "command": what,
         "status": os.waitstatus_to_exitcode(status),

@@ -171,8 +171,8 @@ def test_boxes_hold_every_key_once_and_know_how_far_it_is(n, monkeypatch):
     monkeypatch.setattr(boxes, "SIZE", 16)
     keys, x = Keys(draw(n, 2)), 3 * draw(5, 2, seed=1)
     found = boxes.Boxes.of(keys.table(F64))
-    assert found.index[found.log_weights == 0].sort().values.tolist() == list(range(n))
-    near = torch.cdist(x, keys.points[found.index].flatten(0, 1)).view(5, len(found.index), -1)
+    assert found.members[found.log_weights == 0].sort().values.tolist() == list(range(n))
+    near = torch.cdist(x, keys.points[found.members].flatten(0, 1)).view(5, len(found.members), -1)
     away = found.away(x - keys.centre)
     assert bool((away <= near.amin(2).square() + 1e-12).all())
     assert float((away / near.amin(2).square()).median()) > 0.8  # and not much less

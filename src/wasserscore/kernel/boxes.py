@@ -31,7 +31,7 @@ class Boxes(NamedTuple):
     """The keys in boxes.
 
     Args:
-        index: Which keys they hold, ``(r, k)``; some come twice.
+        members: Which keys they hold, ``(r, k)``; some come twice.
         points: Coordinates ``(d, r, k)``, float64.
         log_weights: ``(r, k)``, -inf for those that come again.
         low: Least coordinates, ``(d, r)``.
@@ -39,7 +39,7 @@ class Boxes(NamedTuple):
         heaviest: The largest log weights, ``(r,)``.
     """
 
-    index: Int[Tensor, "r k"]
+    members: Int[Tensor, "r k"]
     points: Float[Tensor, "d r k"]
     log_weights: Float[Tensor, "r k"]
     low: Float[Tensor, "d r"]
@@ -63,7 +63,7 @@ class Boxes(NamedTuple):
 
     def away(self, x: Cloud) -> Float[Tensor, "q r"]:
         """Squared distances of points to boxes, 0 inside."""
-        squared = x.new_zeros(len(x), len(self.index))
+        squared = x.new_zeros(len(x), len(self.members))
         for u, low, high in zip(x.T, self.low, self.high, strict=True):
             squared += u[:, None].clamp(low, high).sub_(u[:, None]).square_()
         return squared
@@ -75,15 +75,15 @@ class Boxes(NamedTuple):
     @property
     def reach(self) -> float:
         """The squared distance within which hardly any middle of a box has too many boxes."""
-        middles = (self.low + self.high)[:, :: -(-len(self.index) // LOOK)].T / 2
+        middles = (self.low + self.high)[:, :: -(-len(self.members) // LOOK)].T / 2
         away = self.away(middles)
-        return float(away.kthvalue(len(self.index) // OPENED + 1, dim=1).values.quantile(RARE))
+        return float(away.kthvalue(len(self.members) // OPENED + 1, dim=1).values.quantile(RARE))
 
     def logits(
         self, block: Block, rows: Int[Tensor, " p"], opened: Int[Tensor, " p"]
     ) -> Float[Tensor, "p k"]:
         """Of all keys in boxes, each opened for one of the queries, by differences."""
-        out = block.x.new_empty(len(rows), self.index.shape[1])
+        out = block.x.new_empty(len(rows), self.members.shape[1])
         for part in tiles(len(rows), max(1, tile_bytes(block.x) // (8 * out.shape[1]))):
             row, box = rows[part], opened[part]
             squared = torch.zeros_like(out[part])
@@ -91,7 +91,7 @@ class Boxes(NamedTuple):
                 squared += (points[box] - x[row, None]).square_()
             out[part] = self.log_weights[box] - squared.mul_(block.inverse[row, None] / 2)
             if block.own is not None:
-                seen = self.index[box] == block.own[row, None]
+                seen = self.members[box] == block.own[row, None]
                 out[part].masked_fill_(seen & (out[part] > -torch.inf), MASKED)
         return out
 

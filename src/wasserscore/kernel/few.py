@@ -64,10 +64,10 @@ def box_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
     bound = boxes.bounds(block)
     best = boxes.logits(block, torch.arange(q), bound.argmax(1)).amax(1)
     near = bound >= (best - dropped(block))[:, None]
-    kept = near.sum(1) * (OPENED / 2) <= len(boxes.index)
+    kept = near.sum(1) * (OPENED / 2) <= len(boxes.members)
     rows, opened = (near & kept[:, None]).nonzero(as_tuple=True)
     logits = boxes.logits(block, rows, opened)
-    return kept, _sums(block, values, rows, boxes.index[opened], logits)
+    return kept, _sums(block, values, rows, boxes.members[opened], logits)
 
 
 def dropped(block: Block) -> float:
