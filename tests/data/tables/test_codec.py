@@ -217,6 +217,44 @@ def test_what_counts_as_few_values():
         Codec.infer(frame).encode(pd.DataFrame({"x": [2]}))
 
 
+@pytest.mark.parametrize("kind", ["numeric", "integer", "inflated", "heavy-tailed"])
+def test_values_that_repeat_are_the_only_ones(kind):
+    """Readings at uneven places: samples between two of them are the nearer one."""
+    rng = np.random.default_rng(0)
+    places = np.sort(rng.choice(10_000, 60, replace=False)) / (1 if kind == "integer" else 100)
+    places = places.astype(int) if kind == "integer" else places
+    places = np.r_[places[:50], (1e4 * places[50:]).round()] if kind == "heavy-tailed" else places
+    body = np.repeat(places, [2, *[30] * 50, *[2] * 9])
+    cells = np.r_[body, np.zeros(900, dtype=body.dtype)] if kind == "inflated" else body
+    frame = pd.DataFrame({"x": cells})
+    codec = Codec.from_dict(json.loads(json.dumps(Codec.infer(frame).to_dict())))
+    (column,) = codec.columns
+    assert (column.kind, column.seen) == (kind, tuple(np.unique(cells).tolist()))
+    points = codec.encode(frame)
+    pd.testing.assert_frame_equal(codec.decode(points), frame, check_exact=True)
+    noise = torch.randn(points.shape, generator=torch.Generator().manual_seed(0)).double()
+    moved = codec.decode(points + 0.3 * noise)["x"].to_numpy()
+    assert set(moved) <= set(cells)
+    assert len(set(moved)) > 30
+    for free in (Wish(kind=kind), Wish(low=float(cells.min()) - 5)):
+        if kind != "inflated":
+            assert Codec.infer(frame, Overrides({"x": free})).columns[0].seen == ()
+
+
+def test_what_counts_as_values_that_repeat():
+    seen = lambda cells: len(Codec.infer(pd.DataFrame({"x": cells})).columns[0].seen)
+    rare, often = 3 * np.arange(30) / 10, np.arange(30) / 10
+    rare = np.r_[rare, rare[-1] + 0.1]  # so that the step is a tenth
+    assert seen(np.tile(rare, 10)) == 31
+    assert seen(np.tile(rare, 9)) == 0  # nine rows of each
+    assert seen(np.tile(often, 20)) == 0  # the whole grid
+    assert seen(np.tile(np.r_[often[:24], 2.9], 20)) == 0  # nearly: 25 of 30 places
+    assert seen(np.tile(np.r_[often[:23], 2.9], 20)) == 24  # 24 of 30
+    many = np.sort(np.random.default_rng(0).choice(10**5, 1001, replace=False))
+    assert seen(np.tile(many[:1000], 10)) == 1000
+    assert seen(np.tile(many, 10)) == 0
+
+
 def test_heavy_tails_count_factors():
     rng = np.random.default_rng(2)
     frame = pd.DataFrame({"income": np.round(rng.lognormal(10, 2, 2000), 2)})

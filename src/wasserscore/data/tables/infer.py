@@ -28,6 +28,8 @@ ATOM_SHARE, ATOM_RATIO, ATOM_LEVELS = 0.2, 5.0, 20
 """A value with this share of the rows, so many times the next one's, among so many others."""
 OFTEN = 10
 """Rows of each value, on average, in a column of few values (at most as many as above)."""
+MOST_SEEN, SPARSE = 1000, 1.25
+"""A column may keep so many values as the only ones, if its grid has so many times as many."""
 _NAME = re.compile(r"(?i)(^|[_\W])(id|uuid|guid|identifier)$|^id[_\W]|[a-z]ID$|Id$")
 
 
@@ -203,7 +205,9 @@ def _number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Number:
     body = seen[seen != atom] if atom is not None and (seen != atom).any() else seen
     kind, spread = wish.kind or _kind(body, whole, storage, atom, grid), None
     middle = _plain(np.sort(body)[len(body) // 2])
-    few = tuple(_plain(value) for value in np.unique(seen)) if kind == "few-valued" else ()
+    free = wish == Wish() and not storage.moments  # the user may know of others
+    kept = kind == "few-valued" or (free and _repeats(seen, grid))
+    few = tuple(_plain(value) for value in np.unique(seen)) if kept else ()
     if kind == "heavy-tailed":
         spread = _quartile_deviation(body)
         require(grid is not None, f"column {name!r} of kind heavy-tailed must be on a grid",
@@ -250,6 +254,16 @@ def _has_gaps(seen: Array, grid: Grid | None) -> bool:
         return False
     span = _plain(different[-1]) - _plain(different[0])
     return grid is None or round(span * 10**grid.decimals / grid.stride) >= len(different)
+
+
+def _repeats(seen: Array, grid: Grid | None) -> bool:
+    """Whether values come often, and far from all of the grid do: prices, or readings by eye."""
+    different = np.unique(seen)
+    if not ATOM_LEVELS < len(different) <= min(MOST_SEEN, len(seen) // OFTEN):
+        return False
+    span = _plain(different[-1]) - _plain(different[0])
+    places = math.inf if grid is None else round(span * 10**grid.decimals / grid.stride) + 1
+    return places >= SPARSE * len(different)
 
 
 def _atom(seen: Array, kind: str | None) -> float | int | None:

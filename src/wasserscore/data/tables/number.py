@@ -10,7 +10,7 @@ unit is s near the median and a factor e far from it. That map rounds, so such a
 on a grid (integers, or a number of decimals), to which it is rounded back.
 
 A column of few numbers with gaps between them (ages of 7, 14 and 28 days) gives these back and no
-others.
+others; so does one of up to a thousand that come ten times each and leave much of their grid out.
 
 A column with missing cells, and one where a single value is far too frequent (zeros of an amount),
 have one more coordinate for each: 0, or :data:`~wasserscore.data.tables.codes.APART` where the
@@ -64,7 +64,7 @@ class Number:
         grid: What values are rounded to; None for any double.
         atom: The value that is far too frequent, if any.
         missing: Whether cells may be missing.
-        seen: All values that come, in order, where these are few; empty for any.
+        seen: All values that may come, in order; empty for any.
     """
 
     KINDS: ClassVar[tuple[str, ...]] = (
