@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from torch import Tensor
 
 from wasserscore.core.typing import Array
@@ -163,6 +164,10 @@ def ladder(certificate: Mapping[str, Any]) -> Figure:
         axis.set_xlim(right=right)
     axis.set_yticks(range(len(rungs)), [rung["name"] for rung in reversed(rungs)])
     axis.set_ylim(-0.6, len(rungs) - 0.4)
+    ends = axis.get_xlim()
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0,) if ends[1] > 30 * ends[0] else (1, 2, 5)))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("W2 to the reference law, upper limits", fontsize=8)
     axis.legend(
         fontsize=7,
