@@ -39,6 +39,8 @@ DOMINANT = 0.8
 """Share of one level from which accuracy says little."""
 RESAMPLES = 200
 ROUNDS = 50
+RIDGE = 1.0
+"""Without it a level of a row or two, whose every step is to infinity, spoils the others."""
 
 
 @dataclass(frozen=True)
@@ -193,8 +195,9 @@ def _predict(x: Array, y: Array, asked: Array, score: str) -> Array:
     else:
         weight = "balanced" if score == "balanced accuracy" else None
         fit = HistGradientBoostingClassifier(
-            max_iter=ROUNDS, early_stopping=False, random_state=0, class_weight=weight
-        ).fit(x, y)
+            max_iter=ROUNDS, early_stopping=False, random_state=0, class_weight=weight,
+            l2_regularization=RIDGE,
+        ).fit(x, y)  # fmt: skip
     out: Array = fit.predict(asked)
     return out
 
