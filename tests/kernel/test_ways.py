@@ -144,6 +144,7 @@ def test_an_own_key_that_holds_most_of_the_weight_is_not_subtracted(taken):
 def test_boxes_hold_the_accuracy_contract(d, dtype, monkeypatch):
     """At every sigma and distance, with weights, values, hidden keys and a key left out."""
     monkeypatch.setattr(boxes, "KEYS", 100)
+    monkeypatch.setattr(boxes, "QUERIES", 1)
     monkeypatch.setattr(boxes, "SIZE", 8)
     monkeypatch.setattr(small, "PAIRS", 0)
     opened, true = [], few.box_sums

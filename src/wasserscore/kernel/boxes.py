@@ -18,8 +18,8 @@ from wasserscore.core.typing import Cloud, PerPoint
 from wasserscore.kernel.keys import MASKED
 from wasserscore.kernel.stream import Block, tile_bytes
 
-COORDINATES, KEYS = 3, 4096
-"""Boxes pay up to so many coordinates, from so many keys on."""
+COORDINATES, KEYS, QUERIES = 3, 4096, 16
+"""Boxes pay up to so many coordinates, from so many keys and queries on: they must be made."""
 SIZE = 64
 """Keys of a box, at most."""
 OPENED, LOOK, RARE = 8, 64, 0.05
@@ -99,7 +99,8 @@ class Boxes(NamedTuple):
 def serves(whole: Block) -> bool:
     """Whether there are boxes for these keys."""
     n, d = whole.keys.points.shape
-    return d <= COORDINATES and n >= KEYS and not whole.x.is_cuda
+    many = n >= KEYS and len(whole.x) >= QUERIES
+    return d <= COORDINATES and many and not whole.x.is_cuda
 
 
 def promising(whole: Block, cut: float) -> Tensor:
