@@ -7,12 +7,14 @@ same number for training rows, which are real.
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from scipy.stats import wasserstein_distance
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from torch import Tensor
 
+from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate, plain
 from wasserscore.core.typing import Array, Cloud
 from wasserscore.data.tables import Codec
@@ -109,12 +111,15 @@ def two_sample_accuracy(x: Array, y: Array, *, seed: int) -> Estimate | None:
     Args:
         x: Rows of one kind.
         y: Rows of the other.
-        seed: Of the folds.
+        seed: Of the folds, and of the rows that are asked where there are more of one kind.
     """
     few = min(len(x), len(y))
     if few < FOLDS:
         return None
-    rows = np.concatenate([x[:few], y[:few]])
+    generator = Streams(seed).generator("two samples")
+    # a file may be in an order, so that its first rows are not like the rest
+    some = [torch.randperm(len(a), generator=generator)[:few].sort().values for a in (x, y)]
+    rows = np.concatenate([a[chosen.numpy()] for a, chosen in zip((x, y), some, strict=True)])
     kind = np.repeat([0, 1], few)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**31)
     boosting = HistGradientBoostingClassifier(max_iter=50, early_stopping=False, random_state=0)
