@@ -57,6 +57,20 @@ def test_fresh_samples_reach_the_floor_and_wrong_ones_do_not():
     assert fresh.floor.units == "data units"
 
 
+def test_points_in_an_order_are_not_cut_to_the_first_of_them():
+    """Samples class after class, and held-out rows by value, twice as many as there are others."""
+    train, many = cloud(120, 2, 1), cloud(240, 2, 2)
+    ordered = many[many[:, 0].argsort()]
+    for generated, holdout in ((ordered, cloud(120, 2, 3)), (cloud(120, 2, 3), ordered)):
+        found = with_floor(w2, generated=generated, train=train, holdout=holdout)
+        assert abs(found.value.value - found.floor.value) < 4 * found.value.stderr
+    draw = lambda rows, k: ordered + 0 * rows.mean()
+    found = with_floor(
+        w2, generated=train, train=train, holdout=cloud(120, 2, 3), generate=draw, resplits=3
+    )
+    assert found.value.value < 1.5 * found.floor.value
+
+
 def test_error_bar_of_the_value_is_the_spread_of_fresh_samples():
     train = cloud(100, 2, 1)
     found = [

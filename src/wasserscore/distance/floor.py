@@ -114,9 +114,10 @@ def with_floor(
     """A distance of generated points to the hold-out, with floor and bootstrap baseline.
 
     A model saw the training rows, so its samples cannot be measured against a redealt hold-out.
-    The value is therefore taken on the split as it is, and its standard error is the bootstrap
-    spread over both clouds; or, given ``generate``, the model is refitted on every resplit and
-    the value is the mean over them, like the floor.
+    The value is therefore taken on the split as it is (on n points drawn of each cloud, n the
+    smallest of the three sizes), and its standard error is the bootstrap spread over both clouds;
+    or, given ``generate``, the model is refitted on every resplit and the value is the mean over
+    them, like the floor.
 
     Args:
         distance: Takes two clouds; any function of ``wasserscore.distance``. Fix its bandwidth
@@ -145,8 +146,17 @@ def with_floor(
     if generate is not None:
         value = _refitted(distance, generate, torch.cat([train, holdout]), n, resplits, seed)
     else:
-        value = _resampled(distance, generated[:n], holdout[:n], resplits, seed)
+        clouds = (_some(cloud, n, seed) for cloud in (generated, holdout))
+        value = _resampled(distance, *clouds, resplits, seed)
     return FlooredDistance(value, floor.floor, floor.bootstrap, n)
+
+
+def _some(cloud: Tensor, n: int, seed: int) -> Tensor:
+    """So many of the points, drawn: samples often come class after class, data in an order."""
+    if len(cloud) == n:
+        return cloud
+    order = torch.randperm(len(cloud), generator=Streams(seed).generator("some"))
+    return cloud[order[:n].sort().values]
 
 
 def _resampled(
@@ -180,7 +190,7 @@ def _refitted(
     for k in range(resplits):
         order = torch.randperm(len(pool), generator=Streams(seed).generator("resplit", k))
         samples = as_cloud(generate(pool[order[:n]], k), "generated", minimum=n)
-        found = distance(samples[:n], pool[order[n : 2 * n]])
+        found = distance(_some(samples, n, seed), pool[order[n : 2 * n]])
         values.append(float(found))
         unit = getattr(found, "units", unit)
     return _spread(values, unit)
