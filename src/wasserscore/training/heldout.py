@@ -30,7 +30,7 @@ class HeldOut:
     Args:
         score: The score in training; its network is replaced by the one that is measured.
         weighting: Where along the noise, and what it counts.
-        points: Held-out points, model units.
+        points: Held-out points, model units; of more than 1024 so many are drawn.
         seed: Of their noise.
     """
 
@@ -48,7 +48,7 @@ class HeldOut:
         for level, name in zip(self._levels, self._names, strict=True):
             total = 0.0
             for part in tiles(len(self._noise), BATCH):
-                x0, noise = self.points[part].to(device), self._noise[part].to(device)
+                x0, noise = self._points[part].to(device), self._noise[part].to(device)
                 where = level.expand(len(x0))
                 total += len(x0) * float(denoising_loss(score, self.weighting, x0, where, noise))
             losses[name] = total / len(self._noise)
@@ -65,4 +65,12 @@ class HeldOut:
 
     @cached_property
     def _noise(self) -> Points:
-        return normal_like(self.points[:POINTS], Streams(self.seed).generator("holdout"))
+        return normal_like(self._points, Streams(self.seed).generator("holdout"))
+
+    @cached_property
+    def _points(self) -> Points:
+        if len(self.points) <= POINTS:
+            return self.points
+        # the first ones of a file may be of one class
+        order = torch.randperm(len(self.points), generator=Streams(self.seed).generator("asked"))
+        return self.points[order[:POINTS].sort().values]
