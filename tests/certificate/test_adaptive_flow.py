@@ -50,6 +50,7 @@ def test_a_gaussian_moves_by_its_affine_map():
     assert float(solved.error.max()) <= 1e-6
 
 
+@pytest.mark.slow
 def test_quantiles_are_kept_in_one_dimension_and_errors_are_upper_estimates():
     score = two_modes(VP_LINEAR)
     law = lambda x, t: sum(
@@ -89,6 +90,7 @@ def test_a_row_does_not_depend_on_its_neighbours():
     assert torch.allclose(whole.error[2:4], some.error, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_rough_start_is_part_of_the_error_however_fine_the_solution(monkeypatch):
     monkeypatch.setattr(adaptive_flow, "LEVELS", 1)
     score = two_modes(VP_LINEAR)

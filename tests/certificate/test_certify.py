@@ -100,6 +100,7 @@ def test_the_terms_add_up_to_at_least_the_synchronous_rung():
     assert total >= found.rungs[0].estimate.value - path
 
 
+@pytest.mark.slow
 def test_transport_is_at_most_the_coupling_and_lower_estimates_are_at_most_both():
     reference = mixture()
     found = certify(lambda x, t: 0.8 * reference(x, t), reference, solver="ancestral", n=128)
@@ -110,6 +111,7 @@ def test_transport_is_at_most_the_coupling_and_lower_estimates_are_at_most_both(
     assert found.upper.level == 0.95
 
 
+@pytest.mark.slow
 def test_a_higher_level_costs_something():
     reference = mixture()
     wrong = lambda x, t: 1.1 * reference(x, t)
@@ -224,6 +226,7 @@ def test_the_certificate_reads_well_and_is_plain_json():
         assert word in repr(found)
 
 
+@pytest.mark.slow
 def test_an_empirical_reference_names_its_points_and_bandwidth():
     points = torch.randn(30, 2, generator=torch.Generator().manual_seed(0), dtype=F64)
     found = certify(
@@ -279,6 +282,7 @@ def test_a_limit_answers_only_up_to_its_level():
         upper.upper(0.99)
 
 
+@pytest.mark.slow
 def test_the_unsmoothed_data_set_costs_its_smoothing():
     points = torch.tensor([[-1.0, 0.0], [1.0, 0.5]], dtype=F64)
     scaling = Scaling(torch.zeros(2, dtype=F64), torch.tensor([1.0, 3.0], dtype=F64))

@@ -84,6 +84,7 @@ def test_the_steps_gap_covers_the_distance_to_a_very_fine_sampler(name, eta):
     assert found.assumption.status == "assumed"
 
 
+@pytest.mark.slow
 def test_the_theorems_rungs_stand_in_the_ladder_and_hold():
     found = certify(
         biased, STANDARD, solver="exponential", eta=1.0, steps=10, grid="uniform",
@@ -265,6 +266,7 @@ def test_without_an_early_stop_there_is_no_likelihood_weight():  # B6
     assert smooth["fallback, bounded support"].valid
 
 
+@pytest.mark.slow
 def test_an_asymptotic_rung_keeps_its_assumption_beside_finite_sample_ones():  # B7
     found = certify(biased, STANDARD, solver="exponential", eta=1.0, steps=6, n=32,
                     clip=(-6.0, 6.0), constant=EXACT)  # fmt: skip

@@ -57,6 +57,7 @@ def test_too_large_a_step_is_violated():
         ({"stop": 0.1}, "uniform grid from the horizon to the data"),
     ],
 )
+@pytest.mark.slow
 def test_another_sampler_of_the_scheme_has_no_such_theorem(change, words):
     _, one = rung(LAW, **change)
     assert not one.valid

@@ -152,6 +152,7 @@ def test_where_there_is_no_such_form():
     assert set(rungs(coupling(turned(), steps=4), None)) == {"exact moments"}
 
 
+@pytest.mark.slow
 def test_they_stand_in_the_ladder():
     found = certify(turned(), REFERENCE, solver="ddim", steps=4, n=16, constant=FLAT)
     assert {*FORMS, "exact moments"} <= {rung.name for rung in found.rungs if rung.valid}

@@ -28,6 +28,7 @@ def check(problems, *, near):
     assert sum(value <= 2 for value in ratios.values()) >= near, ratios
 
 
+@pytest.mark.slow
 def test_some_gaussian_problems():
     check(gaussian.problems()[::3], near=3)
 

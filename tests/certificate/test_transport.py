@@ -70,6 +70,7 @@ def test_lower_estimates_are_below_the_coupled_distance_and_right_for_gaussians(
     assert found["sqrt(d) sliced"].value <= coupled * 1.05
 
 
+@pytest.mark.slow
 def test_the_jackknife_error_matches_repetition():
     values = []
     for seed in range(60):

@@ -81,6 +81,7 @@ def test_linear_flows_lose_all_variance(i):
     assert adjusted.std() < 1e-5 * plain.std()
 
 
+@pytest.mark.slow
 def test_noisy_linear_samplers_keep_their_mean():
     problem = gaussian.random_problem(13)
     assert problem.noise_level == 1

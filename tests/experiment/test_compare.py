@@ -238,6 +238,7 @@ def test_other_data_or_another_model_need_another_folder(made, tmp_path):
     assert contents(out) == before
 
 
+@pytest.mark.slow
 def test_a_run_and_a_comparison_never_overwrite_each_other(finished, made):
     before = contents(finished[0]), contents(made[1])
     with pytest.raises(InputError, match="must hold a comparison or nothing, got a run"):

@@ -117,6 +117,7 @@ def test_a_fitted_mixture_finds_the_modes():
         fit_mixture(torch.ones(30, 2))
 
 
+@pytest.mark.slow
 def test_a_rehearsal_caps_single_pairs_until_it_is_confirmed():
     """RMS distance to the exact flow; confirmed on other pairs, two standard errors above it."""
     law = mixture([0.3, 0.7], [-1.0, 1.0], [0.15, 0.15], FAMILIES[0])

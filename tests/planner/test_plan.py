@@ -215,6 +215,7 @@ def test_user_processes_keep_their_horizon(generator):
         json.dumps(made.to_dict(), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_a_score_error_is_paid_for_in_the_target():
     target = Gaussian(torch.zeros(2).double(), torch.eye(2).double() * 0.5)
     options = {"processes": [VP.linear(a=19.9, b=0.1, horizon=1.6)], "solver": "ancestral"}

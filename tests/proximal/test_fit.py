@@ -42,7 +42,7 @@ def normal(n: int, d: int, seed: int = 0) -> torch.Tensor:
     [
         pytest.param(moons, 0.05, 0.0, marks=pytest.mark.slow),
         pytest.param(moons, 0.02, 0.15, marks=pytest.mark.slow),
-        (spiral, 0.01, 0.15),
+        pytest.param(spiral, 0.01, 0.15, marks=pytest.mark.slow),
     ],
 )
 def test_thin_sets_gain_over_the_best_kernel_density(draw, noise, margin):

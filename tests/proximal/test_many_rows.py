@@ -107,6 +107,7 @@ def test_the_model_stays_within_memory_and_work(n, d, k):
     assert centre_count(50, 3, 8) == 50
 
 
+@pytest.mark.slow
 def test_settings_chosen_on_all_rows_beat_those_of_a_subset():
     """Twelve times as many rows allow narrower kernels: held-out likelihood on fresh rows."""
     x, fresh = ribbon(1800), ribbon(2000, seed=50)

@@ -53,6 +53,7 @@ def test_it_climbs_the_density_of_all_times_the_power_of_the_class(scale, genera
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_samples_at_scale_one_are_of_the_class():
     x = ws.sample(ClassifierFree(SCORE, 2, 1.0), 2000, steps=30, seed=1)
     assert x.dtype == torch.float64

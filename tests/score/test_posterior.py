@@ -150,6 +150,7 @@ def test_a_mask_without_noise_conditions():
     torch.testing.assert_close(cov[~known][:, ~known], expected.moments()[1], rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_it_nears_the_closed_form_as_the_law_nears_a_gaussian():
     """Both sampled from the same noise: the root mean square of the gaps is at least W2."""
     bounds = []
