@@ -146,8 +146,8 @@ def with_floor(
     if generate is not None:
         value = _refitted(distance, generate, torch.cat([train, holdout]), n, resplits, seed)
     else:
-        clouds = (_some(cloud, n, seed) for cloud in (generated, holdout))
-        value = _resampled(distance, *clouds, resplits, seed)
+        samples, rows = (_some(cloud, n, seed) for cloud in (generated, holdout))
+        value = _resampled(distance, samples, rows, resplits, seed)
     return FlooredDistance(value, floor.floor, floor.bootstrap, n)
 
 
