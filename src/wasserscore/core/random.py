@@ -55,6 +55,10 @@ class Streams:
         """Streams for a part of the run, independent of the parent's own."""
         return Streams(self.key(f"child/{purpose}"))
 
+    def subset(self, purpose: str, n: int, few: int) -> Tensor:
+        """A few of n row numbers, without replacement, in order: the first may not be typical."""
+        return torch.randperm(n, generator=self.generator(purpose))[:few].sort().values
+
     def normal(
         self,
         purpose: str,

@@ -153,10 +153,7 @@ def with_floor(
 
 def _some(cloud: Tensor, n: int, seed: int) -> Tensor:
     """So many of the points, drawn: samples often come class after class, data in an order."""
-    if len(cloud) == n:
-        return cloud
-    order = torch.randperm(len(cloud), generator=Streams(seed).generator("some"))
-    return cloud[order[:n].sort().values]
+    return cloud[Streams(seed).subset("some", len(cloud), n)]
 
 
 def _resampled(

@@ -78,8 +78,7 @@ class Subject:
         require(wanted <= most, f"n must be at most {most}, the rows of either half", got=wanted)
         if wanted == self.holdout.n:
             return self
-        generator = Streams(seed).generator("compare/holdout")
-        chosen = torch.randperm(self.holdout.n, generator=generator)[:wanted].sort().values
+        chosen = Streams(seed).subset("compare/holdout", self.holdout.n, wanted)
         return replace(self, holdout=self.holdout.take(chosen))
 
 

@@ -82,9 +82,7 @@ def divide(data: Dataset, config: RunConfig) -> Division:
 
 def _some(rows: Tensor, few: int, seed: int) -> Tensor:
     """A few of the rows: not the first ones, which a file may have sorted."""
-    return rows[torch.randperm(len(rows), generator=Streams(seed).generator("few"))[:few]].sort()[
-        0
-    ]
+    return rows[Streams(seed).subset("few", len(rows), few)]
 
 
 def _cells(data: Dataset, config: RunConfig, name: str) -> "pd.Series[Any]":

@@ -7,7 +7,6 @@ same number for training rows, which are real.
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from scipy.stats import wasserstein_distance
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -116,10 +115,9 @@ def two_sample_accuracy(x: Array, y: Array, *, seed: int) -> Estimate | None:
     few = min(len(x), len(y))
     if few < FOLDS:
         return None
-    generator = Streams(seed).generator("two samples")
     # a file may be in an order, so that its first rows are not like the rest
-    some = [torch.randperm(len(a), generator=generator)[:few].sort().values for a in (x, y)]
-    rows = np.concatenate([a[chosen.numpy()] for a, chosen in zip((x, y), some, strict=True)])
+    some = (a[Streams(seed).subset("two samples", len(a), few).numpy()] for a in (x, y))
+    rows = np.concatenate(list(some))
     kind = np.repeat([0, 1], few)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**31)
     boosting = HistGradientBoostingClassifier(max_iter=50, early_stopping=False, random_state=0)

@@ -69,8 +69,5 @@ class HeldOut:
 
     @cached_property
     def _points(self) -> Points:
-        if len(self.points) <= POINTS:
-            return self.points
         # the first ones of a file may be of one class
-        order = torch.randperm(len(self.points), generator=Streams(self.seed).generator("asked"))
-        return self.points[order[:POINTS].sort().values]
+        return self.points[Streams(self.seed).subset("asked", len(self.points), POINTS)]

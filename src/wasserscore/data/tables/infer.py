@@ -252,8 +252,7 @@ def _has_gaps(seen: Array, grid: Grid | None) -> bool:
     different = np.unique(seen)
     if not 2 <= len(different) <= min(ATOM_LEVELS, len(seen) // OFTEN):
         return False
-    span = _plain(different[-1]) - _plain(different[0])
-    return grid is None or round(span * 10**grid.decimals / grid.stride) >= len(different)
+    return _places(different, grid) > len(different)
 
 
 def _repeats(seen: Array, grid: Grid | None) -> bool:
@@ -261,9 +260,15 @@ def _repeats(seen: Array, grid: Grid | None) -> bool:
     different = np.unique(seen)
     if not ATOM_LEVELS < len(different) <= min(MOST_SEEN, len(seen) // OFTEN):
         return False
+    return _places(different, grid) >= SPARSE * len(different)
+
+
+def _places(different: Array, grid: Grid | None) -> float:
+    """How many values the grid has from the first to the last of these, in order."""
+    if grid is None:
+        return math.inf
     span = _plain(different[-1]) - _plain(different[0])
-    places = math.inf if grid is None else round(span * 10**grid.decimals / grid.stride) + 1
-    return places >= SPARSE * len(different)
+    return float(round(span * 10**grid.decimals / grid.stride) + 1)
 
 
 def _atom(seen: Array, kind: str | None) -> float | int | None:
