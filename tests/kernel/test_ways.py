@@ -209,6 +209,17 @@ def test_few_keys_are_found_although_float32_sees_no_difference(taken):
     assert taken["few"] == 20
 
 
+def test_queries_so_far_away_that_float64_sees_no_difference_of_dropped_nats(taken):
+    """Near 1e18 nats, two neighbouring numbers are further apart than what is dropped."""
+    y = draw(3000, 100)
+    x = 1e4 * draw(5, 100, seed=1)
+    got = softmax_mean(x, y, 1e-4)
+    squared = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
+    assert "few" in taken
+    assert torch.allclose(got.log_sum, squared.amin(1) / -2e-8, rtol=1e-12)
+    assert torch.allclose(got.mean, y[squared.argmin(1)], rtol=1e-12)
+
+
 def test_a_pytorch_without_the_attention_gives_the_same(taken, monkeypatch):
     y, x = draw(900, 6, dtype=F32), draw(50, 6, seed=1, dtype=F32)
     with_it = softmax_mean(x, y, 20.0)

@@ -36,7 +36,7 @@ def affine(score: object) -> AffineScore | None:
         return score
     if not isinstance(score, GaussianScore):
         return None
-    process, (mean, covariance) = score.process, (m.double() for m in score.moments())
+    process, (mean, covariance) = score.process, (m.double().cpu() for m in score.moments())
     eye = torch.eye(score.dim, dtype=torch.float64)
 
     def slope(t: float) -> Matrix:

@@ -70,9 +70,10 @@ def pathwise_bound(coupling: Coupling, n: int) -> Estimate:
     constants = torch.stack([
         local(coupling.score, segments(m.x, m.y, PARTS), m.t).reshape(-1, n).amax(0)
         for m in above
-    ])  # fmt: skip
-    errors = torch.stack([_errors(coupling, m) for m in above])
-    squares = (2 * _theorem(coupling, met, constants, errors, _gap(met[-1]).norm(dim=1))).exp()
+    ]).cpu()  # fmt: skip
+    errors = torch.stack([_errors(coupling, m) for m in above]).cpu()
+    start = _gap(met[-1]).norm(dim=1).cpu()
+    squares = (2 * _theorem(coupling, met, constants, errors, start)).exp()
     value, spread = float(squares.mean()), float(squares.std()) / math.sqrt(n)
     root = math.sqrt(value)
     return Estimate(root, spread / (2 * root) if root > 0 else 0.0, n, "pathwise constant")

@@ -86,4 +86,4 @@ def _obstacle(run: Run) -> str:
 
 
 def _array(x: Tensor) -> Array:
-    return x.double().numpy()
+    return x.double().cpu().numpy()

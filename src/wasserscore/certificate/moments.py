@@ -85,7 +85,7 @@ def start_moments(coupling: Coupling) -> tuple[Vector, Matrix]:
     """Mean and covariance of what the sampler starts from."""
     process, time = coupling.reference.process, coupling.grid.start
     alpha, sigma = (float(v(time)) for v in (process.alpha, process.sigma))
-    mean, covariance = (m.double() for m in coupling.reference.moments())
+    mean, covariance = (m.double().cpu() for m in coupling.reference.moments())
     started = float(coupling.start == "reference")
     noise = sigma**2 * torch.eye(len(mean)).to(mean)
     return started * alpha * mean, started * alpha**2 * covariance + noise

@@ -51,7 +51,7 @@ def restart_step(coupling: Coupling, constant: OneSided) -> int:
     errors, log_growth = swapped_plan(pilot, constant)
     met = meetings(pilot, PILOT)[:-1]
     alpha = coupling.reference.process.alpha(coupling.grid.times[:-1])
-    apart = torch.stack([squares(m.x, m.y.double()).mean().sqrt() for m in met]) / alpha
+    apart = torch.stack([squares(m.x, m.y.double()).mean().sqrt() for m in met]).cpu() / alpha
     below = errors.flip(0).cumsum(0).flip(0)
     return 1 + int((below + log_growth[:-1].exp() * apart)[1:].argmin())
 

@@ -84,7 +84,8 @@ def _sums(block: Block, values: Values, rows: Tensor, keys: Tensor, logits: Tens
     sums = torch.zeros(q, table.shape[1], dtype=torch.float64)
     if len(rows):
         top = top.scatter_reduce(0, rows, logits.amax(1), "amax")
-        i, j = (logits > (top[rows] - dropped(block))[:, None]).nonzero(as_tuple=True)
+        # at 1e17 nats the largest minus what is dropped is the largest itself: it must stay
+        i, j = (logits >= (top[rows] - dropped(block))[:, None]).nonzero(as_tuple=True)
         row, key = rows[i], keys[i, j]
         weight = (logits[i, j] - top[row]).exp()
         total.index_add_(0, row, weight)
