@@ -1,12 +1,16 @@
 """Training on a GPU: the same steps as on the CPU, and checkpoints that change device."""
 
+import math
+
 import pytest
 import torch
 
 from wasserscore.network import MLP, UNet
 from wasserscore.process import VP
-from wasserscore.score import load, save
-from wasserscore.training import train_score
+from wasserscore.score import NetworkScore, load, save
+from wasserscore.training import DivergedError, LogNormal, train_score
+from wasserscore.training.denoising import Denoising
+from wasserscore.training.schedule import Schedule
 
 pytestmark = [
     pytest.mark.gpu,
@@ -87,3 +91,24 @@ def test_compiled_training_is_training(tmp_path):
         train_score(unet().cuda(), pictures(), PROCESS, **SETTINGS, compile=compiled,
                     callbacks=[lambda k, found, c=compiled: logs.update({c: found})])  # fmt: skip
     assert logs[True]["loss"] == pytest.approx(logs[False]["loss"], rel=1e-2)
+
+
+def test_a_step_that_is_not_finite_leaves_the_weights():
+    seen = []
+    broken = data()
+    broken[5] = 1e30
+    with pytest.raises(DivergedError, match="at step 1;"):
+        train_score(MLP(3, 16, 1).cuda(), broken, PROCESS, **{**SETTINGS, "batch_size": 64},
+                    data_std=1.0, callbacks=[lambda k, logs: seen.append(k)])  # fmt: skip
+    assert seen == []
+    score = NetworkScore(MLP(3, 16, 1).cuda(), PROCESS, "velocity", "edm", 1.0, (3,))
+    task = Denoising(score, LogNormal(), Schedule(10, 1e-3, 0.9, 0), 0.0)
+    batch = data()
+    task.step(batch, torch.Generator().manual_seed(0))
+    before = [weight.clone() for weight in task.weights.values()]
+    logs = task.step(torch.full_like(batch, torch.inf), torch.Generator().manual_seed(1))
+    assert not math.isfinite(logs["loss"])
+    assert all(map(torch.equal, before, task.weights.values()))
+    assert all(torch.isfinite(weight).all() for weight in task.weights.values())
+    task.step(batch, torch.Generator().manual_seed(2))
+    assert not any(map(torch.equal, before, task.weights.values()))

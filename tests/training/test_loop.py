@@ -170,3 +170,61 @@ def test_a_finished_run_returns_at_once(checkpoints, whole):
     task = Sum(bad_step=1)
     run(task, DATA, **SETTINGS, checkpoints=checkpoints)
     assert torch.equal(task.total, whole)
+
+
+class Parts(Sum):
+    """A task of another device: its steps are begun, and their logs fetched later."""
+
+    device = torch.device("meta")  # anything but the CPU
+
+    def __init__(self, bad_step=None):
+        super().__init__(bad_step)
+        self.told = []
+
+    def draw(self, batch, generator):
+        return batch, generator
+
+    def start(self, drawn):
+        logs = Sum.step(self, *drawn)
+        self.told.append(("begun", self.count))
+        return lambda: logs
+
+    def step(self, batch, generator):
+        raise AssertionError("the loop takes the parts")
+
+    def hear(self, step, logs):
+        self.told.append(("heard", step))
+
+
+def test_a_device_is_waited_for_one_step_late_but_at_checkpoints(checkpoints, whole):
+    task = Parts()
+    run(task, DATA, **SETTINGS, callbacks=[task.hear], checkpoints=checkpoints)
+    assert torch.equal(task.total, whole)
+    first = [("begun", 1), ("begun", 2), ("heard", 1), ("begun", 3), ("heard", 2), ("begun", 4),
+             ("heard", 3), ("heard", 4), ("begun", 5)]  # fmt: skip
+    assert task.told[:9] == first
+    assert [k for what, k in task.told if what == "heard"] == list(range(1, 13))
+    assert task.told[-1] == ("heard", 12)
+
+
+def test_a_late_step_that_is_not_finite_is_named(checkpoints):
+    with pytest.raises(DivergedError, match=r"loss is nan at step 6; lower learning_rate"):
+        run(Parts(bad_step=6), DATA, **SETTINGS, checkpoints=checkpoints)
+    assert checkpoints.steps() == [4]
+
+
+def test_an_interruption_on_a_device_hears_what_was_begun(checkpoints, whole):
+    task = Parts()
+
+    def strike(step, logs):
+        task.hear(step, logs)
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(task, DATA, **SETTINGS, callbacks=[strike], checkpoints=checkpoints)
+    assert task.told[-1] == ("heard", 6)
+    assert checkpoints.steps() == [4, 6]
+    rest = Parts()
+    run(rest, DATA, **SETTINGS, checkpoints=checkpoints)
+    assert torch.equal(rest.total, whole)

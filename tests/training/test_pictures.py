@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 from tests.training.exact_posterior import exact
-from tests.training.toy_task import Sum
 from torch import nn
 
 from wasserscore.core.errors import InputError
@@ -18,7 +17,6 @@ from wasserscore.training import JsonLines, LogNormal, train_score
 from wasserscore.training.denoising import Denoising
 from wasserscore.training.heldout import HeldOut
 from wasserscore.training.labelled import Labelled
-from wasserscore.training.loop import run
 from wasserscore.training.schedule import Schedule
 
 LABELS = torch.arange(24) % 3
@@ -225,26 +223,6 @@ def test_lines_of_a_resumed_run_are_those_of_a_whole_one(tmp_path):
     assert parts.read_text() == whole.read_text()
     steps = [json.loads(line)["step"] for line in whole.read_text().splitlines()]
     assert steps == [2, 4, 6, 8, 10, 12]
-
-
-def test_a_task_in_two_parts_steps_as_a_whole_one_does():
-    class Parts(Sum):
-        device = torch.device("meta")  # anything but the CPU, so that drawing is ahead
-
-        def draw(self, batch, generator):
-            return batch, generator
-
-        def update(self, drawn):
-            return super().step(*drawn)
-
-        def step(self, batch, generator):
-            raise AssertionError("the loop takes the parts")
-
-    data, settings = torch.arange(14.0).reshape(7, 2), {"steps": 12, "batch_size": 3, "seed": 5}
-    whole, parts = Sum(), Parts()
-    run(whole, data, **settings)
-    run(parts, data, **settings)
-    assert torch.equal(whole.total, parts.total)
 
 
 def test_grey_levels_go_in_and_come_out():

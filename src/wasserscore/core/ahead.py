@@ -1,9 +1,12 @@
-"""Drawing the next steps' numbers on the CPU while another device works on this one."""
+"""Numbers of the next steps drawn while a device works, and its own numbers not waited for."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
+
+import torch
+from torch import Tensor
 
 THREADS = 4
 """Steps that are drawn at the same time; one core draws more slowly than a GPU uses up."""
@@ -45,3 +48,24 @@ class Ahead:
     ) -> None:
         if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def arriving(numbers: Tensor) -> Callable[[], list[float]]:
+    """A copy under way to the CPU: calling it waits for these numbers, not for later work.
+
+    Args:
+        numbers: ``(k,)``; those of a CPU are there at once.
+    """
+    if not numbers.is_cuda:
+        return numbers.tolist
+    here = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
+    here.copy_(numbers, non_blocking=True)
+    there = torch.cuda.Event()
+    there.record()
+
+    def wait() -> list[float]:
+        there.synchronize()
+        found: list[float] = here.tolist()
+        return found
+
+    return wait

@@ -1,13 +1,13 @@
 """What tasks of one network share: AdamW, an average of the weights, and a state of both."""
 
 import copy
-import math
 from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
+from wasserscore.core.ahead import arriving
 from wasserscore.core.distributed import total
 from wasserscore.training.regularise import Regulariser
 from wasserscore.training.schedule import Schedule
@@ -17,6 +17,8 @@ BETAS = (0.9, 0.99)
 
 Measure = Callable[[nn.Module], dict[str, float]]
 """A network in, numbers to log out."""
+Logs = Callable[[], dict[str, float]]
+"""The numbers of a step that was begun; asking for them waits until a device has them."""
 
 
 class Averaged:
@@ -60,8 +62,15 @@ class Averaged:
         """Where the network is."""
         return next(iter(self.weights.values())).device
 
-    def descend(self, losses: Iterable[Tensor], *, shared: bool = False) -> dict[str, float]:
+    def descend(self, losses: Iterable[Tensor]) -> dict[str, float]:
+        """One update, waited for: see :meth:`begin`."""
+        return self.begin(losses)()
+
+    def begin(self, losses: Iterable[Tensor], *, shared: bool = False) -> Logs:
         """One update; without one where the loss or its gradient is not finite (the logs say).
+
+        A GPU is not waited for: a step that is not finite leaves the weights there, too, but it
+        is counted, and the average goes on towards them.
 
         Args:
             losses: Terms of the loss, each asked for when the one before is done with.
@@ -76,16 +85,20 @@ class Averaged:
             loss = self._summed(loss)
         norm = clip_grad_norm_(self.weights.values(), self.clip)
         rate = self.schedule.rate(self.count)
-        found = torch.stack([loss, norm]).tolist()  # the only wait for a device
-        logs = {"loss": found[0], "gradient_norm": found[1], "learning_rate": rate}
-        if all(map(math.isfinite, logs.values())):
+        found = torch.stack([loss, norm])
+        numbers, finite = arriving(found), found.isfinite().all()
+        if found.is_cuda:
+            skip = (~finite).float()  # AdamW looks there, as it does for gradient scalers
+            self.optimizer.found_inf = skip  # type: ignore[attr-defined]
+        if found.is_cuda or finite:
             self.optimizer.param_groups[0]["lr"] = rate
             self.optimizer.step()
             if self.regularise is not None:
                 self.regularise(self.network)
             self._update_average()
             self.count += 1
-        return logs
+        names = ("loss", "gradient_norm")
+        return lambda: dict(zip(names, numbers(), strict=True)) | {"learning_rate": rate}
 
     @torch.no_grad()
     def _summed(self, loss: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from wasserscore.core.random import normal_like
 from wasserscore.core.tensors import cuts, expand_like
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.score import NetworkScore
-from wasserscore.training.averaged import Averaged, Measure, measured
+from wasserscore.training.averaged import Averaged, Logs, Measure, measured
 from wasserscore.training.implicit import SIGNED, implicit_loss
 from wasserscore.training.labelled import Labelled, Rows
 from wasserscore.training.levels import Weighting
@@ -136,8 +136,8 @@ class Denoising(Averaged):
             drawn = drawn.moved(Tensor.pin_memory)  # so that copying does not wait
         return drawn
 
-    def update(self, drawn: Drawn) -> dict[str, float]:
-        """One update; without one where the loss or its gradient is not finite (the logs say).
+    def start(self, drawn: Drawn) -> Logs:
+        """One update, see :meth:`Averaged.begin`.
 
         Every rank draws the same numbers and takes its share of the points.
 
@@ -149,7 +149,9 @@ class Denoising(Averaged):
                 f"({world()} ranks x accumulate={self.accumulate})", got=n)  # fmt: skip
         mine = cuts(n, shares)[rank() * self.accumulate :][: self.accumulate]
         terms = ((part.stop - part.start) / n * self._loss(drawn.rows(part)) for part in mine)
-        return self.descend(terms, shared=True) | measured(self, self.measure, self.every)
+        logs = self.begin(terms, shared=True)
+        more = measured(self, self.measure, self.every)
+        return lambda: logs() | more
 
     def _loss(self, drawn: Drawn) -> Tensor:
         """The objective of some points, where the network is."""
@@ -166,7 +168,7 @@ class Denoising(Averaged):
 
     def step(self, batch: Rows, generator: torch.Generator) -> dict[str, float]:
         """Draw, then update."""
-        return self.update(self.draw(batch, generator))
+        return self.start(self.draw(batch, generator))()
 
     def result(self) -> NetworkScore:
         """The score with the averaged weights, ready for inference."""

@@ -7,8 +7,9 @@ several ranks all take every step; the first reads and writes checkpoints and ca
 
 import math
 import signal
+from collections import deque
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -17,12 +18,13 @@ from torch import Tensor
 from wasserscore.core.ahead import Ahead
 from wasserscore.core.distributed import on_first, publish, rank, world
 from wasserscore.core.random import Streams
+from wasserscore.training.averaged import Logs
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.labelled import Rows
 from wasserscore.training.signals import StopSignals
 
 Callback = Callable[[int, dict[str, float]], Any]
-"""``callback(step, logs)`` after every step; the first step is 1."""
+"""``callback(step, logs)`` after every step; the first step is 1. A GPU works on the next one."""
 
 
 class DivergedError(ArithmeticError):
@@ -59,8 +61,8 @@ class Drawing(Protocol):
         """What the update needs; depends on nothing that updates change."""
         ...
 
-    def update(self, drawn: Any) -> dict[str, float]:
-        """The rest of the step."""
+    def start(self, drawn: Any) -> Callable[[], dict[str, float]]:
+        """Begin the rest of the step; what is called gives its logs, once the device has them."""
         ...
 
 
@@ -127,26 +129,36 @@ def run(
         return batches[k], streams.generator("noise", k)
 
     draw: Callable[[int], Any] = numbers
-    advance: Callable[[Any], dict[str, float]] = lambda drawn: task.step(*drawn)
+    start: Callable[[Any], Logs] = lambda drawn: partial(dict, task.step(*drawn))
     if isinstance(task, Drawing):
-        draw, advance = (lambda k: task.draw(*numbers(k))), task.update
+        draw, start = (lambda k: task.draw(*numbers(k))), task.start
     elsewhere = isinstance(task, Drawing) and task.device.type != "cpu"
+    begun: deque[tuple[int, Logs]] = deque()
+
+    def hear(leaving: int) -> KeyboardInterrupt | None:
+        """The logs of all steps begun but the last few."""
+        interrupted = None
+        while len(begun) > leaving and not interrupted:
+            k, logs = begun.popleft()
+            interrupted = _told(callbacks if rank() == 0 else (), k, _finite(logs(), k))
+        return interrupted
+
     with (
         StopSignals(active=checkpoints is not None) as stop,
         Ahead(draw, steps, active=elsewhere) as drawn,
     ):
         while step < steps and not stop.agreed:
-            logs = advance(drawn(step))
-            _require_finite(logs, step + 1)
+            begun.append((step + 1, start(drawn(step))))
             step += 1
-            interrupted = _told(callbacks if rank() == 0 else (), step, logs)
+            due = step == steps or (checkpoints is not None and step % checkpoints.every == 0)
+            interrupted = hear(leaving=int(elsewhere and not due))
             stop.agree(signal.SIGINT if interrupted else None)
+            if stop.agreed:
+                interrupted = hear(leaving=0) or interrupted
+            if due or stop.agreed:
+                save()
             if interrupted:
-                save()
                 raise interrupted
-            if checkpoints and step % checkpoints.every == 0:
-                save()
-        save()
     if step < steps:  # the signal's own handler returned; half a training is no result
         raise KeyboardInterrupt(f"training stopped after step {step}; run it again to continue")
 
@@ -180,10 +192,11 @@ def _told(
     return None
 
 
-def _require_finite(logs: dict[str, float], step: int) -> None:
+def _finite(logs: dict[str, float], step: int) -> dict[str, float]:
     for name, value in logs.items():
         if not math.isfinite(value):
             raise DivergedError(
                 f"training diverged: {name} is {value} at step {step}; "
                 "lower learning_rate, or look for extreme values in the data"
             )
+    return logs
