@@ -131,6 +131,18 @@ def whole(quick: bool) -> list[dict[str, object]]:
         rows.append({"what": f"{type(law).__name__}, 256 queries, {n} x 784, t = 0.3",
                      "seconds": round(time / 1e3, 4)})  # fmt: skip
         print(rows[-1], flush=True)
+    few = torch.randn(1000 if quick else 100_000, 3072)
+    for host in (few.repeat(10, 1), few.repeat(10, 1).pin_memory()):
+        queries = few[:256].cuda()
+        torch.cuda.reset_peak_memory_stats()
+        time = milliseconds(lambda x=queries, y=host: softmax_mean(x, y, 166.0), repeats=1, warm=1)
+        pinned, peak = host.is_pinned(), torch.cuda.max_memory_allocated() / 2**30
+        rows.append({
+            "what": f"256 queries, {len(host)} x 3072 keys in the CPU's memory"
+            f"{', pinned' * pinned}: {host.nbytes / time / 1e6:.1f} GB/s, {peak:.1f} GiB at most",
+            "seconds": round(time / 1e3, 3),
+        })  # fmt: skip
+        print(rows[-1], flush=True)
     keys = torch.randn(2000, 3072, generator=generator, device="cuda")
     law, model = (EmpiricalScore(keys + shift, process, bandwidth=1.0) for shift in (0.0, 0.01))
     steps, found = 5 if quick else 50, []

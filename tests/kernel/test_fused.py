@@ -1,4 +1,4 @@
-"""The fused GPU kernel, run by Triton's interpreter on the CPU."""
+"""The GPU kernels, run by Triton's interpreter on the CPU."""
 
 import importlib
 
@@ -27,20 +27,29 @@ def fused(monkeypatch):
     monkeypatch.setattr(interpreter, "_patch_lang_tensor", patched)
     module = importlib.import_module("wasserscore.kernel.fused")
     monkeypatch.setattr(module, "RUN", 128)  # several runs, put together afterwards
-    return module
+    return module.fused_sums
 
 
-def sums(fused, x, keys, sigma, values=None, *, one_out=False):
+@pytest.fixture
+def wide(fused, monkeypatch):
+    module = importlib.import_module("wasserscore.kernel.wide")
+    for name, value in {"UNIT": 64, "RUN": 64, "TILE_BYTES": 2**16, "ROWS": 32}.items():
+        monkeypatch.setattr(module, name, value)  # several tiles, and several sums in each
+    monkeypatch.setattr(module, "_runs", lambda blocks, k, a: -(-k // module.RUN))
+    return module.wide_sums
+
+
+def sums(make, x, keys, sigma, values=None, *, one_out=False):
     """Weighted mean, log of the sum and effective size, as the engine makes them of a block."""
     widths = torch.full((len(x),), sigma, dtype=torch.float64)
     whole = Block.of(keys, x, widths, torch.arange(len(x)) if one_out else None)
-    (level,) = whole.levels().unique().tolist()
+    level = int(whole.levels().max())  # right for all
     block = whole.part(torch.arange(len(x)), level)
     centre = keys.centre if values is None else values.mean(0)
     table = keys.table(x.dtype)[:, :-2]
     if values is not None:
         table = torch.cat([values - centre, torch.ones_like(values[:, :1])], 1)
-    total, squares, top = fused.fused_sums(block, table, values is None)
+    total, squares, top = make(block, table, values is None)
     log_sum = top + total[:, -1].log() + block.offset()
     ess = total[:, -1] ** 2 / squares
     return block.level, total[:, :-1] / total[:, -1:] + centre, log_sum, ess
@@ -52,7 +61,7 @@ def sums(fused, x, keys, sigma, values=None, *, one_out=False):
         (torch.float32, 5.0, FAST),
         (torch.float32, 0.05, DOUBLE),
         (torch.float64, 5.0, FAST),
-        (torch.float64, 0.5, DOUBLE),
+        (torch.float64, 0.2, DOUBLE),
     ],
 )
 def test_equals_the_dense_sum(fused, dtype, sigma, level):
@@ -74,3 +83,24 @@ def test_other_values_and_a_key_left_out(fused):
     expected = dense(y, y, 0.3, values=v, mask=torch.eye(150, dtype=torch.bool).numpy())
     assert abs(mean.numpy() - expected[0]).max() < 1e-12
     assert abs(log_sum.numpy() - expected[1]).max() < 1e-12
+
+
+def test_products_of_wide_points_equal_the_dense_sum(wide):
+    y, x = (draw(n, 40, seed=k, dtype=torch.float32) for k, n in enumerate((300, 70)))
+    b = draw(300, 1, seed=2)[:, 0].float()
+    b[7] = -torch.inf
+    y[9] = x[0]  # a weight of nearly one
+    found, mean, log_sum, ess = sums(wide, x, Keys(y, b), 5.0)
+    expected = dense(x, y, 5.0, log_weights=b)
+    assert found == FAST
+    assert abs(mean.numpy() - expected[0]).max() < 1e-5
+    assert abs(log_sum.numpy() / expected[1] - 1).max() < 1e-5
+    assert abs(ess.numpy() / expected[2] - 1).max() < 1e-4
+
+
+def test_other_values_of_wide_points_and_a_key_left_out(wide):
+    y, v = draw(260, 34, dtype=torch.float32), draw(260, 50, seed=3, dtype=torch.float32)
+    _, mean, log_sum, _ = sums(wide, y, Keys(y), 3.0, v, one_out=True)
+    expected = dense(y, y, 3.0, values=v, mask=torch.eye(260, dtype=torch.bool).numpy())
+    assert abs(mean.numpy() - expected[0]).max() < 1e-5
+    assert abs(log_sum.numpy() - expected[1]).max() < 1e-5

@@ -4,6 +4,7 @@ import pytest
 import torch
 from tests.kernel.test_softmax import SIGMAS, draw
 
+from wasserscore.core.errors import InputError
 from wasserscore.kernel import Keys, effective_size, nearest, softmax_mean, softmax_pick
 from wasserscore.kernel.device import has_kernel
 from wasserscore.kernel.stream import Block, blocks
@@ -95,3 +96,15 @@ def test_neighbours_and_draws_are_those_of_the_cpu():
     u = torch.rand(300, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     picked = softmax_pick(x.cuda(), y.cuda(), 1.5, u.cuda())
     assert torch.equal(picked.cpu(), softmax_pick(x, y, 1.5, u))
+
+
+@pytest.mark.parametrize("sigma", [0.3, 6.0])
+def test_keys_in_the_memory_of_the_cpu(monkeypatch, sigma):
+    monkeypatch.setattr("wasserscore.kernel.streamed.PART_BYTES", 4000 * 200 * 4)
+    y, x = (draw(n, 200, seed=k, dtype=torch.float32) for k, n in enumerate((10_000, 64)))
+    got, expected = softmax_mean(x.cuda(), y, sigma), truth(x, y, sigma)
+    assert got.mean.is_cuda
+    assert float((got.mean.cpu() - expected.mean).abs().max()) < 1e-5 * float(y.norm(dim=1).max())
+    assert torch.allclose(got.log_sum.cpu().double(), expected.log_sum, rtol=2e-5, atol=2e-5)
+    with pytest.raises(InputError, match="keys must be where the queries are"):
+        softmax_mean(y[:9].cuda(), y[:9], sigma, leave_one_out=True)

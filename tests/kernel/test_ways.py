@@ -13,8 +13,8 @@ from wasserscore.kernel import (
     effective_size,
     few,
     small,
-    softmax,
     softmax_mean,
+    ways,
 )
 from wasserscore.kernel.keys import DOUBLE, EXACT, FAST
 from wasserscore.kernel.stream import Block
@@ -45,7 +45,7 @@ def taken(monkeypatch):
     spy(few, "few_sums", "few")
     spy(attention, "attention_sums", "attention")
     spy(checked, "checked_sums", "checked")
-    spy(softmax, "_all_keys", "all")
+    spy(ways, "_all_keys", "all")
     return rows
 
 
@@ -253,7 +253,7 @@ def test_levels_have_their_ways():
     whole = Block.of(Keys(draw(9000, 6)), draw(3, 6), sigma).part(torch.arange(3).repeat(50), FAST)
     values = Values.of(whole.keys, None, F64)
     left = torch.ones(150, dtype=torch.bool)
-    found = [(a.way.__name__, a.level) for a in softmax._attempts(whole, values, left)]
+    found = [(a.way.__name__, a.level) for a in ways._attempts(whole, values, left)]
     assert found == [
         ("attention_sums", FAST),
         ("_all_keys", FAST),

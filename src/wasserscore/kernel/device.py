@@ -1,4 +1,4 @@
-"""Where the fused GPU kernel can be used, decided without importing what a CPU does not have."""
+"""Where the GPU kernels can be used, decided without importing what a CPU does not have."""
 
 from functools import cache
 from importlib.util import find_spec
@@ -6,15 +6,13 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from wasserscore.kernel.keys import EXACT
+from wasserscore.kernel.keys import EXACT, FAST
 from wasserscore.kernel.stream import Block
 
 WIDEST = 128
-"""Most coordinates.
-
-The sums of wider points do not fit into a program's registers, and matrix units, which cut off
-sums instead of rounding them, lose too many digits of longer float32 products.
-"""
+"""Most coordinates of the fused kernel: sums of wider points do not fit a program's registers."""
+PARTS_BYTES = 2**34
+"""Most memory for keys and values split in two, which products of wide points need."""
 SHARED_BYTES = 227 * 2**10
 """Shared memory of one program that the tile shapes need: an H100's, or a later one's."""
 
@@ -25,10 +23,25 @@ def has_kernel(block: Block, values: Tensor) -> bool:
     Elsewhere (the EXACT level, more coordinates, other devices, no Triton) they are made from
     matrix products, tile by tile, with the same results.
     """
-    if not block.x.is_cuda or block.level == EXACT:
-        return False
-    widest = max(block.x.shape[1], values.shape[1] - 1)
-    return widest <= WIDEST and _supported(block.x.device.index)
+    return _widest(block, values) <= WIDEST and _serves(block)
+
+
+def has_products(block: Block, values: Tensor) -> bool:
+    """Whether the sums of ``block`` can be made by :mod:`wasserscore.kernel.wide`, and pay.
+
+    On the DOUBLE level they do not: its float64 products are as fast as float32's.
+    """
+    split = 16 * len(block.keys) * _widest(block, values)
+    single = block.dtype == torch.float32 and block.level == FAST
+    return single and split <= PARTS_BYTES and _serves(block)
+
+
+def _widest(block: Block, values: Tensor) -> int:
+    return max(block.x.shape[1], values.shape[1] - 1)
+
+
+def _serves(block: Block) -> bool:
+    return block.x.is_cuda and block.level != EXACT and _supported(block.x.device.index)
 
 
 @cache

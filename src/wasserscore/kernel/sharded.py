@@ -24,9 +24,10 @@ from torch import Tensor
 from wasserscore.core.distributed import largest, rank, total, world
 from wasserscore.core.errors import require
 from wasserscore.kernel.keys import Keys, LogWeights, Queries, Rows
-from wasserscore.kernel.softmax import Sigma, as_widths, prepare, softmax_mean, sums_of
+from wasserscore.kernel.softmax import Sigma, as_widths, prepare, softmax_mean
 from wasserscore.kernel.stream import Block
 from wasserscore.kernel.sums import Sums, Values
+from wasserscore.kernel.ways import sums_of
 
 
 class ShardedMean(NamedTuple):

@@ -5,25 +5,11 @@ r"""Softmax-weighted means and log-sum-exps over big point sets.
           \text{log\_sum} = \log \sum_j e^{b_j - |x - y_j|^2 / 2 \sigma^2}
 
 The empirical denoiser, the log-density of a kernel mixture and the drift of a particle flow are
-all this one operation. Each block of queries takes the cheapest way whose accuracy holds:
-
-=============  ==============================================================================
-way            when
-=============  ==============================================================================
-``fused``      on a GPU, up to 128 coordinates
-``small``      the problem is small: one tile of float64 products
-``attention``  float32 or float64 products are right (the FAST level), and all keys may matter
-``checked``    float32 products may be off, and the sums show that it does not matter
-``boxes``      a few keys matter, which is so at small sigma, and there are up to 3 coordinates
-``few``        a few keys matter, in more coordinates
-``dense``      otherwise: tiles of logits with a running maximum
-=============  ==============================================================================
-
-Memory does not grow with the number of keys on any of them.
+all this one operation. Each block of queries takes the cheapest of the ways in
+:mod:`wasserscore.kernel.ways` whose accuracy holds.
 """
 
-from collections.abc import Callable, Iterator
-from itertools import product
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -33,22 +19,12 @@ from torch.autograd.forward_ad import unpack_dual
 
 from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint
-from wasserscore.kernel import attention, boxes, checked, few, small
-from wasserscore.kernel.boxes import COORDINATES
 from wasserscore.kernel.dense import dense_sums, pullback, pushforward
-from wasserscore.kernel.device import has_kernel
-from wasserscore.kernel.keys import (
-    DOUBLE,
-    EXACT,
-    FAST,
-    LARGEST_FAST,
-    Keys,
-    LogWeights,
-    Queries,
-    Rows,
-)
-from wasserscore.kernel.stream import Block, block_size, blocks, filled, in_place
-from wasserscore.kernel.sums import Sums, Values
+from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, Keys, LogWeights, Queries, Rows
+from wasserscore.kernel.stream import Block, blocks, filled
+from wasserscore.kernel.streamed import elsewhere, streamed_sums
+from wasserscore.kernel.sums import Values
+from wasserscore.kernel.ways import sums_of
 
 Sigma = float | Float[Tensor, ""] | Float[Tensor, " b"]
 """Kernel width: a number, or one per query."""
@@ -82,6 +58,9 @@ def softmax_mean(
     the result is right to about 1e-5 in float32 and 1e-10 in float64, at every ``sigma``: see
     :mod:`wasserscore.kernel.keys` for how.
 
+    Keys (and values, and log weights) may stay in the CPU's memory while the queries are on a GPU:
+    they are moved there a part at a time. Then nothing can be differentiated or left out.
+
     Args:
         x: Queries ``(b, d)``.
         y: Keys ``(n, d)``, or :class:`Keys` prepared once for many calls.
@@ -93,13 +72,20 @@ def softmax_mean(
     Raises:
         InputError: For shapes that do not fit, a width that is not positive, or no key to see.
     """
-    keys = prepare(x, y, log_weights)
     widths = as_widths(sigma, x)
+    differentiated = x.requires_grad and torch.is_grad_enabled()
+    if elsewhere(x, y):
+        assert isinstance(y, Tensor)
+        require(not (differentiated or leave_one_out), "keys must be where the queries are, for "
+                "gradients and for leave_one_out", got=f"keys on {y.device}")  # fmt: skip
+        return KernelMean(
+            *(v.to(x.dtype) for v in streamed_sums(x, y, widths, values, log_weights))
+        )
+    keys = prepare(x, y, log_weights)
     if leave_one_out:
         require(len(x) == len(keys), "leave_one_out needs as many queries as keys",
                 got=f"{len(x)} queries and {len(keys)} keys")  # fmt: skip
         require(keys.visible > 1, "leave_one_out needs two visible keys", got=keys.visible)
-    differentiated = x.requires_grad and torch.is_grad_enabled()
     if differentiated or unpack_dual(x).tangent is not None:
         return KernelMean(*_SoftmaxMean.apply(x, keys, widths, values, leave_one_out))
     return _forward(x, keys, widths, values, leave_one_out)
@@ -146,79 +132,6 @@ def prepare(x: Tensor, y: Tensor | Keys, log_weights: Tensor | None) -> Keys:
     require(x.shape[1] == keys.points.shape[1], "queries and keys must have the same dimension",
             got=f"{x.shape[1]} and {keys.points.shape[1]}")  # fmt: skip
     return keys
-
-
-FAILED = 16
-"""Queries of a block of those whose sums were found wrong: they are few, and blocks are filled."""
-Way = Callable[[Block, Values, bool], tuple[Tensor, Sums]]
-"""A way to make the sums of a block: (which of its rows are right, the sums)."""
-
-
-class Attempt(NamedTuple):
-    """A way, the rows ``(q,)`` it may get right, their level and blocks (None: all in place)."""
-
-    way: Way
-    rows: Tensor
-    level: int
-    size: int | None
-
-
-def _attempts(whole: Block, values: Values, left: Tensor) -> Iterator[Attempt]:
-    """What to try in turn on the rows that are ``left``; the last one of a level is right."""
-    sizes, tiny, boxed = [(left, block_size(whole))], small.serves(whole), boxes.serves(whole)
-    if tiny:
-        yield Attempt(small.small_sums, left, FAST, None)
-    elif boxed:
-        yield Attempt(
-            few.box_sums, boxes.promising(whole, few.dropped(whole)), FAST, block_size(whole)
-        )
-    if attention.serves(whole, FAST) and not tiny:
-        fast = left & (whole.size <= LARGEST_FAST)
-        yield Attempt(attention.attention_sums, fast, FAST, None)
-        if checked.serves(whole, values):
-            hopeful = left & ~fast & checked.promising(whole)
-            yield Attempt(checked.checked_sums, hopeful, FAST, None)
-            sizes = [(~hopeful, block_size(whole)), (hopeful, FAILED)]
-    level = whole.levels()
-    low, high = (int(v) for v in level.aminmax())
-    for v, (some, size) in product(range(low, high + 1), sizes):
-        # a failed query in few coordinates has many keys that matter: nothing to look for
-        lost = boxed or (size == FAILED and whole.x.shape[1] <= COORDINATES)
-        if few.serves(whole, v) and not lost:
-            yield Attempt(few.few_sums, left & some & (level == v), v, size)
-        if v > FAST and attention.serves(whole, v):
-            yield Attempt(attention.attention_sums, left & some & (level == v), v, None)
-        yield Attempt(_all_keys, left & some & (level == v), v, size)
-
-
-def sums_of(whole: Block, values: Values, sized: bool = False) -> Sums:
-    """The sums of all queries; effective sizes only where they are asked for, or cost nothing."""
-    left, out = torch.ones_like(whole.inverse, dtype=torch.bool), None
-    for way, tried, level, size in _attempts(whole, values, left):
-        for rows, block in blocks(whole, tried, level, size) if size else in_place(whole, tried):
-            right, sums = way(block, values, sized)
-            right = right[: len(rows)] & tried[rows]
-            if len(rows) == len(left) and bool(right.all()):
-                return sums
-            out = out or Sums.empty(len(left), values)
-            out.put(rows[right], sums, right)
-            left[rows[right]] = False
-    assert out is not None
-    return out
-
-
-def _all_keys(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
-    """Tile by tile, or fused on a GPU where that is possible."""
-    if has_kernel(block, values.table):
-        from wasserscore.kernel.fused import fused_sums
-
-        sums, squares, top = fused_sums(block, values.table, values.are_keys)
-    else:
-        sums, squares, top = dense_sums(block, values.table)
-    total = sums[:, -1]
-    log_sum = top + total.log() + block.offset()
-    right = torch.ones_like(top, dtype=torch.bool)
-    return right, Sums(sums[:, :-1] / total[:, None], log_sum, total.square() / squares)
 
 
 def _forward(

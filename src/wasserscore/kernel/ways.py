@@ -1,0 +1,110 @@
+r"""The choice of a way to make a kernel sum.
+
+Each block of queries takes the cheapest way whose accuracy holds:
+
+=============  ==============================================================================
+way            when
+=============  ==============================================================================
+``fused``      on a GPU, up to 128 coordinates
+``wide``       on a GPU, more coordinates in float32
+``small``      the problem is small: one tile of float64 products
+``attention``  float32 or float64 products are right (the FAST level), and all keys may matter
+``checked``    float32 products may be off, and the sums show that it does not matter
+``boxes``      a few keys matter, which is so at small sigma, and there are up to 3 coordinates
+``few``        a few keys matter, in more coordinates
+``dense``      otherwise: tiles of logits with a running maximum
+=============  ==============================================================================
+
+Memory does not grow with the number of keys on any of them.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from wasserscore.kernel import attention, boxes, checked, few, small
+from wasserscore.kernel.boxes import COORDINATES
+from wasserscore.kernel.dense import dense_sums
+from wasserscore.kernel.device import has_kernel, has_products
+from wasserscore.kernel.keys import FAST, LARGEST_FAST
+from wasserscore.kernel.stream import Block, block_size, blocks, in_place
+from wasserscore.kernel.sums import Sums, Values
+
+FAILED = 16
+"""Queries of a block of those whose sums were found wrong: they are few, and blocks are filled."""
+Way = Callable[[Block, Values, bool], tuple[Tensor, Sums]]
+"""A way to make the sums of a block: (which of its rows are right, the sums)."""
+
+
+class Attempt(NamedTuple):
+    """A way, the rows ``(q,)`` it may get right, their level and blocks (None: all in place)."""
+
+    way: Way
+    rows: Tensor
+    level: int
+    size: int | None
+
+
+def _attempts(whole: Block, values: Values, left: Tensor) -> Iterator[Attempt]:
+    """What to try in turn on the rows that are ``left``; the last one of a level is right."""
+    sizes, tiny, boxed = [(left, block_size(whole))], small.serves(whole), boxes.serves(whole)
+    if tiny:
+        yield Attempt(small.small_sums, left, FAST, None)
+    elif boxed:
+        yield Attempt(
+            few.box_sums, boxes.promising(whole, few.dropped(whole)), FAST, block_size(whole)
+        )
+    if attention.serves(whole, FAST) and not tiny:
+        fast = left & (whole.size <= LARGEST_FAST)
+        yield Attempt(attention.attention_sums, fast, FAST, None)
+        if checked.serves(whole, values):
+            hopeful = left & ~fast & checked.promising(whole)
+            yield Attempt(checked.checked_sums, hopeful, FAST, None)
+            sizes = [(~hopeful, block_size(whole)), (hopeful, FAILED)]
+    level = whole.levels()
+    low, high = (int(v) for v in level.aminmax())
+    for v, (some, size) in product(range(low, high + 1), sizes):
+        # a failed query in few coordinates has many keys that matter: nothing to look for
+        lost = boxed or (size == FAILED and whole.x.shape[1] <= COORDINATES)
+        if few.serves(whole, v) and not lost:
+            yield Attempt(few.few_sums, left & some & (level == v), v, size)
+        if v > FAST and attention.serves(whole, v):
+            yield Attempt(attention.attention_sums, left & some & (level == v), v, None)
+        yield Attempt(_all_keys, left & some & (level == v), v, size)
+
+
+def sums_of(whole: Block, values: Values, sized: bool = False) -> Sums:
+    """The sums of all queries; effective sizes only where they are asked for, or cost nothing."""
+    left, out = torch.ones_like(whole.inverse, dtype=torch.bool), None
+    for way, tried, level, size in _attempts(whole, values, left):
+        for rows, block in blocks(whole, tried, level, size) if size else in_place(whole, tried):
+            right, sums = way(block, values, sized)
+            right = right[: len(rows)] & tried[rows]
+            if len(rows) == len(left) and bool(right.all()):
+                return sums
+            out = out or Sums.empty(len(left), values)
+            out.put(rows[right], sums, right)
+            left[rows[right]] = False
+    assert out is not None
+    return out
+
+
+def _all_keys(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
+    """Tile by tile, on a GPU by its own kernels where that is possible."""
+    if has_kernel(block, values.table):
+        from wasserscore.kernel.fused import fused_sums
+
+        sums, squares, top = fused_sums(block, values.table, values.are_keys)
+    elif has_products(block, values.table):
+        from wasserscore.kernel.wide import wide_sums
+
+        sums, squares, top = wide_sums(block, values.table, values.are_keys)
+    else:
+        sums, squares, top = dense_sums(block, values.table)
+    total = sums[:, -1]
+    log_sum = top + total.log() + block.offset()
+    right = torch.ones_like(top, dtype=torch.bool)
+    return right, Sums(sums[:, :-1] / total[:, None], log_sum, total.square() / squares)
