@@ -18,7 +18,7 @@ from wasserscore.core.typing import Cloud, PerPoint
 from wasserscore.kernel.keys import MASKED
 from wasserscore.kernel.stream import Block, tile_bytes
 
-COORDINATES, KEYS, QUERIES = 3, 4096, 16
+COORDINATES, KEYS, QUERIES = 3, 3072, 16
 """Boxes pay up to so many coordinates, from so many keys and queries on: they must be made."""
 SIZE = 64
 """Keys of a box, at most."""
@@ -110,6 +110,9 @@ def promising(whole: Block, cut: float) -> Tensor:
         whole: All queries.
         cut: Nats below the largest logit at which a key is dropped.
     """
+    across = whole.inverse * (2 * whole.keys.radius) ** 2
+    if bool((across < 2 * cut).all()):  # all keys are within reach: no boxes are made
+        return torch.zeros_like(across, dtype=torch.bool)
     reach = whole.keys.prepared(("reach", torch.float64), lambda _: boxes_of(whole).reach)
     return whole.inverse * reach >= 2 * cut
 
