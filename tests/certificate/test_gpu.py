@@ -33,19 +33,19 @@ def points(device, mean=0.5):
     return EmpiricalScore((y + mean).to(device), PROCESS, bandwidth=0.3)
 
 
-@pytest.mark.parametrize(
-    ("build", "settings"),
-    [
-        (gaussian, {"solver": "heun"}),
-        (gaussian, {"solver": "euler_maruyama", "eta": 1.0}),
-        (gaussian, {"solver": "ddim", "constant": True}),
-        (mixture, {"solver": "ancestral", "parts": 2, "cloud": 16}),
-        (points, {"solver": "ddim", "eta": 0.5, "parts": 2}),
-        (mixture, {"solver": "ancestral", "parts": 2, "constant": True}),
-        (points, {"solver": "pc", "parts": 2}),
-    ],
-)
-def test_every_rung_is_that_of_the_cpu(build, settings):
+CASES = [
+    (gaussian, {"solver": "heun"}),
+    (gaussian, {"solver": "euler_maruyama", "eta": 1.0}),
+    (gaussian, {"solver": "ddim", "constant": True}),
+    (mixture, {"solver": "ancestral", "parts": 2, "cloud": 16}),
+    (points, {"solver": "ddim", "eta": 0.5, "parts": 2}),
+    (mixture, {"solver": "ancestral", "parts": 2, "constant": True}),
+    (points, {"solver": "pc", "parts": 2}),
+]
+
+
+def same_on_both(build, settings):
+    """Certify on the CPU and on a GPU."""
     found = []
     for device in ("cpu", "cuda"):
         reference, own = build(device), dict(settings)
@@ -60,3 +60,8 @@ def test_every_rung_is_that_of_the_cpu(build, settings):
         assert one.upper.value == pytest.approx(other.upper.value, rel=1e-6)
     for name, value in near.terms.items():
         assert float(far.terms[name]) == pytest.approx(float(value), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize(("build", "settings"), CASES)
+def test_every_rung_is_that_of_the_cpu(build, settings):
+    same_on_both(build, settings)
