@@ -22,6 +22,7 @@ from wasserscore.data.tables.category import Category, Constant, Identifier
 from wasserscore.data.tables.infer import Column, infer_column
 from wasserscore.data.tables.number import Grid, Number
 from wasserscore.data.tables.overrides import Overrides
+from wasserscore.data.tables.rules import Rule, find_rules
 from wasserscore.data.tables.storage import Storage
 
 VERSION = 1
@@ -37,9 +38,11 @@ class Codec:
 
     Args:
         columns: One per column of the table.
+        rules: Columns that follow from another, which generated rows obey.
     """
 
     columns: tuple[Column, ...]
+    rules: tuple[Rule, ...] = ()
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, overrides: Overrides | None = None) -> "Codec":
@@ -61,8 +64,10 @@ class Codec:
         overrides.require_columns(tuple(frame.columns))
         columns = [infer_column(frame[name], overrides.columns.get(str(name))) for name in frame]
         codec = cls(tuple(columns))
-        codec.encode(frame)
-        return codec
+        points = codec.encode(frame).numpy()
+        parts = {c.name: points[:, codec.places(c.name)] for c in columns
+                 if isinstance(c, Number | Category)}  # fmt: skip
+        return cls(codec.columns, find_rules(frame, parts, overrides.columns))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -153,8 +158,14 @@ class Codec:
         return [["" if pd.isna(cell) else str(cell) for cell in row] for row in rows]
 
     def snap(self, points: Cloud) -> Cloud:
-        """Points moved to the rows they decode to, in their dtype."""
-        return self.encode(self.decode(points), exact=False).to(points)
+        """Points moved to the rows they decode to, and these to what follows by the rules."""
+        frame = self.decode(points)
+        rows = self.encode(frame, exact=False)
+        for rule in self.rules:
+            places = self.places(rule.column)
+            now = rule.points_of(frame[rule.of], rows[:, places].numpy())
+            rows[:, places] = torch.from_numpy(now)
+        return rows.to(points)
 
     def unseen(self, frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         """Values of another table that are no level here, by column."""
@@ -176,11 +187,14 @@ class Codec:
         widths = [max(len(row[j]) for row in clean) for j in range(len(_HEADINGS))]
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
                  for row in clean]  # fmt: skip
+        lines += [f"{_printable(r.column)} follows from {_printable(r.of)}" for r in self.rules]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; :meth:`from_dict` is its inverse."""
-        return {"version": VERSION, "columns": [plain(column) for column in self.columns]}
+        return {"version": VERSION, "columns": plain(self.columns)} | (
+            {"rules": plain(self.rules)} if self.rules else {}
+        )
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> "Codec":
@@ -191,7 +205,11 @@ class Codec:
         """
         require(d.get("version") == VERSION, f"the schema must be of version {VERSION}",
                 got=repr(d.get("version")))  # fmt: skip
-        return cls(tuple(_column(given) for given in d["columns"]))
+        rules = tuple(
+            Rule(r["column"], r["of"], tuple(r["cells"]), tuple(map(tuple, r["points"])))
+            for r in d.get("rules", ())
+        )
+        return cls(tuple(_column(given) for given in d["columns"]), rules)
 
 
 def require_names(frame: pd.DataFrame) -> None:
