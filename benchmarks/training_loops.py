@@ -4,7 +4,9 @@
 noise drawn on the device, gradients made finite, Adam, the average of weights one by one.
 ``diffusers`` follows its example train_unconditional.py with EMA: discrete linear betas, mean
 squared error of the noise, clipping, AdamW, a cosine schedule with warm-up, EMAModel's update, the
-loss fetched every step for the progress bar. ``bare`` is no training at all: forward, backward and
+loss fetched every step for the progress bar. ``azula`` is its denoising loss (DenoiserLoss of an
+EDMDenoiser under a variance-preserving schedule) in a plain loop, without averages, clipping or
+schedule. ``bare`` is no training at all: forward, backward and
 a fused AdamW on one batch that never changes, the most that any loop could reach.
 
 All get the same network and autocast, and data that lie on the device already, which favours them:
@@ -96,6 +98,27 @@ def diffusers(
     return step
 
 
+def azula(network: nn.Module, average: nn.Module, data: Iterator[Tensor], cast: Autocast) -> Step:
+    """probabilists/azula: t uniform, alpha = exp(t^2 log .001), weight 1 + (alpha / sigma)^2."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+
+    def step() -> None:
+        x = next(data)
+        t = torch.rand(len(x), 1, 1, 1, device=x.device)
+        alpha = (t**2 * math.log(1e-3)).exp()
+        sigma = (1 - alpha**2 + 1e-6).sqrt()
+        noisy, total = alpha * x + sigma * torch.randn_like(x), alpha**2 + sigma**2
+        with cast():
+            out = network(noisy / total.sqrt(), (sigma / alpha).log().flatten())
+        denoised = alpha / total * noisy + sigma / total.sqrt() * out.float()
+        loss = (((alpha / sigma) ** 2 + 1) * (denoised - x).square()).mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
 def bare(network: nn.Module, average: nn.Module, data: Iterator[Tensor], cast: Autocast) -> Step:
     """Forward, backward, a fused AdamW; nothing is drawn, moved, averaged or looked at."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
@@ -112,4 +135,4 @@ def bare(network: nn.Module, average: nn.Module, data: Iterator[Tensor], cast: A
     return step
 
 
-LOOPS = {"edm": edm, "diffusers": diffusers, "bare": bare}
+LOOPS = {"edm": edm, "diffusers": diffusers, "azula": azula, "bare": bare}
