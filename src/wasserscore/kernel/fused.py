@@ -39,14 +39,7 @@ def fused_sums(block: Block, values: Tensor, shared: bool) -> tuple[Tensor, Tens
     precision = block.dtype if block.level == FAST else torch.float64
     q, n, d = len(block.x), len(block.keys), block.x.shape[1]
     dv = values.shape[1] - 1
-    y = block.keys.prepared(("rows", precision), lambda table: parts(table[:, :-3]))
-    if shared:
-        v = block.keys.prepared(("columns", block.dtype), lambda table: parts(table[:, :-3].mT))
-    else:
-        v = parts(values[:, :-1].mT)
-    half, bias = block.keys.prepared(
-        ("scalars", precision), lambda t: t[:, [-1, -2]].mT.contiguous()
-    )
+    y, v, (half, bias) = operands(block, values, shared, precision)
     x = torch.nn.functional.pad(block.x * block.inverse[:, None], (0, y.shape[2] - d))
     width = max(ALIGNED, triton.next_power_of_2(max(d, dv)))
     rows, columns, warps, stages = SHAPES[precision, block.dtype, width]
@@ -74,6 +67,23 @@ def fused_sums(block: Block, values: Tensor, shared: bool) -> tuple[Tensor, Tens
         (fade.square() * squares).sum(0).double(),
         top.double(),
     )
+
+
+def operands(
+    block: Block, values: Tensor, shared: bool, precision: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Parts of the keys, row by row, and of the values, column by column; the keys' scalars.
+
+    Those are minus half the squared norms and the log weights, ``(2, n)``.
+    """
+    keys = block.keys
+    y = keys.prepared(("rows", precision), lambda table: parts(table[:, :-3]))
+    if shared:
+        v = keys.prepared(("columns", block.dtype), lambda table: parts(table[:, :-3].mT))
+    else:
+        v = parts(values[:, :-1].mT)
+    scalars = keys.prepared(("scalars", precision), lambda t: t[:, [-1, -2]].mT.contiguous())
+    return y, v, scalars
 
 
 def parts(table: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from wasserscore.core.tensors import tiles
-from wasserscore.kernel.fused import ALIGNED, _product, parts
+from wasserscore.kernel.fused import ALIGNED, _product, operands
 from wasserscore.kernel.stream import Block
 
 TILE_BYTES = 2**27
@@ -36,20 +36,15 @@ def wide_sums(block: Block, values: Tensor, shared: bool) -> tuple[Tensor, Tenso
         values: Centred values with a column of ones behind, ``(n, dv + 1)``.
         shared: Whether the values are the keys.
     """
-    keys, q, dv = block.keys, len(block.x), values.shape[1] - 1
-    y = keys.prepared(("rows", block.dtype), lambda table: parts(table[:, :-3]))
-    if shared:
-        v = keys.prepared(("columns", block.dtype), lambda table: parts(table[:, :-3].mT))
-    else:
-        v = parts(values[:, :-1].mT)
-    norms = keys.prepared(("scalars", block.dtype), lambda t: t[:, [-1, -2]].mT.contiguous())
+    q, dv = len(block.x), values.shape[1] - 1
+    y, v, scalars = operands(block, values, shared, block.dtype)
     x = (block.x * block.inverse[:, None]).to(block.dtype)
     x = torch.nn.functional.pad(x, (0, -x.shape[1] % ALIGNED))
     inverse = block.inverse.to(block.dtype)
     top = torch.full((q,), -torch.inf, dtype=torch.float64, device=x.device)
     sums, squares = top.new_zeros(q, dv + 1), top.new_zeros(q)
-    for run in tiles(len(keys), max(UNIT, TILE_BYTES // (4 * q) // UNIT * UNIT)):
-        (tile,) = product(x, y[:, run], (inverse, *norms[:, run].contiguous()))
+    for run in tiles(len(block.keys), max(UNIT, TILE_BYTES // (4 * q) // UNIT * UNIT)):
+        (tile,) = product(x, y[:, run], (inverse, *scalars[:, run].contiguous()))
         block.hide(tile, run)
         new = torch.maximum(top, tile.amax(1))
         shrink = (top - new).exp()
