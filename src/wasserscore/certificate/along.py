@@ -70,10 +70,9 @@ def pathwise_bound(coupling: Coupling, n: int) -> Estimate:
     constants = torch.stack([
         local(coupling.score, segments(m.x, m.y, PARTS), m.t).reshape(-1, n).amax(0)
         for m in above
-    ]).cpu()  # fmt: skip
-    errors = torch.stack([_errors(coupling, m) for m in above]).cpu()
-    start = _gap(met[-1]).norm(dim=1).cpu()
-    squares = (2 * _theorem(coupling, met, constants, errors, start)).exp()
+    ])  # fmt: skip
+    errors = torch.stack([_errors(coupling, m) for m in above])
+    squares = (2 * _theorem(coupling, met, constants, errors, _gap(met[-1]).norm(dim=1))).exp()
     value, spread = float(squares.mean()), float(squares.std()) / math.sqrt(n)
     root = math.sqrt(value)
     return Estimate(root, spread / (2 * root) if root > 0 else 0.0, n, "pathwise constant")
@@ -84,6 +83,7 @@ def _theorem(
 ) -> Tensor:
     """Logarithm of the theorem's right side with these constants and errors, rows upwards."""
     times = torch.tensor([m.t for m in met], dtype=torch.float64)
+    constants, errors, start = (v.cpu() for v in (constants, errors, start))
     if met[0].t == 0:
         constants, errors = (torch.cat([v[:1], v]) for v in (constants, errors))
     process, shape = coupling.reference.process, (-1, *[1] * (constants.ndim - 1))

@@ -61,7 +61,7 @@ class Drawing(Protocol):
         """What the update needs; depends on nothing that updates change."""
         ...
 
-    def start(self, drawn: Any) -> Callable[[], dict[str, float]]:
+    def start(self, drawn: Any) -> Logs:
         """Begin the rest of the step; what is called gives its logs, once the device has them."""
         ...
 
