@@ -24,7 +24,7 @@ from wasserscore.experiment.compare_result import Comparison
 from wasserscore.experiment.compare_subject import Subject, fingerprint, subject_of
 from wasserscore.experiment.compare_tables import escape, to_csv, to_latex
 from wasserscore.experiment.config import read_config
-from wasserscore.experiment.holdout import halves
+from wasserscore.experiment.holdout import divide, halves
 from wasserscore.experiment.models import Model
 from wasserscore.planner import Surrogate, gaussian_recursion
 from wasserscore.sampling import time_grid
@@ -427,9 +427,40 @@ def test_held_out_rows_of_a_table_share_its_codec(tmp_path):
         subject = subject_of(tmp_path / "train.csv", holdout, None, config)
         assert torch.equal(subject.holdout.points, expected)
         assert subject.holdout.codec == known.codec
+    (tmp_path / "s.toml").write_text("missing = ['F']")
+    config = CompareConfig(model="gaussian", processes=("edm",), n=len(fresh),
+                           table_schema=str(tmp_path / "s.toml"))  # fmt: skip
+    subject = subject_of(tmp_path / "train.csv", tmp_path / "fresh.csv", None, config)
+    assert subject.holdout.frame(subject.holdout.points)["sex"].isna().all()
     write_frame(tmp_path / "short.csv", fresh.drop(columns="age"))
     with pytest.raises(InputError, match="must have the columns of train, got no 'age'"):
         subject_of(tmp_path / "train.csv", tmp_path / "short.csv", None, config)
+
+
+def test_a_comparison_is_split_as_a_run_is(tmp_path):
+    """By an identifier that is no part of the points; the schema tells a missing cell."""
+    frame = mixed.frame(80).assign(patient=[f"P{i % 40:02}" for i in range(80)])
+    schema = "missing = ['F']\n[columns.patient]\nkind = 'identifier'\n"
+    (tmp_path / "s.toml").write_text(schema)
+    write_frame(tmp_path / "t.csv", frame)
+    given = {"model": "gaussian", "table_schema": str(tmp_path / "s.toml"), "seed": 3}
+    for options in ({"group": "patient"}, {"order": "age"}):
+        run = tiny.config(tmp_path / "t.csv", **{k: v for k, v in given.items() if k != "model"},
+                          **options)  # fmt: skip
+        data = load(run.source, schema=run.table_schema)
+        train, holdout, _ = divide(data, run.source, run)
+        config = CompareConfig(**given, **options)
+        subject = subject_of(str(tmp_path / "t.csv"), None, None, config)
+        assert torch.equal(subject.train.points, data.points[train])
+        assert torch.equal(subject.holdout.points, data.points[holdout])
+        ((name, column),) = options.items()
+        assert f" --{name} {column} " in config.command("t.csv")
+    whole = compare(frame, group="patient", schema=tmp_path / "s.toml", **SMALL)
+    assert whole.data["n_train"] == whole.data["n_holdout"] == 40
+    with pytest.raises(InputError, match="no cells of an identifier, got 'patient'"):
+        compare(load(frame, schema=tmp_path / "s.toml"), group="patient", **SMALL)
+    with pytest.raises(InputError, match="need no split, got holdout and 'patient'"):
+        compare(frame, holdout=frame, group="patient", **SMALL)
 
 
 def test_a_run_folder_brings_its_own_halves_and_models(finished):
@@ -446,6 +477,8 @@ def test_a_run_folder_brings_its_own_halves_and_models(finished):
     rows = model.layout.restore(ws.sample(model.score, 30, solver="heun", steps=4).double())
     assert found.cells[0].w2 == ws.distance.w2(rows, holdout.points[split["holdout"]]).value
     assert compare(folder, model="empirical", **given).model == "empirical"
+    with pytest.raises(InputError, match="has its own held-out rows, got group"):
+        compare(folder, group="a", **given)
     with pytest.raises(InputError, match="has the fitted models"):
         compare(folder, model="gaussian", **given)
 
@@ -471,6 +504,8 @@ def test_a_run_folder_brings_its_own_halves_and_models(finished):
         ({"model": "network"}, "a network must be trained before"),
         ({"n": 31}, "n must be at most 30"),
         ({"holdout": ROWS[:, :2]}, "the same columns"),
+        ({"group": "z"}, "split by a column that is not there, got 'z'"),
+        ({"group": "x0", "order": "x1"}, "by group or by order, not by both"),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_and_nothing_written(tmp_path, change, message):

@@ -38,7 +38,8 @@ def table(tmp_path_factory):
 
 
 def divided(path, **given):
-    return divide(load(path, schema=given.get("table_schema")), tiny.config(path, **given))
+    data = load(path, schema=given.get("table_schema"))
+    return divide(data, path, tiny.config(path, **given))
 
 
 def test_rows_of_a_patient_are_on_one_side(table):

@@ -10,8 +10,10 @@ from wasserscore.cli.app import RULE_FAILED, app, by_one, exit_codes
 from wasserscore.cli.arguments import (
     Config,
     Force,
+    Group,
     Json,
     MaybeSeed,
+    Order,
     RunFolder,
     Seed,
     Source,
@@ -242,6 +244,9 @@ def compare(
     grid: options.Grid = None,
     n: options.Points = None,
     holdout: options.Holdout = None,
+    schema: TableSchema = None,
+    group: Group = None,
+    order: Order = None,
     seed: MaybeSeed = None,
     config: Config = None,
     settings: options.Settings = None,
@@ -265,7 +270,7 @@ def compare(
     commands.compare(
         source, out, holdout=holdout, config=config, overrides=settings, force=force,
         processes=processes, solvers=solvers, steps=steps, seeds=seeds, model=model, grid=grid,
-        n=n, seed=seed,
+        n=n, table_schema=schema, group=group, order=order, seed=seed,
     )  # fmt: skip
 
 

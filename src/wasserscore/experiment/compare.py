@@ -31,6 +31,9 @@ def compare(
     *,
     out: str | Path | None = None,
     holdout: Any = None,
+    schema: str | Path | None = None,
+    group: str | None = None,
+    order: str | None = None,
     model: Any = None,
     processes: Any = PROCESSES,
     solvers: Any = SOLVERS,
@@ -55,6 +58,9 @@ def compare(
         out: Folder for the cells and for ``compare.csv``, ``.tex``, ``.png``, ``.svg``,
             ``.json``. Only cells that are not in it are computed.
         holdout: Held-out rows; ``source`` then holds the training rows only.
+        schema: Of a table: the TOML or JSON file that says what its columns are.
+        group: A column of a table; rows of one value are on one side of the hold-out.
+        order: A column of dates or numbers; the latest rows are held out.
         model: "proximal" (the default), "empirical" or "gaussian", fitted on the training rows;
             for a run folder the name of one of its models (the last by default); or a score of
             ours, fitted on ``source`` (then give ``holdout``).
@@ -77,6 +83,7 @@ def compare(
     config = validate({
         "processes": processes, "solvers": solvers, "steps": steps, "seeds": seeds, "grid": grid,
         "n": n, "resplits": resplits, "seed": seed, "model": model if own is None else None,
+        "table_schema": None if schema is None else str(schema), "group": group, "order": order,
     }, CompareConfig)  # fmt: skip
     return run_comparison(
         source, config, out=out, holdout=holdout, score=own, force=force, progress=progress

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, InstanceOf, model_validator
 
 from wasserscore.core.errors import require
-from wasserscore.experiment.config import Part, Steps
+from wasserscore.experiment.config import HoldoutConfig, Steps
 from wasserscore.process import PRESETS, Process, from_text
 from wasserscore.sampling import Solver, solvers
 from wasserscore.sampling import solver as solver_named
@@ -80,8 +80,8 @@ Process_ = Annotated[InstanceOf[Forward], BeforeValidator(Forward.of)]
 Solver_ = Annotated[InstanceOf[Method], BeforeValidator(Method.of)]
 
 
-class CompareConfig(Part):
-    """A comparison.
+class CompareConfig(HoldoutConfig):
+    """A comparison; its seed is also that of the fit and the floor, and the first of sampling.
 
     Args:
         model: Whose score all cells share; None takes "proximal" for data and the last fitted
@@ -93,7 +93,6 @@ class CompareConfig(Part):
         grid: Where the steps go; see :func:`wasserscore.sampling.time_grid`.
         n: Points in every cloud; None takes as many as both halves have, at most ``LARGEST``.
         resplits: Resplits behind the floor's error bar.
-        seed: Of the split, the fit and the floor; the first of the sampling seeds.
     """
 
     model: ModelName | None = None
@@ -108,7 +107,6 @@ class CompareConfig(Part):
     grid: Literal["karras", "logsnr", "uniform"] = "karras"
     n: int | None = Field(default=None, ge=2)
     resplits: int = Field(default=10, ge=2, le=1000)
-    seed: int = Field(default=0, ge=0, lt=2**62)
 
     @model_validator(mode="after")
     def _each_once(self) -> "CompareConfig":
@@ -138,7 +136,9 @@ class CompareConfig(Part):
         words += ["--solvers", ",".join(method.label for method in self.solvers)]
         words += ["--steps", ",".join(map(str, self.steps)), "--seeds", str(self.seeds)]
         words += ["--grid", self.grid, "--seed", str(self.seed)]
-        for name, value in (("model", self.model), ("n", self.n), ("holdout", holdout)):
+        for name, value in (("model", self.model), ("n", self.n), ("holdout", holdout),
+                            ("schema", self.table_schema), ("group", self.group),
+                            ("order", self.order)):  # fmt: skip
             if value is not None:
                 words += [f"--{name}", str(value)]
         if self.resplits != type(self)().resplits:

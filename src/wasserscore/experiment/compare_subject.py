@@ -11,14 +11,14 @@ import torch
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud
-from wasserscore.data import Dataset, load
+from wasserscore.data import Dataset, load, read_overrides
 from wasserscore.data.tables import Codec
 from wasserscore.experiment import revisit
 from wasserscore.experiment.alike import rows_like
 from wasserscore.experiment.baselines import fit_baseline
 from wasserscore.experiment.compare_config import CompareConfig
 from wasserscore.experiment.folder import CONFIG
-from wasserscore.experiment.holdout import halves
+from wasserscore.experiment.holdout import divide
 from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture
 from wasserscore.process import Process
 
@@ -95,13 +95,16 @@ def subject_of(source: Any, holdout: Any, model: Any, config: CompareConfig) -> 
         InputError: On data or a model that cannot be used.
     """
     if isinstance(source, str | Path) and (Path(source) / CONFIG).is_file():
-        require(holdout is None, "a run folder has its own held-out rows", got="holdout",
-                do="leave holdout out")  # fmt: skip
+        given = {"holdout": holdout, "schema": config.table_schema, "group": config.group,
+                 "order": config.order}  # fmt: skip
+        named = [name for name, value in given.items() if value is not None]
+        require(not named, "a run folder has its own held-out rows", got=", ".join(named),
+                do="leave it out, or give the data instead")  # fmt: skip
         made = revisit.journey(source)
         name, fitted = revisit.scored(source, config.model)
         subject = Subject(name, made.train, made.holdout, fitted.score)
     else:
-        train, rest = _rows(source, holdout, config.seed)
+        train, rest = _rows(source, holdout, config)
         subject = Subject(config.model or "proximal", train, rest)
     if model is not None:
         require(holdout is not None, "a score of your own needs rows it has not seen", got=None,
@@ -128,24 +131,28 @@ def fingerprint(score: Any) -> str:
     return digest.hexdigest()
 
 
-def _rows(source: Any, holdout: Any, seed: int) -> tuple[Dataset, Dataset]:
-    data = source if isinstance(source, Dataset) else load(source)
+def _rows(source: Any, holdout: Any, config: CompareConfig) -> tuple[Dataset, Dataset]:
+    data = source if isinstance(source, Dataset) else load(source, schema=config.table_schema)
     if holdout is None:
-        train, rest = halves(data, seed)
+        train, rest, _ = divide(data, source, config)
         return (data.take(train, f"{data.name}, training rows"),
                 data.take(rest, f"{data.name}, held-out rows"))  # fmt: skip
+    by = config.group or config.order
+    require(by is None, "held-out rows of your own need no split", got=f"holdout and {by!r}",
+            do="leave one of them out")  # fmt: skip
     if data.codec is not None:
-        return data, _in_the_metric_of(data, data.codec, holdout)
+        return data, _in_the_metric_of(data, data.codec, holdout, config.table_schema)
     other = holdout if isinstance(holdout, Dataset) else load(holdout)
     require(other.columns == data.columns, "train and holdout must have the same columns",
             got=f"{data.d} and {other.d} columns, or other names")  # fmt: skip
     return data, other
 
 
-def _in_the_metric_of(data: Dataset, codec: Codec, holdout: Any) -> Dataset:
+def _in_the_metric_of(data: Dataset, codec: Codec, holdout: Any, schema: str | None) -> Dataset:
     """Held-out rows through the codec of the others: one of their own has other units."""
     if isinstance(holdout, str | Path):
-        points, name, _ = rows_like(data, str(holdout))
+        missing = () if schema is None else read_overrides(schema).missing
+        points, name, _ = rows_like(data, str(holdout), missing=missing)
     else:
         other = holdout if isinstance(holdout, Dataset) else load(holdout)
         points, name = codec.encode(other.frame(other.points), exact=False), other.name

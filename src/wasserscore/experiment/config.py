@@ -94,15 +94,33 @@ class CertificateConfig(Part):
     constant: Literal["estimated", "reference"] | None = None
 
 
-class RunConfig(Part):
-    """The whole journey.
+class HoldoutConfig(Part):
+    """Which rows are held out.
 
     Args:
-        source: An embedded data set or a path; see ``wasserscore.data.load``.
         table_schema: A TOML or JSON file that says what the columns of a table are.
         group: A column of the table; rows of one value are on one side of the hold-out.
         order: A column of dates or numbers; the latest rows are held out.
-        seed: Of the split, the fits, the samples and every resplit.
+        seed: Of the split, and of all that is drawn after it.
+    """
+
+    table_schema: str | None = None
+    group: str | None = None
+    order: str | None = None
+    seed: int = Field(default=0, ge=0, lt=2**62)
+
+    @model_validator(mode="after")
+    def _one_split(self) -> "HoldoutConfig":
+        if self.group is not None and self.order is not None:
+            raise ValueError("the hold-out is split by group or by order, not by both")
+        return self
+
+
+class RunConfig(HoldoutConfig):
+    """The whole journey; its seed is also that of the fits, the samples and every resplit.
+
+    Args:
+        source: An embedded data set or a path; see ``wasserscore.data.load``.
         models: Which models to fit.
         solver: Sampler of all models.
         steps: Its steps.
@@ -116,10 +134,6 @@ class RunConfig(Part):
     """
 
     source: str
-    table_schema: str | None = None
-    group: str | None = None
-    order: str | None = None
-    seed: int = Field(default=0, ge=0, lt=2**63)
     models: tuple[ModelName, ...] = ("empirical", "proximal", "network")
     solver: str = "heun"
     steps: Steps = 18
@@ -135,12 +149,6 @@ class RunConfig(Part):
     def _each_model_once(self) -> "RunConfig":
         if not self.models or len(set(self.models)) < len(self.models):
             raise ValueError("name at least one model, and each only once")
-        return self
-
-    @model_validator(mode="after")
-    def _one_split(self) -> "RunConfig":
-        if self.group is not None and self.order is not None:
-            raise ValueError("the hold-out is split by group or by order, not by both")
         return self
 
 

@@ -14,7 +14,7 @@ from wasserscore.core.random import Streams
 from wasserscore.data import Dataset, read_frame, read_overrides, split
 from wasserscore.data.holdout import split_groups, split_order
 from wasserscore.data.tables.storage import Storage, date_format
-from wasserscore.experiment.config import RunConfig
+from wasserscore.experiment.config import HoldoutConfig
 
 MINIMUM_ROWS = 24
 """Fewer rows cannot be split, cross-validated and measured."""
@@ -41,11 +41,13 @@ def halves(data: Dataset, seed: int) -> tuple[Tensor, Tensor]:
     return train[:few], holdout[:few]
 
 
-def divide(data: Dataset, config: RunConfig) -> Division:
+def divide(data: Dataset, source: Any, config: HoldoutConfig) -> Division:
     """The split that a configuration asks for; of the larger side some rows are left out.
 
     Args:
-        data: What was loaded from ``config.source``.
+        data: What was loaded.
+        source: What it was loaded from: a path, a DataFrame, the data set itself. (A column
+            may be an identifier, which is no part of the points.)
         config: Its ``group`` or ``order`` names a column of the table.
 
     Raises:
@@ -53,14 +55,14 @@ def divide(data: Dataset, config: RunConfig) -> Division:
             have too few rows.
     """
     if config.group is not None:
-        cells = _cells(data, config, config.group)
+        cells = _cells(data, source, config.group, config.table_schema)
         groups = torch.from_numpy(pd.factorize(cells, use_na_sentinel=False)[0])
         train, rest = split_groups(groups, seed=config.seed)
         kinds = [len(groups[rows].unique()) for rows in (train, rest)]
         how = (f"Split by {config.group!r}: {kinds[0]} of its values train, {kinds[1]} are held "
                "out, none is on both sides")  # fmt: skip
     elif config.order is not None:
-        cells = _cells(data, config, config.order)
+        cells = _cells(data, source, config.order, config.table_schema)
         values = _moments(data, cells)
         ranks = torch.from_numpy(np.unique(values, return_inverse=True)[1])
         train, rest = split_order(ranks)
@@ -85,16 +87,23 @@ def _some(rows: Tensor, few: int, seed: int) -> Tensor:
     return rows[Streams(seed).subset("few", len(rows), few)]
 
 
-def _cells(data: Dataset, config: RunConfig, name: str) -> "pd.Series[Any]":
-    """A column as it was read: identifiers are no part of the points."""
+def _cells(data: Dataset, source: Any, name: str, schema: str | None) -> "pd.Series[Any]":
+    """A column as it was read."""
     names = data.columns if data.codec is None else data.codec.names
     require(name in names, "the hold-out is split by a column that is not there", got=repr(name),
             do=f"choose one of {', '.join(names[:20])}")  # fmt: skip
     if data.codec is None:
         return pd.Series(data.points[:, names.index(name)].numpy(), name=name)
-    schema = config.table_schema
-    missing = () if schema is None else read_overrides(schema).missing
-    cells: pd.Series[Any] = read_frame(Path(config.source), missing=missing)[name]
+    frame = source
+    if isinstance(source, Dataset):
+        require(name not in data.codec.named("identifier"),
+                "a data set has no cells of an identifier", got=repr(name),
+                do="give the table that it was made of")  # fmt: skip
+        frame = data.frame(data.points)
+    elif isinstance(source, str | Path):
+        missing = () if schema is None else read_overrides(schema).missing
+        frame = read_frame(Path(source), missing=missing)
+    cells: pd.Series[Any] = frame[name].reset_index(drop=True)
     return cells
 
 

@@ -64,7 +64,7 @@ def start(
     data = load(config.source, schema=config.table_schema)
     require(data.n >= MINIMUM_ROWS, f"a run needs at least {MINIMUM_ROWS} rows",
             got=data.n, do="half of them are held out; give more data")  # fmt: skip
-    divide(data, config)  # so must a split that cannot be made
+    divide(data, config.source, config)  # so must a split that cannot be made
     description = plain({
         "schema_version": SCHEMA_VERSION,
         "config": config.model_dump(mode="json"),
@@ -141,7 +141,7 @@ class Journey:
     @cached_property
     def division(self) -> Division:
         """Which rows train and which are held out."""
-        return divide(self.data, self.config)
+        return divide(self.data, self.config.source, self.config)
 
     @cached_property
     def parts(self) -> tuple[Dataset, Dataset]:
