@@ -27,7 +27,7 @@ def text_columns(frame: Any) -> list[str]:
     return [name for name in frame if frame[name].dtype.kind not in "iuf"]
 
 
-def ours(kind: str, path: Path, seed: int, *, seen: bool = False) -> Fit:
+def ours(kind: str, path: Path, seed: int) -> Fit:
     """An estimator of this project, as in its guide to tables."""
     import wasserscore as ws
     from wasserscore.data.tables import read_frame
@@ -37,6 +37,24 @@ def ours(kind: str, path: Path, seed: int, *, seen: bool = False) -> Fit:
     def fit() -> tuple[Callable[[], Any], str]:
         report = getattr(model.fit(frame).score_model_, "fit_report", None)
         return lambda: model.sample(len(frame)), "" if report is None else report.why
+
+    return fit
+
+
+def per_group(path: Path, seed: int) -> Fit:
+    """A proximal model per level of the first column of text that has the fewest."""
+    import wasserscore as ws
+    from wasserscore.data.tables import read_frame
+
+    frame = read_frame(path)
+    words = text_columns(frame)
+    if not words:
+        raise SystemExit("no column of text")
+    column = min(words, key=lambda name: frame[name].nunique(dropna=False))
+
+    def fit() -> tuple[Callable[[], Any], str]:
+        model = ws.ProximalGenerator(per=column, random_state=seed).fit(frame)
+        return lambda: model.sample(len(frame)), f"per {column}"
 
     return fit
 
@@ -100,6 +118,7 @@ def forest(copies: int, path: Path, seed: int) -> Fit:
 
 MAKERS: dict[str, Callable[[Path, int], Fit]] = {
     "proximal": partial(ours, "ProximalGenerator"),
+    "proximal, per group": per_group,
     "kernel": partial(ours, "KernelGenerator"),
     "GaussianCopula": partial(sdv, "GaussianCopulaSynthesizer"),
     "CTGAN": partial(sdv, "CTGANSynthesizer"),

@@ -45,7 +45,7 @@ from wasserscore.experiment.usefulness import usefulness
 Row = dict[str, Any]
 TABLES = ("concrete", "abalone", "wine_quality", "power_plant", "california_housing", "adult")
 TRIVIAL = ("bootstrap", "independent columns")
-OURS = ("proximal", "kernel")
+OURS = ("proximal", "proximal, per group", "kernel")
 REAL = "real rows"
 SEEDS = 3
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}

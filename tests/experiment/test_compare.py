@@ -457,7 +457,7 @@ def test_a_comparison_is_split_as_a_run_is(tmp_path):
         assert f" --{name} {column} " in config.command("t.csv")
     whole = compare(frame, group="patient", schema=tmp_path / "s.toml", **SMALL)
     assert whole.data["n_train"] == whole.data["n_holdout"] == 40
-    with pytest.raises(InputError, match="no cells of an identifier, got 'patient'"):
+    with pytest.raises(InputError, match="an identifier is no part of the points, got 'patient'"):
         compare(load(frame, schema=tmp_path / "s.toml"), group="patient", **SMALL)
     with pytest.raises(InputError, match="need no split, got holdout and 'patient'"):
         compare(frame, holdout=frame, group="patient", **SMALL)
@@ -504,7 +504,7 @@ def test_a_run_folder_brings_its_own_halves_and_models(finished):
         ({"model": "network"}, "a network must be trained before"),
         ({"n": 31}, "n must be at most 30"),
         ({"holdout": ROWS[:, :2]}, "the same columns"),
-        ({"group": "z"}, "split by a column that is not there, got 'z'"),
+        ({"group": "z"}, "the hold-out names a column that is not there, got 'z'"),
         ({"group": "x0", "order": "x1"}, "by group or by order, not by both"),
     ],
 )  # fmt: skip

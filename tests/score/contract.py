@@ -12,6 +12,7 @@ from wasserscore.process.base import Process
 from wasserscore.score import (
     EmpiricalScore,
     GaussianScore,
+    GroupedScore,
     LatentScore,
     MixtureScore,
     ProximalScore,
@@ -55,6 +56,10 @@ BUILDERS: dict[str, Builder] = {
         p,
     ),
 }
+
+BUILDERS["grouped"] = lambda p, d: GroupedScore(
+    (BUILDERS["proximal"](p, d), BUILDERS["latent"](p, d)), WEIGHTS[:2], p
+)
 
 PROCESSES: dict[str, Process] = {
     "VE": VE.constant(a=1.3),

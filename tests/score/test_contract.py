@@ -8,7 +8,7 @@ from tests.score.contract import BUILDERS, PROCESSES, draw, times
 
 from wasserscore.core.errors import InputError
 from wasserscore.process import EDM, VE, VP
-from wasserscore.score import EmpiricalScore, LatentScore, ProximalScore, load, save
+from wasserscore.score import EmpiricalScore, GroupedScore, LatentScore, ProximalScore, load, save
 
 laws = pytest.mark.parametrize("law", BUILDERS)
 processes = pytest.mark.parametrize("process", PROCESSES)
@@ -166,11 +166,13 @@ def test_a_reverse_transition_keeps_the_joint_law(law, process, generator):
 def test_a_bridge_keeps_the_law_of_its_component_at_every_noise_level(law, eta):
     """One affine map: A V_t A' + N N' = V_s, and the component's mean goes to its mean."""
     score = BUILDERS[law](PROCESSES["VP"], 2)
-    if law in ("proximal", "latent") and eta < 1:
+    if law in ("proximal", "latent", "grouped") and eta < 1:
         with pytest.raises(InputError, match="noise level 1 only"):
             one_bridge(score, 1.2, 0.3, eta)
         return
     clock, plain = score.process, score.full() if isinstance(score, LatentScore) else score
+    if isinstance(plain, GroupedScore):
+        plain = plain.laws[0]
     for t, s in [(1.2, 0.3), (0.3, 0.0)]:
         A, shift, N = one_bridge(score, t, s, eta)
         alpha, alpha_s = float(clock.alpha(t)), float(clock.alpha(s))

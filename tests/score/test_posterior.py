@@ -14,6 +14,7 @@ from wasserscore.data import Scaling
 from wasserscore.network import MLP
 from wasserscore.process import EDM, VP
 from wasserscore.score import EmpiricalScore, GaussianScore, MixtureScore, NetworkScore
+from wasserscore.score.grouped import GroupedScore
 from wasserscore.score.guidance import Mask, Posterior, Separable, exact_posterior
 from wasserscore.score.latent import LatentScore
 from wasserscore.score.proximal import ProximalScore
@@ -120,6 +121,9 @@ LAWS = {
         torch.linalg.qr(draw(6, 2)).Q, draw(6), 0.3, PROCESSES[0],
     ),
 }  # fmt: skip
+LAWS["grouped"] = GroupedScore(
+    (LAWS["pooled"], LAWS["latent"]), torch.tensor([0.3, 0.7]).double(), PROCESSES[0]
+)
 
 
 @pytest.mark.parametrize("name", LAWS)

@@ -49,6 +49,10 @@ MODELS = {
         torch.tensor([[0.6], [0.8]], dtype=torch.float64), points(g)[0], 0.1, EDM(),
         scaling=SCALING,
     ),
+    "GroupedScore": lambda g: room.GroupedScore(
+        (MODELS["ProximalScore"](g), MODELS["LatentScore"](g)),
+        torch.tensor([0.3, 0.7], dtype=torch.float64), EDM(), scaling=SCALING,
+    ),
 }  # fmt: skip
 
 

@@ -80,6 +80,8 @@ def fit(
 
         wasserscore fit my.csv --out runs/mine --models proximal --group patient_id
 
+        wasserscore fit my.csv --out runs/mine --models proximal --set proximal.per=sex
+
         wasserscore fit shards:image --out runs/images --models network
     """
     from wasserscore.cli import commands

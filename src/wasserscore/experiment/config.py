@@ -46,10 +46,12 @@ class ProximalConfig(Part):
         method: "auto", or one candidate of ``fit_proximal``.
         latent: How many principal axes to fit on, or the share of the variance they hold; None
             fits all columns.
+        per: A column of a table; the rows of each of its values are fitted by themselves.
     """
 
     method: str = "auto"
     latent: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] | None = None
+    per: str | None = None
 
 
 class OneStepConfig(Part):

@@ -67,6 +67,7 @@ class ProximalGenerator(DensityMixin, Generator):
         method: "auto", or one candidate of ``fit_proximal``.
         latent: How many principal axes to fit on, or the share of the variance they hold, for
             many columns; None fits all columns.
+        per: A column of a DataFrame; the rows of each of its values are fitted by themselves.
         scaling: "columns" (standardise each) or "scalar" (one factor for all).
         solver: Name of the sampler; None draws exactly, unless steps are given.
         steps: Its steps; None is exact, or 18 of the solver.
@@ -78,6 +79,7 @@ class ProximalGenerator(DensityMixin, Generator):
         method: Any = "auto",
         *,
         latent: Any = None,
+        per: Any = None,
         scaling: Any = "columns",
         solver: Any = None,
         steps: Any = None,
@@ -85,13 +87,15 @@ class ProximalGenerator(DensityMixin, Generator):
     ) -> None:
         self.method = method
         self.latent = latent
+        self.per = per
         self.scaling = scaling
         self.solver = solver
         self.steps = steps
         self.random_state = random_state
 
     def _fit_model(self, data: Dataset, seed: int) -> Model:
-        return fit_kernel_mixture(data, seed=seed, method=self.method, latent=self.latent)
+        return fit_kernel_mixture(data, seed=seed, method=self.method, latent=self.latent,
+                                  per=self.per)  # fmt: skip
 
     def _draw(self, n: int, seed: int) -> Tensor:
         if self.solver is None and self.steps is None:

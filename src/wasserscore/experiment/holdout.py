@@ -1,6 +1,6 @@
 """Which rows train and which are held out: drawn row by row, group by group, or by time."""
 
-from pathlib import Path
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +11,10 @@ from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.random import Streams
-from wasserscore.data import Dataset, read_frame, read_overrides, split
+from wasserscore.data import Dataset, split
 from wasserscore.data.holdout import split_groups, split_order
 from wasserscore.data.tables.storage import Storage, date_format
+from wasserscore.experiment.columns import cells_of, numbered
 from wasserscore.experiment.config import HoldoutConfig
 
 MINIMUM_ROWS = 24
@@ -54,15 +55,16 @@ def divide(data: Dataset, source: Any, config: HoldoutConfig) -> Division:
         InputError: On a column that is not there or cannot be used so, and on a side that would
             have too few rows.
     """
+    column = partial(cells_of, data, role="the hold-out", source=source,
+                     schema=config.table_schema)  # fmt: skip
     if config.group is not None:
-        cells = _cells(data, source, config.group, config.table_schema)
-        groups = torch.from_numpy(pd.factorize(cells, use_na_sentinel=False)[0])
+        groups = numbered(column(config.group))
         train, rest = split_groups(groups, seed=config.seed)
         kinds = [len(groups[rows].unique()) for rows in (train, rest)]
         how = (f"Split by {config.group!r}: {kinds[0]} of its values train, {kinds[1]} are held "
                "out, none is on both sides")  # fmt: skip
     elif config.order is not None:
-        cells = _cells(data, source, config.order, config.table_schema)
+        cells = column(config.order)
         values = _moments(data, cells)
         ranks = torch.from_numpy(np.unique(values, return_inverse=True)[1])
         train, rest = split_order(ranks)
@@ -85,26 +87,6 @@ def divide(data: Dataset, source: Any, config: HoldoutConfig) -> Division:
 def _some(rows: Tensor, few: int, seed: int) -> Tensor:
     """A few of the rows: not the first ones, which a file may have sorted."""
     return rows[Streams(seed).subset("few", len(rows), few)]
-
-
-def _cells(data: Dataset, source: Any, name: str, schema: str | None) -> "pd.Series[Any]":
-    """A column as it was read."""
-    names = data.columns if data.codec is None else data.codec.names
-    require(name in names, "the hold-out is split by a column that is not there", got=repr(name),
-            do=f"choose one of {', '.join(names[:20])}")  # fmt: skip
-    if data.codec is None:
-        return pd.Series(data.points[:, names.index(name)].numpy(), name=name)
-    frame = source
-    if isinstance(source, Dataset):
-        require(name not in data.codec.named("identifier"),
-                "a data set has no cells of an identifier", got=repr(name),
-                do="give the table that it was made of")  # fmt: skip
-        frame = data.frame(data.points)
-    elif isinstance(source, str | Path):
-        missing = () if schema is None else read_overrides(schema).missing
-        frame = read_frame(Path(source), missing=missing)
-    cells: pd.Series[Any] = frame[name].reset_index(drop=True)
-    return cells
 
 
 def _moments(data: Dataset, cells: "pd.Series[Any]") -> Any:

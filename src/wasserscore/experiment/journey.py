@@ -16,6 +16,7 @@ from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, load
 from wasserscore.distance import NoiseFloor
 from wasserscore.experiment import baselines, models, sections, verdict
+from wasserscore.experiment.columns import cells_of
 from wasserscore.experiment.config import RunConfig
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.folder import (
@@ -65,6 +66,8 @@ def start(
     require(data.n >= MINIMUM_ROWS, f"a run needs at least {MINIMUM_ROWS} rows",
             got=data.n, do="half of them are held out; give more data")  # fmt: skip
     divide(data, config.source, config)  # so must a split that cannot be made
+    if config.proximal.per is not None:
+        cells_of(data, config.proximal.per, role="per")
     description = plain({
         "schema_version": SCHEMA_VERSION,
         "config": config.model_dump(mode="json"),
@@ -250,7 +253,10 @@ class Journey:
             model = models.fit_empirical(self.train)
         elif name == "proximal":
             model = models.fit_kernel_mixture(
-                self.train, seed=seed, **self.config.proximal.model_dump()
+                self.train,
+                seed=seed,
+                callback=self._told(f"fit {name}"),
+                **self.config.proximal.model_dump(),
             )
             report = model.score.fit_report
         elif name == "one-step":

@@ -14,10 +14,11 @@ from wasserscore.core.files import write_json
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud, PerPoint, Points
 from wasserscore.data import Dataset, Layout, Mapped, Scaling, dequantise
+from wasserscore.experiment.columns import cells_of, numbered
 from wasserscore.kernel import nearest
 from wasserscore.network import MLP
 from wasserscore.process import EDM
-from wasserscore.proximal import fit_proximal
+from wasserscore.proximal import fit_groups, fit_proximal
 from wasserscore.sampling import sample
 from wasserscore.score import EmpiricalScore, NetworkScore, Pushforward, load, save
 from wasserscore.training import train_score
@@ -140,7 +141,13 @@ def fit_empirical(train: Dataset, *, bandwidth: float = 0.0) -> Model:
 
 
 def fit_kernel_mixture(
-    train: Dataset, *, seed: int, method: str = "auto", latent: int | float | None = None
+    train: Dataset,
+    *,
+    seed: int,
+    method: str = "auto",
+    latent: int | float | None = None,
+    per: str | None = None,
+    callback: Callable[[int, int], object] | None = None,
 ) -> Model:
     """The proximal kernel, fitted on dequantised rows: a density must not sit on a lattice.
 
@@ -149,12 +156,18 @@ def fit_kernel_mixture(
         seed: Of the noise and the folds.
         method: See :func:`fit_proximal`.
         latent: Fit on principal axes, see :func:`fit_proximal`.
+        per: A column of a table; the rows of each of its values are fitted by themselves.
+        callback: Told how many of these fits are done, of how many.
     """
     scaling = model_units(train)
     points = scaling.apply(train.vary(smooth_rows(train, "train", seed)))
     options: dict[str, Any] = {} if latent is None else {"latent": latent}
-    score = fit_proximal(points, forward_process(), method=method, seed=seed, scaling=scaling,
-                         **options)  # fmt: skip
+    options |= {"method": method, "seed": seed, "scaling": scaling}
+    if per is None:
+        return Model(fit_proximal(points, forward_process(), **options), train.layout)
+    groups = numbered(cells_of(train, per, role="per"))
+    score = fit_groups(points, groups, forward_process(), told=callback or (lambda *_: None),
+                       **options)  # fmt: skip
     return Model(score, train.layout)
 
 

@@ -5,4 +5,5 @@ from wasserscore.proximal.classes import ClassMixtures as ClassMixtures
 from wasserscore.proximal.classes import fit_classes as fit_classes
 from wasserscore.proximal.fit import fit_proximal as fit_proximal
 from wasserscore.proximal.gaussian import fit_gaussian as fit_gaussian
+from wasserscore.proximal.groups import fit_groups as fit_groups
 from wasserscore.proximal.kernel_density import fit_kernel as fit_kernel

@@ -14,6 +14,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.linalg import symmetric
 from wasserscore.score.empirical import EmpiricalScore
+from wasserscore.score.grouped import GroupedScore
 from wasserscore.score.guidance.posterior import Posterior
 from wasserscore.score.latent import LatentScore
 from wasserscore.score.mixture import ComponentScore
@@ -88,6 +89,14 @@ def _gaussians(score: Any) -> _Gaussians:
     """What the law of a closed-form score is made of."""
     if isinstance(score, LatentScore):
         return _gaussians(score.full())
+    if isinstance(score, GroupedScore):
+        groups = [_gaussians(law) for law in score.laws]
+        return _Gaussians(
+            torch.cat([g.log_weights + w for g, w in
+                       zip(groups, score.weights.log(), strict=True)]),
+            torch.cat([g.means for g in groups]),
+            torch.cat([g.covariances.expand(len(g.means), -1, -1) for g in groups]),
+        )  # fmt: skip
     require(isinstance(score, ComponentScore | EmpiricalScore | ProximalScore),
             "the score must be a mixture in closed form", got=type(score).__name__,
             do="use ws.guidance.Posterior")  # fmt: skip

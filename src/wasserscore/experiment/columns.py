@@ -1,0 +1,50 @@
+"""One column of a table, by name: what splits a hold-out, and what models are fitted per."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.data import Dataset, read_frame, read_overrides
+
+
+def cells_of(
+    data: Dataset, name: str, *, role: str, source: Any = None, schema: str | None = None
+) -> "pd.Series[Any]":
+    """The cells of a column, as they were read or as the points spell them.
+
+    Args:
+        data: What was loaded.
+        name: Of the column.
+        role: Who asks, for the message.
+        source: The file or DataFrame that it was loaded from: an identifier is no part of the
+            points. Anything else is not looked at.
+        schema: The file that says which texts mean a missing cell.
+
+    Raises:
+        InputError: On a column that is not there, and on an identifier without a source.
+    """
+    names = data.columns if data.codec is None else data.codec.names
+    require(name in names, f"{role} names a column that is not there", got=repr(name),
+            do=f"choose one of {', '.join(names[:20])}")  # fmt: skip
+    if data.codec is None:
+        return pd.Series(data.points[:, names.index(name)].numpy(), name=name)
+    if isinstance(source, str | Path):
+        missing = () if schema is None else read_overrides(schema).missing
+        source = read_frame(Path(source), missing=missing)
+    if not isinstance(source, pd.DataFrame):
+        require(name not in data.codec.named("identifier"),
+                f"{role} needs the cells of a column, and an identifier is no part of the points",
+                got=repr(name), do="give the table itself")  # fmt: skip
+        source = data.frame(data.points)
+    cells: pd.Series[Any] = source[name].reset_index(drop=True)
+    return cells
+
+
+def numbered(cells: "pd.Series[Any]") -> Int[Tensor, " n"]:
+    """The number of every cell's value, from 0 on; missing cells share one."""
+    return torch.from_numpy(pd.factorize(cells, use_na_sentinel=False)[0])
