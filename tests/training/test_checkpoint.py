@@ -16,7 +16,7 @@ def task(value: float) -> Sum:
 def checkpoints(tmp_path):
     out = Checkpoints(tmp_path / "c", {"rate": 0.1, "steps": 9})
     for step in (1, 2, 3):
-        out.write(task(step), step)
+        out.write(task(step).state(), step)
     return out
 
 
@@ -27,12 +27,12 @@ def names(checkpoints):
 def test_the_last_two_stay(checkpoints):
     assert names(checkpoints) == ["step-00000002", "step-00000003"]
     found = Sum()
-    assert checkpoints.restore(found) == 3
+    assert checkpoints.restore(found)[0] == 3
     assert found.count == 3
 
 
 def test_no_checkpoint_is_step_zero(tmp_path):
-    assert Checkpoints(tmp_path / "none", {}).restore(Sum()) == 0
+    assert Checkpoints(tmp_path / "none", {}).restore(Sum())[0] == 0
 
 
 @pytest.mark.parametrize("half", ["state.safetensors", "state.json"])
@@ -44,10 +44,10 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(checkpoints, half, da
     else:
         path.unlink()
     found = Sum()
-    assert checkpoints.restore(found) == 2
+    assert checkpoints.restore(found)[0] == 2
     assert found.count == 2
-    checkpoints.write(task(3), 3)
-    assert checkpoints.restore(found) == 3
+    checkpoints.write(task(3).state(), 3)
+    assert checkpoints.restore(found)[0] == 3
 
 
 def test_when_none_can_be_read_it_says_so_instead_of_starting_over(checkpoints):
@@ -82,18 +82,18 @@ def test_tensors_that_do_not_fit_are_refused(checkpoints):
 def test_a_full_disk_leaves_the_old_checkpoints(checkpoints, monkeypatch):
     monkeypatch.setattr("os.fsync", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        checkpoints.write(task(4), 4)
+        checkpoints.write(task(4).state(), 4)
     monkeypatch.undo()
     assert names(checkpoints) == ["step-00000002", "step-00000003"]
-    assert checkpoints.restore(Sum()) == 3
+    assert checkpoints.restore(Sum())[0] == 3
 
 
 def test_leftovers_of_a_killed_writer_are_ignored_and_cleared(checkpoints):
     left = checkpoints.folder / ".unfinished"
     left.mkdir()
     (left / "state.safetensors").write_bytes(b"half")
-    assert checkpoints.restore(Sum()) == 3
-    checkpoints.write(task(4), 4)
+    assert checkpoints.restore(Sum())[0] == 3
+    checkpoints.write(task(4).state(), 4)
     assert names(checkpoints) == ["step-00000003", "step-00000004"]
 
 

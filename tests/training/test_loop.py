@@ -161,7 +161,7 @@ def test_divergence_is_named_with_its_step_and_keeps_the_last_checkpoint(checkpo
         run(Sum(bad_step=7), DATA, **SETTINGS, checkpoints=checkpoints)
     assert checkpoints.steps() == [4]
     task = Sum()
-    assert checkpoints.restore(task) == 4
+    assert checkpoints.restore(task)[0] == 4
     assert task.count == 4
 
 

@@ -111,3 +111,87 @@ def test_two_ranks_train_as_one_stop_together_and_resume(tmp_path):
     for name, value in alone.items():
         torch.testing.assert_close(zero[f"whole/{name}"], value, atol=1e-5, rtol=0)
         assert torch.equal(zero[f"whole/{name}"], zero[f"resumed/{name}"])
+
+
+IN_PARTS = """
+    from torch.distributed.tensor import DTensor
+    from wasserscore.network import UNet
+    from wasserscore.process import EDM
+    from wasserscore.training import train_score
+    from wasserscore.training.averaged import Averaged
+    data = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(9))
+    logs, held, begin = {}, [], Averaged.begin
+
+    def counted(self, *given, **options):  # numbers that this rank holds, of all there are
+        done = begin(self, *given, **options)
+        states = [*self.weights.values(), *self.average.parameters()]
+        states += [m for s in self.optimizer.state.values() for m in s.values() if m.ndim]
+        mine = sum((x.to_local() if isinstance(x, DTensor) else x).numel() for x in states)
+        held.append(mine / sum(x.numel() for x in states))
+        return done
+
+    Averaged.begin = counted
+
+    def trained(name, **options):
+        # the first one's weights count
+        network = UNet((1, 8, 8), 8, (1, 2), 1, (4,), seed=1 + rank(), classes=3)
+        settings = dict(steps=8, batch_size=6, checkpoint_every=3, seed=3, accumulate=2,
+                        labels=torch.arange(20) % 3, holdout=data[:5], measure_every=4,
+                        callbacks=[lambda k, found: logs.setdefault(name, []).append(found)])
+        return train_score(network, data, EDM(), **settings | options).network.state_dict()
+
+    whole, parts = trained("whole"), trained("parts", shard=True)
+    assert held[0] == 1.0
+    assert abs(held[-1] - 0.5) < 0.02, held  # weights, their average and both moments
+    if rank() == 0:
+        for one, other in zip(logs["whole"], logs["parts"], strict=True):
+            assert one.keys() == other.keys()
+            for key in one:
+                assert abs(one[key] - other[key]) <= 1e-4 * abs(one[key]), (key, one, other)
+
+    def interrupt(step, found):
+        if step == 4:
+            raise KeyboardInterrupt
+
+    try:
+        trained("stopped", shard=True, out=folder / "run", callbacks=[interrupt])
+    except KeyboardInterrupt:
+        pass
+    again = trained("again", shard=True, out=folder / "run")
+    try:
+        trained("stopped", out=folder / "other", callbacks=[interrupt])
+    except KeyboardInterrupt:
+        pass
+    mixed = trained("mixed", shard=True, out=folder / "other")  # a checkpoint knows no parts
+    assert rank() > 0 or len(logs["again"]) == len(logs["mixed"]) == 4
+    keep(**{f"{name}/{k}": v for name, found in (("whole", whole), ("parts", parts),
+            ("again", again), ("mixed", mixed)) for k, v in found.items()})
+"""
+
+
+@pytest.mark.slow
+def test_weights_in_parts_train_as_whole_ones_and_resume(tmp_path):
+    torchrun(IN_PARTS, tmp_path)
+    zero, one = (load_file(tmp_path / f"{r}.safetensors") for r in (0, 1))
+    assert all(torch.equal(zero[name], one[name]) for name in zero)
+    names = [name.removeprefix("whole/") for name in zero if name.startswith("whole/")]
+    for name in names:
+        for other in ("parts", "again", "mixed"):
+            torch.testing.assert_close(
+                zero[f"{other}/{name}"], zero[f"whole/{name}"], atol=1e-5, rtol=0
+            )
+        assert torch.equal(zero[f"parts/{name}"], zero[f"again/{name}"])
+
+
+@pytest.mark.parametrize(
+    "given", [{"compile": True}, {"regularise": "clip"}, {"objective": "implicit"}]
+)
+def test_weights_in_parts_are_trained_by_denoising_alone(given):
+    with pytest.raises(InputError, match=f"denoising alone, got shard with {next(iter(given))}"):
+        train_score(MLP(3, 8, 1), DATA, EDM(), **SETTINGS, shard=True, **given)
+
+
+def test_alone_parts_are_the_whole():
+    alone = train_score(MLP(3, 8, 1, seed=1), DATA, EDM(), **SETTINGS)
+    other = train_score(MLP(3, 8, 1, seed=1), DATA, EDM(), **SETTINGS, shard=True)
+    assert all(torch.equal(weights(other)[name], value) for name, value in weights(alone).items())

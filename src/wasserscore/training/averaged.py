@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from wasserscore.core.ahead import arriving
-from wasserscore.core.distributed import total
+from wasserscore.core.distributed import rank, total, world
 from wasserscore.training.regularise import Regulariser
 from wasserscore.training.schedule import Schedule
+from wasserscore.training.sharded import gathered, part_of, shard, whole
 
 BETAS = (0.9, 0.99)
 """AdamW's memories; 0.99 forgets the large early gradients sooner, which short runs need."""
@@ -30,6 +31,7 @@ class Averaged:
         weight_decay: Of AdamW.
         clip: Largest gradient norm.
         regularise: Called on the network before the first and after every update.
+        sharded: Whether ranks hold the weights, their average and AdamW's moments in parts.
     """
 
     def __init__(
@@ -39,6 +41,8 @@ class Averaged:
         weight_decay: float,
         clip: float,
         regularise: Regulariser | None = None,
+        *,
+        sharded: bool = False,
     ) -> None:
         self.network = copy.deepcopy(network).train().requires_grad_(True)
         if next(network.parameters()).is_cuda:  # where convolutions want it; others are untouched
@@ -47,6 +51,10 @@ class Averaged:
         if regularise is not None:
             regularise(self.network)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.untrained, self.sharded = network, sharded and world() > 1
+        if self.sharded:
+            shard(self.network)
+            shard(self.average)
         self.schedule, self.count = schedule, 0
         self.weights = dict(self.network.named_parameters())
         self.optimizer = torch.optim.AdamW(
@@ -79,11 +87,12 @@ class Averaged:
         self.optimizer.zero_grad()
         loss = torch.zeros((), device=self.device)
         for term in losses:
-            term.backward()
+            # of weights in parts the backward pass has taken the mean over the ranks
+            (term * world() if self.sharded else term).backward()
             loss = loss + term.detach()
         if shared:
-            loss = self._summed(loss)
-        norm = clip_grad_norm_(self.weights.values(), self.clip)
+            loss = total(loss) if self.sharded else self._summed(loss)
+        norm = whole(clip_grad_norm_(self.weights.values(), self.clip))
         rate = self.schedule.rate(self.count)
         found = torch.stack([loss, norm])
         numbers, finite = arriving(found), found.isfinite().all()
@@ -118,14 +127,29 @@ class Averaged:
         for kept, buffer in buffers:
             kept.copy_(buffer)
 
+    def averaged(self) -> nn.Module:
+        """The average, whole; of weights in parts all ranks call it together."""
+        return gathered(self.average, self.untrained) if self.sharded else self.average
+
     def state(self) -> dict[str, Tensor]:
-        """Everything the next step needs: weights, average, both moments of AdamW, the count."""
+        """Everything the next step needs: weights, average, both moments of AdamW, the count.
+
+        Of weights in parts all ranks call it together, and the first alone has the state.
+        """
         tensors = {f"network/{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"average/{name}": value for name, value in self.average.state_dict().items()}
         for name, weight in self.weights.items():
             for moment, value in self.optimizer.state[weight].items():
                 tensors[f"{moment}/{name}"] = value
-        return tensors | {"count": torch.tensor(self.count)}
+        tensors["count"] = torch.tensor(self.count)
+        if not self.sharded:
+            return tensors
+        kept = {}
+        for name, x in tensors.items():
+            together = whole(x).cpu()
+            if rank() == 0:
+                kept[name] = together
+        return kept
 
     @torch.no_grad()
     def load_state(self, tensors: dict[str, Tensor]) -> None:
@@ -135,14 +159,15 @@ class Averaged:
             KeyError: If a tensor is missing.
             RuntimeError: If a tensor has another shape.
         """
-        self.network.load_state_dict(under("network/", tensors))
-        self.average.load_state_dict(under("average/", tensors))
+        for prefix, module in (("network/", self.network), ("average/", self.average)):
+            known = module.state_dict()
+            module.load_state_dict({name: part_of(x, known[name])
+                                    for name, x in under(prefix, tensors).items()})  # fmt: skip
         self.count = int(tensors["count"])
         for name, weight in self.weights.items() if self.count else ():
-            moments = {
-                moment: torch.empty_like(weight).copy_(tensors[f"{moment}/{name}"])
-                for moment in ("exp_avg", "exp_avg_sq")  # laid out as the weight is
-            }
+            like = torch.empty_like(weight)  # laid out as the weight is
+            moments = {moment: like.clone().copy_(part_of(tensors[f"{moment}/{name}"], weight))
+                       for moment in ("exp_avg", "exp_avg_sq")}  # fmt: skip
             steps = tensors[f"step/{name}"].to(weight.device)
             self.optimizer.state[weight] = {"step": steps, **moments}
 

@@ -56,8 +56,8 @@ class Checkpoints:
             int(p.name.removeprefix("step-")) for p in self.folder.glob("step-" + "[0-9]" * 8)
         )
 
-    def write(self, task: Stateful, step: int) -> None:
-        """Put the task's state on disk, in the place of a damaged checkpoint of this step.
+    def write(self, state: dict[str, Tensor], step: int) -> None:
+        """Put a task's state on disk, in the place of a damaged checkpoint of this step.
 
         Raises:
             OSError: If the disk is full or read-only; earlier checkpoints are untouched.
@@ -66,7 +66,7 @@ class Checkpoints:
         unfinished = self.folder / UNFINISHED
         shutil.rmtree(unfinished, ignore_errors=True)
         try:
-            write_pair(unfinished / FILE, task.state(), {"step": step, "config": self.config})
+            write_pair(unfinished / FILE, state, {"step": step, "config": self.config})
             shutil.rmtree(final, ignore_errors=True)
             unfinished.rename(final)
         finally:
@@ -75,8 +75,11 @@ class Checkpoints:
         for old in self.steps()[: -self.keep]:
             shutil.rmtree(self._path(old), ignore_errors=True)
 
-    def restore(self, task: Stateful) -> int:
-        """Load the newest readable checkpoint into the task; returns its step, 0 without one.
+    def restore(self, task: Stateful) -> tuple[int, dict[str, Tensor]]:
+        """Load the newest readable checkpoint into the task.
+
+        Returns:
+            Its step and its tensors; 0 and none without one.
 
         Raises:
             InputError: If it belongs to a different configuration (names the difference), or if
@@ -97,10 +100,10 @@ class Checkpoints:
                 raise InputError(
                     explain(f"the checkpoint {self._path(step)} does not fit", got=reason)
                 ) from None
-            return step
+            return step, tensors
         if trouble is not None:
             raise trouble
-        return 0
+        return 0, {}
 
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}"

@@ -90,6 +90,7 @@ class Denoising(Averaged):
         measure: Asked about the averaged network, for the logs.
         every: How often.
         accumulate: Parts into which a rank cuts its points, one after another.
+        sharded: Whether ranks hold the weights in parts.
     """
 
     def __init__(
@@ -108,8 +109,9 @@ class Denoising(Averaged):
         measure: Measure | None = None,
         every: int = 1,
         accumulate: int = 1,
+        sharded: bool = False,
     ) -> None:
-        super().__init__(score.network, schedule, weight_decay, clip, regularise)
+        super().__init__(score.network, schedule, weight_decay, clip, regularise, sharded=sharded)
         if compiled:
             self.network.compile(dynamic=False)
         self.score = replace(score, network=self.network)
@@ -172,4 +174,4 @@ class Denoising(Averaged):
 
     def result(self) -> NetworkScore:
         """The score with the averaged weights, ready for inference."""
-        return replace(self.score, network=self.average)
+        return replace(self.score, network=self.averaged())

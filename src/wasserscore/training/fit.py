@@ -50,6 +50,7 @@ def train_score(
     precision: str = "float32",
     compile: bool = False,
     accumulate: int = 1,
+    shard: bool = False,
     holdout: Any = None,
     measure_every: int = 500,
     callbacks: Sequence[Callback] = (),
@@ -103,6 +104,9 @@ def train_score(
         compile: Whether ``torch.compile`` makes the network faster, after a minute of work.
         accumulate: Parts into which a batch is cut that does not fit into memory at once: the
             same update up to rounding.
+        shard: Whether ranks hold the weights, their average and AdamW's moments in parts, for
+            networks that one device cannot hold beside them (PyTorch's FSDP); the same training
+            up to rounding. Alone it changes nothing.
         holdout: Points ``(m, *shape)`` in model units that are not trained on: the logs then
             hold their loss, of the averaged weights, in all and per noise level (``holdout_loss``,
             ``holdout_loss at r=...``).
@@ -144,6 +148,11 @@ def train_score(
         "accumulate must be an integer from 1 to batch_size",
         got=accumulate,
     )
+    others = {"compile": compile, "regularise": regularise is not None,
+              "objective": objective != "denoising"}  # fmt: skip
+    taken = [name for name, given in others.items() if given]
+    require(not (shard and taken), "weights in parts are trained by denoising alone",
+            got=f"shard with {', '.join(taken)}", do="leave one of them out")  # fmt: skip
     require(measure_every >= 1, "measure_every must be at least 1", got=measure_every)
     require(gradient_clip > 0, "gradient_clip must be positive", got=gradient_clip)
     require(0 <= ema < 1, "ema must lie in [0, 1)", got=ema)
@@ -161,7 +170,7 @@ def train_score(
         untrained, chosen, Schedule(steps, learning_rate, ema, warmup), weight_decay, limits,
         gradient_clip, precision=precision, compiled=compile,
         objective=objective, label_dropout=label_dropout,
-        every=measure_every, accumulate=accumulate,
+        every=measure_every, accumulate=accumulate, sharded=shard,
     )  # fmt: skip
     if holdout is not None:
         unseen = as_points(holdout, "holdout").to(points.dtype)

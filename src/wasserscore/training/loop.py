@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.ahead import Ahead
-from wasserscore.core.distributed import on_first, publish, rank, world
+from wasserscore.core.distributed import largest, on_first, publish, rank, world
 from wasserscore.core.random import Streams
 from wasserscore.training.averaged import Logs
 from wasserscore.training.checkpoint import Checkpoints
@@ -122,7 +122,8 @@ def run(
     def save() -> None:
         nonlocal saved
         if checkpoints and step != saved:
-            on_first(lambda: checkpoints.write(task, step))
+            state = task.state()
+            on_first(lambda: checkpoints.write(state, step))
             saved = step
 
     def numbers(k: int) -> tuple[Rows, torch.Generator]:
@@ -165,16 +166,16 @@ def run(
 
 def _begin(task: Task, checkpoints: Checkpoints | None) -> int:
     """The step to go on from, every rank with the first one's state."""
-    step = 0
+    step, found = 0, dict[str, Tensor]()
 
     def restore() -> None:
-        nonlocal step
-        step = checkpoints.restore(task) if checkpoints else 0
+        nonlocal step, found
+        step, found = checkpoints.restore(task) if checkpoints else (0, {})
 
     on_first(restore)
     if world() > 1:
-        found = publish(task.state() | {"loop/step": torch.tensor(step)})
-        step = int(found.pop("loop/step"))
+        step = int(largest(torch.tensor(step)))
+        found = publish(found if step else task.state())
         if rank() > 0:
             task.load_state(found)
     return step
