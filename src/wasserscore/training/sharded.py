@@ -36,7 +36,8 @@ def shard(network: nn.Module) -> nn.Module:
 
 def whole(x: Any) -> Tensor:
     """All of a tensor that ranks hold in parts; all ranks call it together. Others as they are."""
-    return x.full_tensor() if _in_parts(x) else x
+    together: Tensor = x.full_tensor() if _in_parts(x) else x
+    return together
 
 
 def part_of(x: Tensor, like: Any) -> Tensor:
