@@ -244,8 +244,23 @@ def test_a_small_problem_takes_one_tile(sigma, dtype, monkeypatch):
     agrees(x, y, sigma, log_weights=b, values=draw(1500, 2, seed=2, dtype=dtype))
     agrees(y[:300], y[:300], sigma, one_out=True)
     assert len(calls) == 4
-    right = torch.cat([rows for rows, _ in calls])
-    assert bool((right == (sigma > (1e-6 if dtype == F32 else 1e-2))).all())
+    for rows, sums in calls:
+        good = sigma > (1e-6 if dtype == F32 else 1e-2)
+        assert rows is None if good else not bool(rows.any())
+        assert rows is None or len(rows) == len(sums.log_sum)
+
+
+@pytest.mark.parametrize("one_out", [False, True])
+def test_in_a_small_problem_wrong_rows_alone_go_on(one_out):
+    """Each of its own width, as if all were of that width."""
+    y = draw(40, 6)
+    sigma = torch.tensor([0.5, 1e-9], dtype=F64).repeat(20)
+    agrees(y, y, sigma, one_out=one_out)
+    together = softmax_mean(y, y, sigma, leave_one_out=one_out)
+    for width, rows in ((0.5, slice(0, None, 2)), (1e-9, slice(1, None, 2))):
+        own = softmax_mean(y, y, width, leave_one_out=one_out)
+        for mine, alone in zip(together, own, strict=True):
+            torch.testing.assert_close(mine[rows], alone[rows], rtol=1e-13, atol=1e-13)
 
 
 def test_levels_have_their_ways():

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wasserscore.core.tensors import tiles
 from wasserscore.kernel.boxes import OPENED, boxes_of
-from wasserscore.kernel.keys import FAST, MASKED
+from wasserscore.kernel.keys import FAST
 from wasserscore.kernel.stream import Block, block_size, tile_bytes
 from wasserscore.kernel.sums import Sums, Values
 
@@ -52,7 +52,8 @@ def few_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
         sized: Effective sizes are always there.
     """
     rows, keys, kept = _screen(block)
-    return kept, _sums(block, values, rows, keys, _differences(block, rows, keys))
+    logits = _differences(block, rows, keys)[:, None]
+    return kept, _sums(block, values, rows, keys[:, None], logits)
 
 
 def box_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
@@ -109,10 +110,9 @@ def _most(n: int, d: int) -> int:
 
 
 def _screen(block: Block) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries ``(p,)`` and groups of keys ``(p, GROUP)`` that may matter; who has few of them.
+    """Queries and keys that may matter to them, ``(p,)`` both; who has few of them, ``(q,)``.
 
-    A group takes every so-many-th key of a run; indices past the last key are of none. A query's
-    verdict depends on its own logits only.
+    A group takes every so-many-th key of a run. A query's verdict depends on its own logits only.
     """
     n, q, d = len(block.keys), len(block.x), block.x.shape[1]
     table = block.keys.table(torch.float32)
@@ -131,7 +131,7 @@ def _screen(block: Block) -> tuple[Tensor, Tensor, Tensor]:
         near = largest > (top - cut)[alive, None]
         row, group = near.nonzero(as_tuple=True)
         keys = (group + run.start)[:, None] + torch.arange(0, GROUP * stride, stride)
-        found.append((alive[row], keys, largest[row, group]))
+        found.append((alive[row], keys, space.view(-1, GROUP, stride)[row, :, group]))
         counts[alive] += near.sum(1)
         most = min(limit, max(LEAST, EARLY * limit * run.stop // n))
         alive = alive[counts[alive] <= most]
@@ -139,9 +139,10 @@ def _screen(block: Block) -> tuple[Tensor, Tensor, Tensor]:
             break
     kept = torch.zeros(q, dtype=torch.bool)
     kept[alive] = True
-    row, keys, largest = (torch.cat(parts) for parts in zip(*found, strict=True))
-    near = kept[row] & (largest > (top - cut)[row])
-    return row[near], keys[near], kept
+    row, keys, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
+    near = kept[row, None] & (logits > (top - cut)[row, None])
+    i, j = near.nonzero(as_tuple=True)
+    return row[i], keys[i, j], kept
 
 
 def _runs(n: int, width: int) -> Iterator[slice]:
@@ -162,14 +163,10 @@ def _logits(block: Block, queries: Tensor, table: Tensor, alive: Tensor, run: sl
 
 
 def _differences(block: Block, rows: Tensor, keys: Tensor) -> Tensor:
-    """Logits of queries and groups of keys by differences, ``(p, GROUP)``."""
-    n, table = len(block.keys), block.keys.table(torch.float64)
-    out = torch.empty(keys.shape, dtype=torch.float64)
-    for part in tiles(len(rows), max(1, tile_bytes(block.x) // (8 * GROUP * block.x.shape[1]))):
-        row, key = rows[part], keys[part]
-        there = table[key.clamp_max(n - 1)]
-        squared = (there[:, :, :-3] - block.x[row, None]).square_().sum(2)
-        out[part] = there[:, :, -2] - squared * block.inverse[row, None] / 2
-        if block.own is not None:
-            out[part].masked_fill_(key == block.own[row, None], MASKED)
-    return out.masked_fill_(keys >= n, -torch.inf)
+    """Logits of queries and their keys by differences, ``(p,)``."""
+    table, out = block.keys.table(torch.float64), torch.empty(len(rows), dtype=torch.float64)
+    for part in tiles(len(rows), max(1, tile_bytes(block.x) // (8 * block.x.shape[1]))):
+        row, there = rows[part], table[keys[part]]
+        squared = (there[:, :-3] - block.x[row]).square_().sum(1)
+        out[part] = there[:, -2] - squared * block.inverse[row] / 2
+    return out

@@ -45,6 +45,13 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-11}
 """The rounding error of a logit, in nats, that a level may have."""
 LARGEST_FAST = TOLERANCE[torch.float32] / torch.finfo(torch.float32).eps
 """Logits whose parts are all smaller are right in float32."""
+
+
+def largest_double(dtype: torch.dtype) -> float:
+    """Logits whose parts are all smaller are right in float64, for a caller's precision."""
+    return TOLERANCE[dtype] / torch.finfo(torch.float64).eps
+
+
 MASKED = -1e30
 """The logit of a key that must not be seen (finite, so that products stay finite)."""
 

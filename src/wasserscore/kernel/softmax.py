@@ -5,8 +5,9 @@ r"""Softmax-weighted means and log-sum-exps over big point sets.
           \text{log\_sum} = \log \sum_j e^{b_j - |x - y_j|^2 / 2 \sigma^2}
 
 The empirical denoiser, the log-density of a kernel mixture and the drift of a particle flow are
-all this one operation. Each block of queries takes the cheapest of the ways in
-:mod:`wasserscore.kernel.ways` whose accuracy holds.
+all this one operation. A small problem is one tile (:mod:`wasserscore.kernel.small`); of others
+each block of queries takes the cheapest of the ways in :mod:`wasserscore.kernel.ways` whose
+accuracy holds.
 """
 
 from collections.abc import Iterator
@@ -19,11 +20,12 @@ from torch.autograd.forward_ad import unpack_dual
 
 from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint
+from wasserscore.kernel import small
 from wasserscore.kernel.dense import dense_sums, pullback, pushforward
 from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, Keys, LogWeights, Queries, Rows
 from wasserscore.kernel.stream import Block, blocks, filled
 from wasserscore.kernel.streamed import elsewhere, streamed_sums
-from wasserscore.kernel.sums import Values
+from wasserscore.kernel.sums import Sums, Values
 from wasserscore.kernel.ways import sums_of
 
 Sigma = float | Float[Tensor, ""] | Float[Tensor, " b"]
@@ -72,14 +74,14 @@ def softmax_mean(
     Raises:
         InputError: For shapes that do not fit, a width that is not positive, or no key to see.
     """
-    widths = as_widths(sigma, x)
+    width = _positive(sigma, x)
     differentiated = x.requires_grad and torch.is_grad_enabled()
     if elsewhere(x, y):
         assert isinstance(y, Tensor)
         require(not (differentiated or leave_one_out), "keys must be where the queries are, for "
                 "gradients and for leave_one_out", got=f"keys on {y.device}")  # fmt: skip
         return KernelMean(
-            *(v.to(x.dtype) for v in streamed_sums(x, y, widths, values, log_weights))
+            *(v.to(x.dtype) for v in streamed_sums(x, y, as_widths(width, x), values, log_weights))
         )
     keys = prepare(x, y, log_weights)
     if leave_one_out:
@@ -87,8 +89,9 @@ def softmax_mean(
                 got=f"{len(x)} queries and {len(keys)} keys")  # fmt: skip
         require(keys.visible > 1, "leave_one_out needs two visible keys", got=keys.visible)
     if differentiated or unpack_dual(x).tangent is not None:
+        widths = as_widths(width, x)
         return KernelMean(*_SoftmaxMean.apply(x, keys, widths, values, leave_one_out))
-    return _forward(x, keys, widths, values, leave_one_out)
+    return _forward(x, keys, width, values, leave_one_out)
 
 
 def effective_size(
@@ -104,18 +107,27 @@ def effective_size(
         sigma: Kernel width.
         own: The key that each query does not see; None where it sees all.
     """
-    keys, widths = prepare(x, y, None), as_widths(sigma, x)
+    keys, width = prepare(x, y, None), _positive(sigma, x)
     with torch.no_grad():
         values = Values.of(keys, None, x.dtype)
-        whole = Block.of(keys, x, widths, own)
-        return sums_of(whole, values, sized=True).size.to(x.dtype)
+        return _sums(x, keys, width, values, own, sized=True).size.to(x.dtype)
 
 
 def as_widths(sigma: Sigma, x: Tensor) -> Tensor:
     """``sigma`` as a positive float64 number per query, ``(b,)``."""
+    width = _positive(sigma, x)
+    if isinstance(width, Tensor):
+        return width
+    return torch.full((len(x),), width, dtype=torch.float64, device=x.device)
+
+
+def _positive(sigma: Sigma, x: Tensor) -> float | Tensor:
+    """``sigma`` as one number, or a float64 number per query, ``(b,)``."""
+    if isinstance(sigma, Tensor) and sigma.ndim == 0 and not sigma.is_cuda:
+        sigma = float(sigma)
     if isinstance(sigma, float):
         require(1e-100 < sigma < 1e100, "sigma must be positive and finite", got=sigma)
-        return torch.full((len(x),), sigma, dtype=torch.float64, device=x.device)
+        return sigma
     widths = torch.as_tensor(sigma, dtype=torch.float64, device=x.device)
     good = (widths > 1e-100) & (widths < 1e100)
     require(bool(good.all()), "sigma must be positive and finite", got=sigma)
@@ -135,12 +147,35 @@ def prepare(x: Tensor, y: Tensor | Keys, log_weights: Tensor | None) -> Keys:
 
 
 def _forward(
-    x: Tensor, keys: Keys, sigma: Tensor, values: Tensor | None, one_out: bool
+    x: Tensor, keys: Keys, sigma: float | Tensor, values: Tensor | None, one_out: bool
 ) -> KernelMean:
     table = Values.of(keys, values, x.dtype)
     own = torch.arange(len(x), device=x.device) if one_out else None
-    out = sums_of(Block.of(keys, x, sigma, own), table)
+    out = _sums(x, keys, sigma, table, own)
     return KernelMean((out.mean + table.centre).to(x.dtype), out.log_sum.to(x.dtype))
+
+
+def _sums(
+    x: Tensor,
+    keys: Keys,
+    sigma: float | Tensor,
+    values: Values,
+    own: Tensor | None,
+    *,
+    sized: bool = False,
+) -> Sums:
+    """The sums of all queries: of a small problem in one tile, where that is right."""
+    if not small.serves(x, keys):
+        return sums_of(Block.of(keys, x, as_widths(sigma, x), own), values, sized)
+    right, found = small.small_sums(x, keys, sigma, values, own, sized)
+    if right is None:
+        return found
+    wrong, out = (~right).nonzero()[:, 0], Sums.empty(len(x), values)
+    out.put(right.nonzero()[:, 0], Sums(*(each.double() for each in found)), right)
+    # as many queries as ever: rounding must not depend on how many are wrong
+    rest = Block.of(keys, x, as_widths(sigma, x), own).part(filled(wrong, len(x)), FAST)
+    out.put(wrong, sums_of(rest, values, sized), torch.ones_like(wrong, dtype=torch.bool))
+    return out
 
 
 class _SoftmaxMean(torch.autograd.Function):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud, PerPoint
-from wasserscore.kernel.keys import EXACT, FAST, LARGEST_FAST, MASKED, TOLERANCE, Keys
+from wasserscore.kernel.keys import EXACT, FAST, LARGEST_FAST, MASKED, Keys, largest_double
 
 TILE_BYTES = 2**21
 """Size of one tile of float64 logits."""
@@ -73,12 +73,7 @@ class Block:
 
     def levels(self) -> Tensor:
         """The level that each query needs, ``(q,)``: it depends on that query alone."""
-        return (self.size > LARGEST_FAST).long() + (self.size > self.largest_double).long()
-
-    @property
-    def largest_double(self) -> float:
-        """The size above which float64 products are not right either."""
-        return TOLERANCE[self.dtype] / torch.finfo(torch.float64).eps
+        return (self.size > LARGEST_FAST).long() + (self.size > largest_double(self.dtype)).long()
 
     @property
     def precision(self) -> torch.dtype:

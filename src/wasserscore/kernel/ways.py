@@ -7,7 +7,6 @@ way            when
 =============  ==============================================================================
 ``fused``      on a GPU, up to 128 coordinates
 ``wide``       on a GPU, more coordinates in float32
-``small``      the problem is small: one tile of float64 products
 ``attention``  float32 or float64 products are right (the FAST level), and all keys may matter
 ``checked``    float32 products may be off, and the sums show that it does not matter
 ``boxes``      a few keys matter, which is so at small sigma, and there are up to 3 coordinates
@@ -25,7 +24,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from wasserscore.kernel import attention, boxes, checked, few, small
+from wasserscore.kernel import attention, boxes, checked, few
 from wasserscore.kernel.boxes import COORDINATES
 from wasserscore.kernel.dense import dense_sums
 from wasserscore.kernel.device import has_kernel, has_products
@@ -50,14 +49,12 @@ class Attempt(NamedTuple):
 
 def _attempts(whole: Block, values: Values, left: Tensor) -> Iterator[Attempt]:
     """What to try in turn on the rows that are ``left``; the last one of a level is right."""
-    sizes, tiny, boxed = [(left, block_size(whole))], small.serves(whole), boxes.serves(whole)
-    if tiny:
-        yield Attempt(small.small_sums, left, FAST, None)
-    elif boxed:
+    sizes, boxed = [(left, block_size(whole))], boxes.serves(whole)
+    if boxed:
         yield Attempt(
             few.box_sums, boxes.promising(whole, few.dropped(whole)), FAST, block_size(whole)
         )
-    if attention.serves(whole, FAST) and not tiny:
+    if attention.serves(whole, FAST):
         fast = left & (whole.size <= LARGEST_FAST)
         yield Attempt(attention.attention_sums, fast, FAST, None)
         if checked.serves(whole, values):
