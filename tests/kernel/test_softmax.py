@@ -277,3 +277,9 @@ def test_bad_input_is_refused():
     ]:
         with pytest.raises(InputError, match=words):
             call()
+
+
+def test_no_queries_have_no_sums():
+    found = softmax_mean(torch.empty(0, 3), torch.zeros(5, 3), 0.1)
+    assert (found.mean.shape, found.log_sum.shape) == ((0, 3), (0,))
+    assert effective_size(torch.empty(0, 3), torch.zeros(5, 3), 0.1).shape == (0,)

@@ -165,6 +165,8 @@ def _sums(
     sized: bool = False,
 ) -> Sums:
     """The sums of all queries: of a small problem in one tile, where that is right."""
+    if not len(x):
+        return Sums.empty(0, values)
     if not small.serves(x, keys):
         return sums_of(Block.of(keys, x, as_widths(sigma, x), own), values, sized)
     right, found = small.small_sums(x, keys, sigma, values, own, sized)
