@@ -28,21 +28,27 @@ def cells_of(
     Raises:
         InputError: On a column that is not there, and on an identifier without a source.
     """
-    names = data.columns if data.codec is None else data.codec.names
-    require(name in names, f"{role} names a column that is not there", got=repr(name),
-            do=f"choose one of {', '.join(names[:20])}")  # fmt: skip
+    require_cells(data, name, role=role, source=source)
     if data.codec is None:
-        return pd.Series(data.points[:, names.index(name)].numpy(), name=name)
+        return pd.Series(data.points[:, data.columns.index(name)].numpy(), name=name)
     if isinstance(source, str | Path):
         missing = () if schema is None else read_overrides(schema).missing
         source = read_frame(Path(source), missing=missing)
     if not isinstance(source, pd.DataFrame):
-        require(name not in data.codec.named("identifier"),
-                f"{role} needs the cells of a column, and an identifier is no part of the points",
-                got=repr(name), do="give the table itself")  # fmt: skip
         source = data.frame(data.points)
     cells: pd.Series[Any] = source[name].reset_index(drop=True)
     return cells
+
+
+def require_cells(data: Dataset, name: str, *, role: str, source: Any = None) -> None:
+    """Refuse what :func:`cells_of` would, without a look at the cells."""
+    names = data.columns if data.codec is None else data.codec.names
+    require(name in names, f"{role} names a column that is not there", got=repr(name),
+            do=f"choose one of {', '.join(names[:20])}")  # fmt: skip
+    given = isinstance(source, str | Path | pd.DataFrame)
+    require(given or data.codec is None or name not in data.codec.named("identifier"),
+            f"{role} needs the cells of a column, and an identifier is no part of the points",
+            got=repr(name), do="give the table itself")  # fmt: skip
 
 
 def numbered(cells: "pd.Series[Any]") -> Int[Tensor, " n"]:

@@ -16,7 +16,7 @@ from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, load
 from wasserscore.distance import NoiseFloor
 from wasserscore.experiment import baselines, models, sections, verdict
-from wasserscore.experiment.columns import cells_of
+from wasserscore.experiment.columns import require_cells
 from wasserscore.experiment.config import RunConfig
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.folder import (
@@ -67,7 +67,7 @@ def start(
             got=data.n, do="half of them are held out; give more data")  # fmt: skip
     divide(data, config.source, config)  # so must a split that cannot be made
     if config.proximal.per is not None:
-        cells_of(data, config.proximal.per, role="per")
+        require_cells(data, config.proximal.per, role="per")
     description = plain({
         "schema_version": SCHEMA_VERSION,
         "config": config.model_dump(mode="json"),

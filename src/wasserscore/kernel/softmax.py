@@ -81,7 +81,7 @@ def softmax_mean(
         require(not (differentiated or leave_one_out), "keys must be where the queries are, for "
                 "gradients and for leave_one_out", got=f"keys on {y.device}")  # fmt: skip
         return KernelMean(
-            *(v.to(x.dtype) for v in streamed_sums(x, y, as_widths(width, x), values, log_weights))
+            *(v.to(x.dtype) for v in streamed_sums(x, y, _each(width, x), values, log_weights))
         )
     keys = prepare(x, y, log_weights)
     if leave_one_out:
@@ -89,7 +89,7 @@ def softmax_mean(
                 got=f"{len(x)} queries and {len(keys)} keys")  # fmt: skip
         require(keys.visible > 1, "leave_one_out needs two visible keys", got=keys.visible)
     if differentiated or unpack_dual(x).tangent is not None:
-        widths = as_widths(width, x)
+        widths = _each(width, x)
         return KernelMean(*_SoftmaxMean.apply(x, keys, widths, values, leave_one_out))
     return _forward(x, keys, width, values, leave_one_out)
 
@@ -115,7 +115,11 @@ def effective_size(
 
 def as_widths(sigma: Sigma, x: Tensor) -> Tensor:
     """``sigma`` as a positive float64 number per query, ``(b,)``."""
-    width = _positive(sigma, x)
+    return _each(_positive(sigma, x), x)
+
+
+def _each(width: float | Tensor, x: Tensor) -> Tensor:
+    """What :func:`_positive` gave, as a number per query."""
     if isinstance(width, Tensor):
         return width
     return torch.full((len(x),), width, dtype=torch.float64, device=x.device)
@@ -168,14 +172,14 @@ def _sums(
     if not len(x):
         return Sums.empty(0, values)
     if not small.serves(x, keys):
-        return sums_of(Block.of(keys, x, as_widths(sigma, x), own), values, sized)
+        return sums_of(Block.of(keys, x, _each(sigma, x), own), values, sized)
     right, found = small.small_sums(x, keys, sigma, values, own, sized)
     if right is None:
         return found
     wrong, out = (~right).nonzero()[:, 0], Sums.empty(len(x), values)
     out.put(right.nonzero()[:, 0], Sums(*(each.double() for each in found)), right)
     # as many queries as ever: rounding must not depend on how many are wrong
-    rest = Block.of(keys, x, as_widths(sigma, x), own).part(filled(wrong, len(x)), FAST)
+    rest = Block.of(keys, x, _each(sigma, x), own).part(filled(wrong, len(x)), FAST)
     out.put(wrong, sums_of(rest, values, sized), torch.ones_like(wrong, dtype=torch.bool))
     return out
 

@@ -22,12 +22,12 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import as_points, tiles
 from wasserscore.core.typing import Points
+from wasserscore.score.grouped import Member
 from wasserscore.score.latent import LatentScore
 from wasserscore.score.proximal import ProximalScore
 
 TILE = 2**22
 """Responsibilities held at a time."""
-Mixture = ProximalScore | LatentScore
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class ClassMixtures:
         shares: :math:`\pi`, ``(components, classes)``, rows sum to one.
     """
 
-    score: Mixture
+    score: Member
     classes: tuple[Hashable, ...]
     shares: Float[Tensor, "n c"]
 
@@ -49,7 +49,7 @@ class ClassMixtures:
         """The share of every class in the law of all points."""
         return _components(self.score).law.weights @ self.shares
 
-    def given(self, name: Hashable) -> Mixture:
+    def given(self, name: Hashable) -> Member:
         """The law of the points of one class.
 
         Raises:
@@ -70,7 +70,7 @@ class ClassMixtures:
         return torch.cat(found) if found else self.shares[:0]
 
 
-def fit_classes(score: Mixture, points: Any, labels: Any) -> ClassMixtures:
+def fit_classes(score: Member, points: Any, labels: Any) -> ClassMixtures:
     """Classes for a fitted mixture, from labelled points.
 
     Args:
@@ -101,7 +101,7 @@ def fit_classes(score: Mixture, points: Any, labels: Any) -> ClassMixtures:
 
 
 def responsibilities(
-    score: Mixture, x: Points, t: float = 0.0
+    score: Member, x: Points, t: float = 0.0
 ) -> Iterator[Float[Tensor, "rows n"]]:
     """The posterior of the components at every point, some rows at a time."""
     law = _components(score)
@@ -113,5 +113,5 @@ def responsibilities(
         yield law.law.log_joint(y[rows], tau).softmax(1)
 
 
-def _components(score: Mixture) -> ProximalScore:
+def _components(score: Member) -> ProximalScore:
     return score.latent if isinstance(score, LatentScore) else score
