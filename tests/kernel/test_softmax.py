@@ -46,9 +46,18 @@ SIGMAS = [1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 1e2, 1e4]
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("reach", [30.0, 1e4])
-@pytest.mark.parametrize(("d", "pairs"), [(1, 0), (2, 0), (2, 2**17), (16, 0), (64, 0), (784, 0)])
-def test_accuracy_at_every_sigma(d, pairs, reach, dtype, monkeypatch):
-    monkeypatch.setattr(small, "PAIRS", pairs)
+@pytest.mark.parametrize(
+    ("d", "tiles"),
+    [(1, "none"), (2, "none"), (16, "none"), (64, "none"), (784, "none"), (2, "tiny")]
+    + [(d, kind) for d in (1, 16, 64) for kind in ("cheap", "dear")]
+    + [(200, "dear")],
+)
+def test_accuracy_at_every_sigma(d, tiles, reach, dtype, monkeypatch):
+    if tiles == "none":
+        monkeypatch.setattr(small, "serves", lambda *_: False)
+    monkeypatch.setattr(small, "TINY", 2**12 if tiles == "tiny" else 0)
+    monkeypatch.setattr(small, "CHEAP", 0 if tiles == "dear" else 2**23)
+    monkeypatch.setattr(small, "QUERIES", 9)
     y = draw(200, d, dtype=dtype)
     y[10] = y[11]
     x, scale = queries(y, reach), float(y.norm(dim=1).max())

@@ -14,6 +14,7 @@ from wasserscore.kernel import (
     few,
     small,
     softmax_mean,
+    tile,
     ways,
 )
 from wasserscore.kernel.keys import DOUBLE, EXACT, FAST
@@ -28,7 +29,7 @@ TOLERANCE = {F32: 1e-5, F64: 1e-10}
 def taken(monkeypatch):
     """How many rows each way got right; however few, and however small the problem."""
     monkeypatch.setattr(few, "WORTH", 0)
-    monkeypatch.setattr(small, "PAIRS", 0)
+    monkeypatch.setattr(small, "serves", lambda *_: False)
     rows = {"boxes": 0, "few": 0, "attention": 0, "checked": 0, "all": 0}
 
     def spy(module, name, way):
@@ -75,6 +76,12 @@ def test_the_cheapest_way_that_is_right(taken, d, sigma, way, dtype):
     assert taken[way] >= 50
 
 
+@pytest.mark.parametrize("dtype", [F32, F64])
+def test_runs_that_keys_do_not_fill(taken, dtype):
+    agrees(draw(40, 6, seed=1, dtype=dtype), draw(1501, 6, dtype=dtype), 20.0)
+    assert taken["attention"] > 40
+
+
 @pytest.mark.parametrize("sigma", [0.005, 0.01, 0.02])
 def test_rounded_products_are_found_out_by_their_sums(taken, sigma):
     """Queries in the middle of a few keys, all as far: rounding alone would choose among them."""
@@ -104,7 +111,7 @@ def test_sums_of_many_equal_terms(queries, columns, sigma):
 @pytest.mark.parametrize("sigma", [0.03, 0.7, 20.0])
 def test_weights_and_values_on_every_way(sigma, dtype, monkeypatch):
     monkeypatch.setattr(few, "WORTH", 0)
-    monkeypatch.setattr(small, "PAIRS", 0)
+    monkeypatch.setattr(small, "serves", lambda *_: False)
     y, x = draw(5000, 4, dtype=dtype), draw(30, 4, seed=1, dtype=dtype)
     b = draw(5000, 1, seed=3, dtype=dtype)[:, 0]
     b[::7] = -torch.inf
@@ -122,7 +129,7 @@ def test_weights_and_values_on_every_way(sigma, dtype, monkeypatch):
 def test_a_key_left_out_on_every_way(sigma, dtype, monkeypatch):
     monkeypatch.setattr(few, "RUN", 256)
     monkeypatch.setattr(few, "WORTH", 0)
-    monkeypatch.setattr(small, "PAIRS", 0)
+    monkeypatch.setattr(small, "serves", lambda *_: False)
     y = draw(700, 4, dtype=dtype)
     y[17] = y[699]  # a twin in the last, short run
     agrees(y, y, sigma, one_out=True)
@@ -146,7 +153,7 @@ def test_boxes_hold_the_accuracy_contract(d, dtype, monkeypatch):
     monkeypatch.setattr(boxes, "KEYS", 100)
     monkeypatch.setattr(boxes, "QUERIES", 1)
     monkeypatch.setattr(boxes, "SIZE", 8)
-    monkeypatch.setattr(small, "PAIRS", 0)
+    monkeypatch.setattr(small, "serves", lambda *_: False)
     opened, true = [], few.box_sums
     monkeypatch.setattr(few, "box_sums", lambda *given: opened.append(true(*given)) or opened[-1])
     n = 257
@@ -250,6 +257,75 @@ def test_a_small_problem_takes_one_tile(sigma, dtype, monkeypatch):
         assert rows is None or len(rows) == len(sums.log_sum)
 
 
+@pytest.fixture
+def tiled(monkeypatch):
+    """The precision of the products of every tile, and who had few keys."""
+    monkeypatch.setattr(small, "TINY", 0)
+    monkeypatch.setattr(small, "CHEAP", 0)
+    made, true_sums, true_among = [], tile.Tile.sums, few.among
+
+    def sums(self, logits, rest, values, sized):
+        made.append(logits.dtype)
+        return true_sums(self, logits, rest, values, sized)
+
+    def among(*given):
+        found = true_among(*given)
+        made.append(int(found[0].sum()))
+        return found
+
+    monkeypatch.setattr(tile.Tile, "sums", sums)
+    monkeypatch.setattr(few, "among", among)
+    return made
+
+
+@pytest.mark.parametrize("one_out", [False, True])
+@pytest.mark.parametrize(
+    ("d", "sigma", "made"),
+    [
+        (16, 4.0, [F32]),  # right whatever the sums are
+        (16, 0.4, [F32]),  # right, as the sums tell
+        (16, 0.02, [50]),  # few keys matter
+        (3, 0.1, [F64]),  # neither for all
+        (160, 0.02, [50]),
+    ],
+)
+def test_what_a_tile_is_made_of(tiled, d, sigma, made, one_out, monkeypatch):
+    y = draw(600, d, dtype=F32)
+    x = y[:50] if one_out else draw(50, d, seed=1, dtype=F32)
+    got = softmax_mean(x, y if not one_out else y[:50], sigma, leave_one_out=one_out)
+    if not one_out:
+        assert [each for each in tiled if each != 0][-1:] == made
+    monkeypatch.setattr(small, "serves", lambda *_: False)
+    other = softmax_mean(x, y if not one_out else y[:50], sigma, leave_one_out=one_out)
+    for mine, theirs in zip(got, other, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=2e-5, atol=2e-5)
+    agrees(x, y if not one_out else y[:50], sigma, one_out=one_out)
+
+
+def test_rounded_products_of_a_tile_are_found_out(tiled):
+    """As for other ways: queries among keys that are all as far, and coordinates that fall off."""
+    half = torch.nn.functional.normalize(draw(7, 6), dim=1).float()
+    for sigma in (0.005, 0.01, 0.02, 0.025, 0.03):
+        agrees((1e-5 * draw(40, 6, seed=1)).float(), torch.cat([half, -half]), sigma)
+    axes = 1 / torch.arange(1, 257)
+    y, x = draw(900, 256, dtype=F32) * axes, draw(40, 256, seed=1, dtype=F32) * axes
+    for sigma in (0.05, 0.1, 0.15):
+        agrees(x, y, sigma)
+
+
+def test_a_row_of_a_tile_does_not_depend_on_the_others(tiled):
+    """Bit for bit, whatever widths the others have."""
+    y, x = draw(900, 16, dtype=F32), draw(60, 16, seed=1, dtype=F32)
+    mixed = torch.tensor([4.0, 0.4, 0.02, 1e-6], dtype=F64).repeat(15)
+    for cheap in (0, 2**40):
+        small.CHEAP = cheap
+        together = softmax_mean(x, y, mixed)
+        for k, width in enumerate((4.0, 0.4, 0.02, 1e-6)):
+            alone = softmax_mean(x, y, torch.full_like(mixed, width))
+            for mine, own in zip(together, alone, strict=True):
+                assert torch.equal(mine[k::4], own[k::4])
+
+
 @pytest.mark.parametrize("one_out", [False, True])
 def test_in_a_small_problem_wrong_rows_alone_go_on(one_out):
     """Each of its own width, as if all were of that width."""
@@ -286,7 +362,7 @@ def test_levels_have_their_ways():
 def test_the_accuracy_contract_on_the_whole_grid(d, dtype, monkeypatch):
     """1e-5 of the data scale in float32 at every sigma, dimension and distance of the query."""
     monkeypatch.setattr(few, "WORTH", 0)
-    monkeypatch.setattr(small, "PAIRS", 0)
+    monkeypatch.setattr(small, "serves", lambda *_: False)
     n = max(100, min(2500, 10**6 // d))
     y = draw(n, d, dtype=dtype)
     y[10] = y[11]

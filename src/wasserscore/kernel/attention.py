@@ -20,6 +20,8 @@ from wasserscore.kernel.sums import Sums, Values
 
 WIDEST64 = 128
 """Coordinates up to which float64 attention is faster than tiles."""
+LEAST = 16
+"""Columns of float32 rows that attention takes are at least so many, and a multiple of four."""
 HERE = hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
 """It is no public function (that one hides the logs of the sums), so a PyTorch may lack it."""
 SHARE = 0.5
@@ -88,7 +90,7 @@ def _attention(block: Block, queries: Tensor, values: Tensor) -> tuple[Tensor, T
     width = max(keys.shape[2], values.shape[2])
     keys, values, queries = (
         a if a.shape[-1] == width else pad(a, (0, width - a.shape[-1]))
-        for a in (keys, values, queries[None])
+        for a in (keys, values, widened(queries)[None])
     )
     if len(keys) == 1:
         part, log_sum = heads(queries, keys, values)
@@ -130,7 +132,15 @@ def _in_runs(table: Tensor, hidden: float) -> Tensor:
     runs = -(-n // RUN)
     length = -(-n // runs)
     if n == runs * length:
-        return table.reshape(runs, length, e)
+        return widened(table.reshape(runs, length, e))
     full = pad(table, (0, 0, 0, runs * length - n))
     full[n:, -2:-1] = hidden
-    return full.view(runs, length, e)
+    return widened(full.view(runs, length, e))
+
+
+def widened(table: Tensor) -> Tensor:
+    """Zeros beside the last columns: attention of 5 columns in float32 takes longer than of 16."""
+    if table.dtype != torch.float32:
+        return table
+    columns = table.shape[-1]
+    return pad(table, (0, max(LEAST, columns + -columns % 4) - columns))

@@ -42,7 +42,8 @@ class Runs(NamedTuple):
     """The keys in runs.
 
     Args:
-        table: Their table about the middles of the runs, ``(r, k, d + 3)``, float32.
+        table: Their table about the middles of the runs, ``(r, k, e)``, float32; zeros from column
+            d + 3 on.
         middle: ``(r, d)``, float64.
         radius: The largest norm about the middle, ``(r,)``, float64.
     """
@@ -67,7 +68,7 @@ class Runs(NamedTuple):
         middle = (full.amax(1) + full.amin(1))[:, :d] / 2 * float(d <= COORDINATES)
         full[..., :d] -= middle[:, None]
         full[..., -1] = full[..., :d].square().sum(-1) / -2
-        return cls(full.to(F32), middle, (-2 * full[..., -1].amin(1)).sqrt())
+        return cls(attention.widened(full.to(F32)), middle, (-2 * full[..., -1].amin(1)).sqrt())
 
 
 class Found(NamedTuple):
@@ -119,13 +120,13 @@ def checked_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sum
     radius = block.keys.radius
     spread = found.squared - mean.square().sum(1) + 8 * UNIT * radius**2
     right = found.worse * spread <= (tolerance * radius) ** 2
-    times = _times(mean.shape[1])
-    right &= times * found.off <= tolerance * (1 + log_sum.abs())
+    piled = times(mean.shape[1])
+    right &= piled * found.off <= tolerance * (1 + log_sum.abs())
     squares = log_sum
     if sized:
         doubled = _pass(block, 2)
         squares = doubled.log_sum
-        right &= 2 * times * (found.off + doubled.off) <= 10 * tolerance
+        right &= 2 * piled * (found.off + doubled.off) <= 10 * tolerance
     if block.own is not None:
         own = block.keys.table(torch.float64)[block.own]
         apart = (block.x - own[:, :-3]).square().sum(1)
@@ -143,8 +144,9 @@ def _pass(block: Block, power: int) -> Found:
     near = d <= COORDINATES
     mean = torch.zeros(q, d, dtype=torch.float64)
     total, top = mean.new_zeros(q, 4), mean.new_full((q,), -torch.inf)
-    rows, norm = power * block.queries().to(F32)[None], block.norm[None]
-    each = 8 * q * (d + 3) if near else rows.nbytes
+    rows = attention.widened(power * block.queries().to(F32))[None]
+    norm = block.norm[None]
+    each = 2 * rows.nbytes if near else rows.nbytes
     for here in tiles(len(runs.table), max(1, tile_bytes(rows) // each)):
         table, middle, radius = (part[here] for part in runs)
         if near:
@@ -156,7 +158,7 @@ def _pass(block: Block, power: int) -> Found:
             rows_here = rows
         part, log_sum = attention.heads(rows_here, table, table)
         log_sum -= norm.square() * (power * block.inverse / 2)
-        squared = (-2 * part[..., -1].double()).clamp_min(0)
+        squared = (-2 * part[..., d + 2].double()).clamp_min(0)
         far = squared.sqrt()
         off, worse = (_off(block, norm, far, size) for size in (far, radius[:, None]))
         new = torch.maximum(top, log_sum.amax(0))
@@ -180,7 +182,7 @@ def _off(block: Block, norm: Tensor, far: Tensor, size: Tensor) -> Tensor:
     return UNIT * ((norm + size / 2) * far * block.inverse + block.keys.heaviest)
 
 
-def _times(d: int) -> float:
+def times(d: int) -> float:
     """How many roundings may show in a log of a sum.
 
     Terms of one product may pile up: measured on clouds whose axes fall off. (In a mean, errors

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.tensors import tiles
+from wasserscore.core.typing import PerPoint
 from wasserscore.kernel.boxes import OPENED, boxes_of
 from wasserscore.kernel.keys import FAST
 from wasserscore.kernel.stream import Block, block_size, tile_bytes
@@ -56,6 +57,27 @@ def few_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
     return kept, _sums(block, values, rows, keys[:, None], logits)
 
 
+def among(block: Block, logits: Tensor, size: PerPoint, values: Values) -> tuple[Tensor, Sums]:
+    """The same where the float32 logits of all keys are there, given the largest part of each.
+
+    Args:
+        block: Queries on any level.
+        logits: ``(q, k)``, a multiple of ``GROUP``; more than there are keys end in hidden ones.
+        size: The largest part of any logit, ``(q,)``.
+        values: What is averaged.
+    """
+    cut, groups = _cut(block, size), _grouped(logits)
+    largest = groups.amax(1)
+    limits = largest.amax(1) - cut
+    kept = ((largest > limits[:, None]).sum(1) <= LEAST) & (cut < LARGEST)
+    row, keys, _ = _above(groups, largest, torch.where(kept, limits, torch.inf))
+    kept &= row.bincount(minlength=len(kept)) <= LEAST
+    near = kept[row]
+    rows, keys = row[near], keys[near]
+    exact = _differences(block, rows, keys)[:, None]
+    return kept, _sums(block, values, rows, keys[:, None], exact)
+
+
 def box_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
     """The same by opening boxes, of keys that :func:`boxes.serves` takes.
 
@@ -74,6 +96,11 @@ def box_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
 def dropped(block: Block) -> float:
     """Nats below the largest logit at which keys are left out, all of them together."""
     return math.log(len(block.keys)) + DROPPED[block.dtype]
+
+
+def _cut(block: Block, size: PerPoint) -> Tensor:
+    """Nats below the largest float32 logit at which keys are left out, ``(q,)``, float32."""
+    return (8 * torch.finfo(torch.float32).eps * size + dropped(block)).float()
 
 
 def _sums(block: Block, values: Values, rows: Tensor, keys: Tensor, logits: Tensor) -> Sums:
@@ -112,28 +139,24 @@ def _most(n: int, d: int) -> int:
 def _screen(block: Block) -> tuple[Tensor, Tensor, Tensor]:
     """Queries and keys that may matter to them, ``(p,)`` both; who has few of them, ``(q,)``.
 
-    A group takes every so-many-th key of a run. A query's verdict depends on its own logits only.
+    A query's verdict depends on its own logits only.
     """
     n, q, d = len(block.keys), len(block.x), block.x.shape[1]
     table = block.keys.table(torch.float32)
     queries = block.queries().float()
-    error = 4 * torch.finfo(torch.float32).eps * block.size
-    cut = (2 * error + dropped(block)).float()
+    cut = _cut(block, block.size)
     limit, width = _most(n, d), min(RUN, -(-n // GROUP) * GROUP)
     alive, counts = (cut < LARGEST).nonzero()[:, 0], torch.zeros(q, dtype=torch.int64)
     top = torch.full((q,), -torch.inf)
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     for run in _runs(n, width):
         space = _logits(block, queries, table, alive, run)
-        groups = space.view(len(alive), GROUP, space.shape[1] // GROUP)
-        largest = groups.amax(1)  # far faster than over neighbours
+        groups = _grouped(space)
+        largest = groups.amax(1)
         top[alive] = torch.maximum(top[alive], largest.amax(1))
-        limits = (top - cut)[alive]
-        row, group = (largest > limits[:, None]).nonzero(as_tuple=True)
-        logits = groups[row, :, group]
-        i, member = (logits > limits[row, None]).nonzero(as_tuple=True)
-        here = alive[row[i]]
-        found.append((here, run.start + member * groups.shape[2] + group[i], logits[i, member]))
+        row, column, logits = _above(groups, largest, (top - cut)[alive])
+        here = alive[row]
+        found.append((here, run.start + column, logits))
         counts += here.bincount(minlength=q)
         most = min(limit, max(LEAST, EARLY * limit * run.stop // n))
         alive = alive[counts[alive] <= most]
@@ -144,6 +167,28 @@ def _screen(block: Block) -> tuple[Tensor, Tensor, Tensor]:
     row, keys, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
     near = kept[row] & (logits > (top - cut)[row])
     return row[near], keys[near], kept
+
+
+def _grouped(logits: Tensor) -> Tensor:
+    """Logits ``(q, k)`` by groups, ``(q, GROUP, groups)``.
+
+    A group has every so-many-th key: their largest is found far faster than that of neighbours.
+    """
+    return logits.view(len(logits), GROUP, -1)
+
+
+def _above(groups: Tensor, largest: Tensor, limits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where logits are above their limits, ``(q,)``: rows, columns, and the logits, ``(p,)`` all.
+
+    Args:
+        groups: As :func:`_grouped` gives them.
+        largest: Of each group.
+        limits: One per row.
+    """
+    row, group = (largest > limits[:, None]).nonzero(as_tuple=True)
+    logits = groups[row, :, group]
+    i, member = (logits > limits[row, None]).nonzero(as_tuple=True)
+    return row[i], member * groups.shape[2] + group[i], logits[i, member]
 
 
 def _runs(n: int, width: int) -> Iterator[slice]:

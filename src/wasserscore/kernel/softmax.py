@@ -5,9 +5,9 @@ r"""Softmax-weighted means and log-sum-exps over big point sets.
           \text{log\_sum} = \log \sum_j e^{b_j - |x - y_j|^2 / 2 \sigma^2}
 
 The empirical denoiser, the log-density of a kernel mixture and the drift of a particle flow are
-all this one operation. A small problem is one tile (:mod:`wasserscore.kernel.small`); of others
-each block of queries takes the cheapest of the ways in :mod:`wasserscore.kernel.ways` whose
-accuracy holds.
+all this one operation. Small problems, and those of few keys, take one tile after another
+(:mod:`wasserscore.kernel.small`); of others each block of queries takes the cheapest of the ways
+in :mod:`wasserscore.kernel.ways` whose accuracy holds.
 """
 
 from collections.abc import Iterator
@@ -156,7 +156,10 @@ def _forward(
     table = Values.of(keys, values, x.dtype)
     own = torch.arange(len(x), device=x.device) if one_out else None
     out = _sums(x, keys, sigma, table, own)
-    return KernelMean((out.mean + table.centre).to(x.dtype), out.log_sum.to(x.dtype))
+    mean = out.mean.to(
+        x.dtype
+    )  # in the caller's precision here, so that each row is rounded alike
+    return KernelMean(mean + table.centre.to(x.dtype), out.log_sum.to(x.dtype))
 
 
 def _sums(

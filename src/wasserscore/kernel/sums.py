@@ -20,7 +20,9 @@ class Values(NamedTuple):
     def of(cls, keys: Keys, values: Tensor | None, dtype: torch.dtype) -> "Values":
         """The given values, one row per key, or the keys themselves."""
         if values is None:
-            return cls(keys.table(dtype)[:, :-2], keys.centre, True)
+            return keys.prepared(
+                ("values", dtype), lambda table: cls(table[:, :-2], keys.centre, True)
+            )
         require(values.ndim == 2 and len(values) == len(keys), "values needs one row per key",
                 got=tuple(values.shape))  # fmt: skip
         centre = values.detach().mean(0, dtype=torch.float64)
@@ -33,7 +35,7 @@ class Sums(NamedTuple):
     """The sums of some queries.
 
     Args:
-        mean: Weighted mean of the centred values, ``(q, dv)``, float64.
+        mean: Weighted mean of the centred values, ``(q, dv)``, float64 or the caller's precision.
         log_sum: Log of the sum of weights, ``(q,)``, float64.
         size: Effective number of keys, ``(q,)``; anything where it was not asked for.
     """

@@ -1,0 +1,128 @@
+"""One tile of logits: queries that see all of few keys at once.
+
+Nothing runs along and no product is made but these two: in small problems the number of calls
+matters more than their speed.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from wasserscore.core.typing import Cloud, PerPoint
+from wasserscore.kernel.dense import VANISHING
+from wasserscore.kernel.few import GROUP
+from wasserscore.kernel.keys import MASKED, Keys
+from wasserscore.kernel.stream import Block
+from wasserscore.kernel.sums import Sums, Values
+
+THIN = 64
+"""Columns of values up to which a product the other way round is faster, up to eight times."""
+
+
+class Columns(NamedTuple):
+    """The columns of the table of keys, each in one piece, ``k`` long; hidden keys end them.
+
+    Args:
+        points: Centred keys, ``(d, k)``.
+        half: Minus half their squared norms, ``(k,)``; where they are hidden, ``MASKED``.
+        log_weights: ``(k,)``.
+    """
+
+    points: Tensor
+    half: Tensor
+    log_weights: Tensor
+
+    @classmethod
+    def of(cls, keys: Keys, dtype: torch.dtype) -> "Columns":
+        """Those of some keys, made once."""
+        return keys.prepared(("columns", dtype), cls.from_table)
+
+    @classmethod
+    def from_table(cls, table: Cloud) -> "Columns":
+        """As :meth:`of`, from the table."""
+        n, e = table.shape
+        columns = table.new_zeros(e, n + -n % GROUP)
+        columns[:, :n] = table.T
+        columns[-1, n:] = MASKED
+        return cls(columns[:-3], columns[-1], columns[-2])
+
+
+class Tile(NamedTuple):
+    """Queries and their keys.
+
+    Args:
+        keys: The keys.
+        x: Centred queries, ``(q, d)``, float64.
+        squared: Their squared norms, ``(q,)``.
+        inverse: One over sigma squared, a number or one per query, float64.
+        own: Index of the key that each query must not see, or None.
+        dtype: The caller's precision.
+    """
+
+    keys: Keys
+    x: Cloud
+    squared: PerPoint
+    inverse: float | Tensor
+    own: Tensor | None
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, keys: Keys, x: Tensor, sigma: float | Tensor, own: Tensor | None) -> "Tile":
+        """Queries as they come."""
+        centred = x - keys.centre
+        squared = torch.linalg.vecdot(centred, centred)
+        return cls(keys, centred, squared, sigma**-2, own, x.dtype)
+
+    def block(self) -> Block:
+        """The same for the ways that take blocks."""
+        inverse = torch.as_tensor(self.inverse, dtype=torch.float64).expand(len(self.x))
+        return Block(self.keys, self.x, inverse, 0, self.dtype, self.own)
+
+    def worst(self) -> float:
+        """No logit of any query has a larger part than this."""
+        steepest = self.inverse if isinstance(self.inverse, float) else float(self.inverse.max())
+        radius, farthest = self.keys.radius, float(self.squared.max()) ** 0.5
+        worst: float = (farthest + radius / 2) * radius * steepest + self.keys.heaviest
+        return worst
+
+    def size(self, far: float | PerPoint) -> PerPoint:
+        """The largest part of a logit of a key ``far`` from the centre, by query, ``(q,)``."""
+        return (self.squared.sqrt() + far / 2) * (self.inverse * far) + self.keys.heaviest
+
+    def logits(self, products: torch.dtype) -> Tensor:
+        """What depends on the key, ``(q, k)``, by products in some precision; see Columns."""
+        columns, x = Columns.of(self.keys, products), self.x.to(products)
+        if isinstance(self.inverse, float):
+            scale = self.inverse
+            logits = torch.addmm(columns.half, x, columns.points, beta=scale, alpha=scale)
+        else:
+            logits = torch.addmm(columns.half, x, columns.points).mul_(self.inverse[:, None])
+        if self.keys.log_weights is not None:
+            logits += columns.log_weights
+        if self.own is not None:
+            logits[torch.arange(len(x)), self.own] = MASKED
+        return logits
+
+    def sums(
+        self, logits: Tensor, rest: torch.dtype, values: Values, sized: bool
+    ) -> tuple[Sums, Tensor]:
+        """The sums, in some precision from here on, and the weights."""
+        top = logits.amax(1)
+        if rest == torch.float32:
+            # a weight below e**-60 does not show, and exponentials of less are slow
+            logits = (logits - top[:, None]).to(rest).clamp_min_(-VANISHING)
+        weights = logits.softmax(1)
+        if values.are_keys:
+            wanted, seen = Columns.of(self.keys, rest).points, weights
+        else:
+            wanted, seen = values.table[:, :-1].to(rest).T, weights[:, : len(self.keys)]
+        mean = (wanted @ seen.T).T if len(wanted) <= THIN else seen @ wanted.T
+        log_sum = (top - weights.amax(1).log()).double() - self.squared * (self.inverse / 2)
+        size = weights.square().sum(1).reciprocal() if sized else log_sum
+        return Sums(mean, log_sum, size), weights
+
+    def norms(self, weights: Tensor) -> PerPoint:
+        """Means of the keys' squared norms, ``(q,)``."""
+        n = len(self.keys)
+        return -2 * (weights[:, :n] @ Columns.of(self.keys, weights.dtype).half[:n])
