@@ -1,5 +1,8 @@
 """Fits to rows that stay on disk, against the same fit in memory."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +10,13 @@ import torch
 import wasserscore as ws
 from wasserscore.core.errors import InputError
 from wasserscore.data import Mapped, Scaling, on_disk
+from wasserscore.experiment import drawn
 from wasserscore.experiment.config import NetworkConfig, RunConfig
+from wasserscore.experiment.drawn import rows_of
 from wasserscore.experiment.models import train_network
 from wasserscore.experiment.on_disk import fit_on_disk
-from wasserscore.experiment.revisit import fitted
+from wasserscore.experiment.planning import plan_steps
+from wasserscore.experiment.revisit import REFERENCES, certify_model, fitted
 
 datasets = pytest.importorskip("datasets")
 datasets.disable_progress_bars()
@@ -83,3 +89,72 @@ def test_what_needs_rows_in_memory_is_refused(folder, tmp_path, changes, match):
     assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match="not read into memory"):
         ws.data.load(folder / "table")
+
+
+@pytest.fixture(scope="module")
+def made(folder, tmp_path_factory):
+    """Runs fitted to the pictures and to the table."""
+    out = tmp_path_factory.mktemp("runs")
+    for name in ("pictures:image", "table"):
+        fit_on_disk(config(folder / name), out / name[:5])
+    return out
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_a_certificate_is_the_one_in_memory(made, reference):
+    found = certify_model(made / "pictu", None, reference=reference, steps=2, n=16, bandwidth=0.3)
+    score = fitted(made / "pictu", None)[1].score
+    points = score.scaling.apply(torch.from_numpy(PICTURES))
+    law = {
+        "smoothed": lambda: ws.EmpiricalScore(points, score.process, 0.3, scaling=score.scaling),
+        "proximal": lambda: replace(
+            ws.fit_proximal(points.flatten(1), score.process, seed=0, scaling=score.scaling),
+            shape=(2, 3),
+        ),
+        "gaussian": lambda: ws.GaussianScore(
+            points.flatten(1).mean(0), points.flatten(1).mT.cov(correction=0), score.process,
+            shape=(2, 3), scaling=score.scaling,
+        ),
+    }[reference]()  # fmt: skip
+    known = ws.certify(score, law, steps=2, n=16, seed=0)
+    assert found.upper.value == pytest.approx(known.upper.value, rel=1e-9)
+    assert found.reference == f"{known.reference} (all 40 rows of pictures)"
+
+
+def test_of_many_rows_some_stand_for_the_reference(made, folder, monkeypatch):
+    monkeypatch.setattr(drawn, "MOST_BYTES", 8 * 3 * 12)
+    rows = rows_of(str(folder / "table"), seed=5)
+    kept = [TABLE.tolist().index(row) for row in rows.points.tolist()]
+    assert (len(set(kept)), kept == sorted(kept)) == (12, True)
+    assert max(kept) > 12  # not the first ones
+    assert not torch.equal(rows.points, rows_of(str(folder / "table"), seed=6).points)
+    found = certify_model(made / "table", None, steps=2, n=16, seed=5, bandwidth=0.3)
+    some = "12 of 40 rows of table, drawn with seed 5"
+    assert found.reference.endswith(f"({some})")
+    score = fitted(made / "table", None)[1].score
+    law = ws.EmpiricalScore(score.scaling.apply(rows.points), score.process, 0.3,
+                            scaling=score.scaling)  # fmt: skip
+    known = ws.certify(score, law, steps=2, n=16, seed=5)
+    assert found.upper.value == pytest.approx(known.upper.value, rel=1e-9)
+    for source in (made / "table", folder / "table"):
+        assert plan_steps(str(source), 4.0, seed=5, solver="euler").source.endswith(f"({some})")
+
+
+def test_a_model_on_disk_has_a_plan_of_its_own(made, monkeypatch):
+    def one(*given, **options):
+        return ws.plan(*given, **options | {"grids": ("karras",), "curves": False})
+
+    monkeypatch.setattr("wasserscore.experiment.planning.plan", one)
+    found = plan_steps(str(made / "pictu"), 6.0, model="network", solver="euler")
+    assert found.mode == "model"
+    assert found.source == "moments of the reference (all 40 rows of pictures)"
+    assert found.spread == pytest.approx(PICTURES.var(0).sum() ** 0.5, rel=1e-9)
+
+
+def test_rows_that_changed_are_refused(folder, tmp_path):
+    shutil.copytree(folder / "table", tmp_path / "table")
+    fit_on_disk(config(tmp_path / "table"), tmp_path / "run")
+    shutil.rmtree(tmp_path / "table")
+    datasets.Dataset.from_dict({"a": TABLE[:, 0]}).save_to_disk(tmp_path / "table")
+    with pytest.raises(InputError, match="must be what the run was made with"):
+        certify_model(tmp_path / "run", None)

@@ -57,6 +57,21 @@ def test_certify_and_sample(there):
     assert np.load(there / "new.npy").shape[0] == 5
 
 
+def test_data_on_disk_are_drawn_from(there):
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    grey = np.load(there / "grey.npy")[:, None]
+    datasets.Dataset.from_dict({"grey": grey}).save_to_disk(there / "rows")
+    pipeline, rows = f"diffusers:{there / 'ddpm'}", f"{there / 'rows'}:grey"
+    whole, data = pipeline_model(pipeline, rows)
+    known, same = pipeline_model(pipeline, str(there / "grey.npy"))
+    assert torch.equal(data.points, same.points)
+    assert torch.equal(whole.score.scaling.scale, known.score.scaling.scale)
+    found = call("certify", pipeline, "--data", rows, "--solver", "ddim", "--steps", 2, "-n", 16)
+    assert found.exit_code == 0, found.output
+    assert "(all 40 rows of rows)" in found.output
+
+
 def test_a_plan_is_asked_for_the_pipelines_own_score(there, monkeypatch):
     asked = []
 

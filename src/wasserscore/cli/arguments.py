@@ -10,8 +10,8 @@ Source = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="digits, moons, wine, ... or a file (.npy .npz .csv .csv.gz .parquet), "
-        "or a folder of PNG images; to fit a network, also FOLDER[:COLUMNS] of Arrow or Parquet "
-        "files, which stay on disk.",
+        "or a folder of PNG images; to fit a network or to plan, also FOLDER[:COLUMNS] of Arrow "
+        "or Parquet files, which stay on disk.",
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The run folder.", show_default=False)]
@@ -57,7 +57,8 @@ RunOrPipeline = Annotated[
 PipelineData = Annotated[
     str | None,
     typer.Option("--data", metavar="SOURCE", show_default=False,
-                 help="Of a pipeline only: images in its shape, a file or a folder."),
+                 help="Of a pipeline only: images in its shape, a file or a folder (of Arrow or "
+                 "Parquet files, FOLDER:COLUMN, up to 20,000 rows are drawn)."),
 ]  # fmt: skip
 ModelName = Annotated[
     str | None,

@@ -97,7 +97,7 @@ def sample(
     """Rows from a fitted model into a new file; exactly, where it can and no solver is named."""
     on_first(lambda: _require_new(out, force))
     if is_pipeline(folder):
-        name, fitted = "the pipeline", pipeline_model(folder, data)[0]
+        name, fitted = "the pipeline", pipeline_model(folder, data, seed=seed)[0]
     else:
         name, fitted = revisit.fitted(folder, model)
     exact = solver is None and steps is None and has_exact_draws(fitted)

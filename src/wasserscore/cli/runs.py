@@ -214,6 +214,9 @@ def certify(
 ) -> None:
     """An upper bound on W2 between a reference law and what the sampler returns.
 
+    Where the training rows stay on disk, the reference is of up to 20,000 of them, drawn by the
+    seed: the certificate speaks of these and says so.
+
     **Examples**
 
         wasserscore certify runs/digits --model network --steps 40 --level 0.99

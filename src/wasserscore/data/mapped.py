@@ -150,6 +150,20 @@ class Mapped:
         """Of all entries, model units."""
         return math.sqrt(self.moments.square)
 
+    @property
+    def kind(self) -> Kind:
+        """A ``"table"`` of several columns, or what the shape of a point says."""
+        if len(self.columns) > 1:
+            return "table"
+        return "image" if len(self.shape) > 2 else "vectors"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the coordinates: the columns of a table, or made up from their positions."""
+        if self.kind == "table":
+            return self.columns
+        return column_names(tuple(self.shape[1:]), self.kind)
+
     def layout(self, name: str, source: str) -> Layout:
         """Shape, column names and range of the points; columns that never vary are kept.
 
@@ -157,15 +171,10 @@ class Mapped:
             name: What to call the data set.
             source: Where the points came from.
         """
-        shape = tuple(self.shape[1:])
-        kind: Kind = "image" if len(shape) > 1 else "vectors"
-        names = column_names(shape, kind)
-        if len(self.columns) > 1:
-            kind, names = "table", self.columns
         return Layout(
-            name=name, columns=names, shape=shape, kind=kind, lattice=None,
-            low=self.moments.low, high=self.moments.high,
-            constant=torch.zeros(len(names), dtype=torch.bool),
+            name=name, columns=self.names, shape=tuple(self.shape[1:]), kind=self.kind,
+            lattice=None, low=self.moments.low, high=self.moments.high,
+            constant=torch.zeros(len(self.names), dtype=torch.bool),
             constants=torch.zeros(0, dtype=torch.float64), source=source,
         )  # fmt: skip
 

@@ -127,14 +127,17 @@ def smooth_rows(data: Dataset, part: str, seed: int) -> Cloud:
     return dequantise(data, data.points, Streams(seed).generator(f"dequantise/{part}"))
 
 
-def fit_empirical(train: Dataset, *, bandwidth: float = 0.0) -> Model:
+def fit_empirical(
+    train: Dataset, *, bandwidth: float = 0.0, scaling: Scaling | None = None
+) -> Model:
     """The empirical score of the training rows.
 
     Args:
         train: The training rows.
         bandwidth: Smoothing in model units (standard deviations of the data); 0 memorizes.
+        scaling: To model units; from the rows where None.
     """
-    scaling = model_units(train)
+    scaling = scaling or model_units(train)
     points = scaling.apply(train.varying)
     score = EmpiricalScore(points, forward_process(), bandwidth=bandwidth, scaling=scaling)
     return Model(score, train.layout)
@@ -147,6 +150,7 @@ def fit_kernel_mixture(
     method: str = "auto",
     latent: int | float | None = None,
     per: str | None = None,
+    scaling: Scaling | None = None,
     callback: Callable[[int, int], object] | None = None,
 ) -> Model:
     """The proximal kernel, fitted on dequantised rows: a density must not sit on a lattice.
@@ -157,9 +161,10 @@ def fit_kernel_mixture(
         method: See :func:`fit_proximal`.
         latent: Fit on principal axes, see :func:`fit_proximal`.
         per: A column of a table; the rows of each of its values are fitted by themselves.
+        scaling: To model units; from the rows where None.
         callback: Told how many of these fits are done, of how many.
     """
-    scaling = model_units(train)
+    scaling = scaling or model_units(train)
     points = scaling.apply(train.vary(smooth_rows(train, "train", seed)))
     options: dict[str, Any] = {} if latent is None else {"latent": latent}
     options |= {"method": method, "seed": seed, "scaling": scaling}

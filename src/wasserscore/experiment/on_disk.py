@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from wasserscore.core.distributed import on_first
 from wasserscore.core.errors import require
 from wasserscore.core.results import plain
-from wasserscore.data import Mapped, on_disk
 from wasserscore.experiment.config import RunConfig
+from wasserscore.experiment.drawn import mapped
 from wasserscore.experiment.folder import MODELS, SCHEMA_VERSION, RunFolder
 from wasserscore.experiment.journey import Progress, silent
 from wasserscore.experiment.models import Model, train_network
@@ -40,8 +38,7 @@ def fit_on_disk(
     named = [f"--{name}" for name, value in asked.items() if value is not None]
     require(not named, "rows on disk are numbers, and all of them train", got=", ".join(named),
             do="leave it out")  # fmt: skip
-    files, columns = on_disk(config.source) or (Path(config.source), None)
-    data = Mapped.open(files, columns).to(torch.float64)  # for the range; training rounds
+    name, data = mapped(config.source)  # float64, for the range; training rounds
     folder = RunFolder.create(out, plain({
         "schema_version": SCHEMA_VERSION,
         "config": config.model_dump(mode="json"),
@@ -50,7 +47,7 @@ def fit_on_disk(
 
     def compute() -> dict[str, Any]:
         progress("scaling", 0, 1)
-        layout = data.layout(files.name, f"{len(data)} rows of {files.name}")
+        layout = data.layout(name, f"{len(data)} rows of {name}")
         scaling = data.fit_scaling(layout.kind)
         progress("scaling", 1, 1)
         spread = (data.moments.variance / scaling.scale.square()).mean().sqrt()

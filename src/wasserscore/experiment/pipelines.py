@@ -5,8 +5,9 @@ from pathlib import Path
 
 import torch
 
-from wasserscore.core.errors import require
-from wasserscore.data import Dataset, Scaling, load
+from wasserscore.core.errors import InputError, explain, require
+from wasserscore.data import Dataset, Scaling
+from wasserscore.experiment.drawn import rows_of
 from wasserscore.experiment.models import Model, nearest_scale
 from wasserscore.score import EmpiricalScore, from_diffusers
 
@@ -20,20 +21,24 @@ def is_pipeline(name: str | Path | None) -> bool:
     return name is not None and str(name).startswith(PREFIX)
 
 
-def pipeline_model(name: str | Path, source: str | None) -> tuple[Model, Dataset]:
+def pipeline_model(
+    name: str | Path, source: str | None, *, seed: int = 0
+) -> tuple[Model, Dataset]:
     """The model of a pipeline in the units of a data set, and that data set.
 
     Args:
         name: ``diffusers:FOLDER``.
-        source: Images in [-1, 1], [0, 1] or [0, 255]; see ``wasserscore.data.load``.
+        source: Images in [-1, 1], [0, 1] or [0, 255]; see :func:`rows_of`.
+        seed: Of the rows drawn, where they are on disk; their range is then that of the data.
 
     Raises:
         InputError: Without data, or if pipeline and data do not fit.
     """
-    require(source is not None, "a pipeline needs the data that it stands for", got="none",
-            do="give --data a file, a folder of images or an embedded set")  # fmt: skip
+    if source is None:
+        raise InputError(explain("a pipeline needs the data that it stands for", got="none",
+                                 do="give --data images, a file or a folder"))  # fmt: skip
     score = from_diffusers(Path(str(name).removeprefix(PREFIX)))
-    data = load(source)
+    data = rows_of(source, seed=seed)
     ours = score.shape[1:] if score.shape[0] == 1 else score.shape
     require(data.shape in (ours, score.shape, (score.dim,)),
             f"the model makes points of shape {score.shape}: the data must have that shape",

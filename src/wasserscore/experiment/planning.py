@@ -1,13 +1,15 @@
 """A plan for a data set or a run, printed and drawn."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from wasserscore.core.errors import require
 from wasserscore.core.files import write_atomically, write_json
-from wasserscore.data import load
+from wasserscore.data import Dataset
 from wasserscore.experiment import revisit
+from wasserscore.experiment.drawn import about, rows_of
 from wasserscore.experiment.models import fit_empirical
 from wasserscore.experiment.pipelines import is_pipeline, pipeline_model, rows_law
 from wasserscore.planner import Plan, plan
@@ -18,34 +20,40 @@ FILES = ("plan.json", "plan.png", "plan.svg")
 
 def plan_steps(
     source: str, target_w2: float, *, model: str | None = None, mode: str | None = None,
-    **options: Any,
+    seed: int = 0, **options: Any,
 ) -> Plan:  # fmt: skip
     """A plan for a data set, for the training rows of a run folder, or for one of its models.
 
     Args:
-        source: A data set or a run folder.
+        source: A data set or a run folder; of rows on disk, some are drawn by the seed.
         target_w2: W2 that sampling may add, data units.
         model: A fitted model of the run, or ``diffusers:FOLDER`` beside a data set: only its own
             process is then planned for.
         mode: Of ``plan``; with a model ``"model"``, else ``"calibrated"`` by default.
-        **options: Of ``plan``: solver, surrogate, seed.
+        seed: Of everything drawn.
+        **options: Of ``plan``: solver, surrogate.
 
     Raises:
         InputError: If a model is asked of something that is no run, or the plan is impossible.
     """
+    options |= {"seed": seed, "curves": True}
     if is_pipeline(model):
-        made, data = pipeline_model(str(model), source)
-        return plan(rows_law(made, data, 0.0), target_w2, score=made.score, mode=mode or "model",
-                    curves=True, **options)  # fmt: skip
+        made, data = pipeline_model(str(model), source, seed=seed)
+        return _about(data, plan(rows_law(made, data, 0.0), target_w2, score=made.score,
+                                 mode=mode or "model", **options))  # fmt: skip
     is_run = (Path(source) / "config.json").is_file()
     asked = model is not None or mode == "model"
     require(is_run or not asked, "only a run folder has a model to plan for", got=repr(source),
             do="make one: wasserscore fit DATA --out DIR")  # fmt: skip
-    rows = revisit.journey(source).train if is_run else load(source)
+    rows = (revisit.training_rows if is_run else rows_of)(source, seed=seed)
     score = revisit.scored(source, model)[1].score if asked else None
+    law = fit_empirical(rows, scaling=None if score is None else score.scaling).score
     chosen = mode or ("model" if asked else "calibrated")
-    return plan(fit_empirical(rows).score, target_w2, score=score, mode=chosen, curves=True,
-                **options)  # fmt: skip
+    return _about(rows, plan(law, target_w2, score=score, mode=chosen, **options))
+
+
+def _about(rows: Dataset, found: Plan) -> Plan:
+    return replace(found, source=about(found.source, rows))
 
 
 def write_plan(found: Plan, out: Path) -> list[Path]:

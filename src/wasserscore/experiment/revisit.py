@@ -1,12 +1,14 @@
 """What can be asked of a run folder after (or while) it was made."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from wasserscore.certificate import Certificate, certify
 from wasserscore.core.errors import InputError, explain, require
-from wasserscore.data import Dataset, load
+from wasserscore.data import Dataset, load, on_disk
 from wasserscore.experiment.config import RunConfig, validate
+from wasserscore.experiment.drawn import about, draw, mapped
 from wasserscore.experiment.folder import MODELS, RESULTS, RunFolder
 from wasserscore.experiment.journey import Journey
 from wasserscore.experiment.models import (
@@ -15,7 +17,6 @@ from wasserscore.experiment.models import (
     fit_empirical,
     fit_kernel_mixture,
     forward_process,
-    model_units,
     nearest_scale,
 )
 from wasserscore.experiment.pipelines import is_pipeline, pipeline_model, rows_law
@@ -37,10 +38,23 @@ def journey(folder: str | Path) -> Journey:
     found = RunFolder.open(folder)
     config = _config(found)
     data = load(config.source, schema=config.table_schema)
-    require(data.sha256 == found.description.get("data_sha256"),
-            f"the data of {folder} must be what the run was made with",
-            got=f"another content in {config.source!r}", do="restore it, or run anew")  # fmt: skip
+    _require_same(found, config, data.sha256)
     return Journey(config, data, found)
+
+
+def training_rows(folder: str | Path, *, seed: int) -> Dataset:
+    """The rows a run was fitted to; of rows on disk, some drawn at random.
+
+    Raises:
+        InputError: If it is no run folder, or the data are no longer what they were.
+    """
+    found = RunFolder.open(folder)
+    config = _config(found)
+    if on_disk(config.source) is None:
+        return journey(folder).train
+    name, data = mapped(config.source)
+    _require_same(found, config, data.sha256)
+    return draw(name, data, seed=seed)
 
 
 def fitted(folder: str | Path, name: str | None) -> tuple[str, Model]:
@@ -77,9 +91,13 @@ def certify_model(
     reference: str = "smoothed",
     bandwidth: float | None = None,
     data: str | None = None,
+    seed: int = 0,
     **options: Any,
 ) -> Certificate:
     """A certificate for a fitted model of a run, for any saved model, or for a pipeline.
+
+    Where the rows are on disk, the reference is a law of some of them, drawn by the seed; the
+    certificate speaks of that law and says so.
 
     Args:
         folder: The run, a saved model (which needs ``reference`` to be a saved model as well), or
@@ -89,47 +107,56 @@ def certify_model(
             the path of a saved closed-form model.
         bandwidth: Smoothing in model units; from the data unless given.
         data: Of a pipeline only: the rows whose smoothed law is the reference.
+        seed: Of everything drawn.
         **options: Of ``certify``: solver, steps, grid, eta, stop, start, n, level, target,
-            constant, seed.
+            constant.
     """
     if is_pipeline(folder):
         require(reference == REFERENCES[0], "the reference of a pipeline is smoothed rows",
                 got=reference, do="give them with --data")  # fmt: skip
-        made, rows = pipeline_model(folder, data)
-        return certify(made.score, rows_law(made, rows, bandwidth), **options)
+        made, rows = pipeline_model(folder, data, seed=seed)
+        found = certify(made.score, rows_law(made, rows, bandwidth), seed=seed, **options)
+        return replace(found, reference=about(found.reference, rows))
     require(data is None, "only a pipeline needs data; a run has its own", got=data)
     is_run = (Path(folder) / "config.json").is_file()
     require(is_run or reference not in REFERENCES, "a saved model needs a saved reference",
             got=reference, do="give --reference the path of a closed-form model")  # fmt: skip
     score = scored(folder, name)[1].score if is_run else load_model(folder)
     if reference in REFERENCES:
-        law = reference_law(journey(folder).train, reference, bandwidth)
-    else:
-        law = load_model(reference)
+        train = training_rows(folder, seed=seed)
+        law = reference_law(train, reference, score, bandwidth)
+        found = certify(score, law.under(score.process), seed=seed, **options)
+        return replace(found, reference=about(found.reference, train))
+    law = load_model(reference)
     require(isinstance(law, ClosedFormScore), "the reference must have a closed-form score",
             got=type(law).__name__)  # fmt: skip
-    return certify(score, law.under(score.process), **options)
+    return certify(score, law.under(score.process), seed=seed, **options)
 
 
-def reference_law(train: Dataset, kind: str, bandwidth: float | None = None) -> ClosedFormScore:
+def reference_law(
+    train: Dataset, kind: str, score: Any, bandwidth: float | None = None
+) -> ClosedFormScore:
     """The law that the training rows stand for.
 
     Args:
         train: The training rows.
         kind: "smoothed", "proximal" or "gaussian".
+        score: Of a model fitted to them, whose units and shape of a point are taken.
         bandwidth: Smoothing in model units; from the data unless given.
     """
-    scaling = model_units(train)
-    if kind == "proximal":
-        law: ClosedFormScore = fit_kernel_mixture(train, seed=0).score
-        return law
+    scaling = score.scaling
     points = scaling.apply(train.varying)
-    if kind == "gaussian":
-        return GaussianScore(points.mean(0), points.mT.cov(correction=0), forward_process(),
-                             scaling=scaling)  # fmt: skip
-    width = bandwidth or nearest_scale(points)
-    smooth: ClosedFormScore = fit_empirical(train, bandwidth=width).score
-    return smooth
+    law: Any
+    if kind == "proximal":
+        law = fit_kernel_mixture(train, seed=0, scaling=scaling).score
+    elif kind == "gaussian":
+        law = GaussianScore(points.mean(0), points.mT.cov(correction=0), forward_process(),
+                            scaling=scaling)  # fmt: skip
+    else:
+        width = bandwidth or nearest_scale(points)
+        law = fit_empirical(train, bandwidth=width, scaling=scaling).score
+    shaped: ClosedFormScore = law if law.shape == score.shape else replace(law, shape=score.shape)
+    return shaped
 
 
 def rewrite_report(folder: str | Path) -> Path:
@@ -144,6 +171,12 @@ def rewrite_report(folder: str | Path) -> Path:
     results = made.folder.read(RESULTS)
     rows = {TITLES[name]: made.folder.samples(name) for name in made.config.models}
     return write_report(results, {"training rows": made.train.points, **rows}, made.folder.path)
+
+
+def _require_same(folder: RunFolder, config: RunConfig, sha256: str) -> None:
+    require(sha256 == folder.description.get("data_sha256"),
+            f"the data of {folder.path} must be what the run was made with",
+            got=f"another content in {config.source!r}", do="restore it, or run anew")  # fmt: skip
 
 
 def _config(folder: RunFolder) -> RunConfig:
