@@ -383,6 +383,9 @@ def test_fit_to_rows_on_disk_then_sample(tmp_path):
     assert result.exit_code == 0, result.output
     lines = (tmp_path / "new.csv").read_text().splitlines()
     assert (lines[0], len(lines)) == ("z,y", 8)
+    result = call("audit", words[0], tmp_path / "new.csv", "--holdout", words[0], "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["exact_rate_holdout"]["value"] == 1
     refused = call("run", *words, *SMALL)
     assert refused.exit_code == 2
     assert "wasserscore fit --models network" in refused.output

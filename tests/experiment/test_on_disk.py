@@ -1,17 +1,22 @@
 """Fits to rows that stay on disk, against the same fit in memory."""
 
+import json
 import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import wasserscore as ws
+from wasserscore.audit import parts
 from wasserscore.core.errors import InputError
 from wasserscore.data import Mapped, Scaling, on_disk
 from wasserscore.experiment import drawn
+from wasserscore.experiment.audit_files import read_sides, write_page
 from wasserscore.experiment.config import NetworkConfig, RunConfig
+from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.drawn import rows_of
 from wasserscore.experiment.models import train_network
 from wasserscore.experiment.on_disk import fit_on_disk
@@ -149,6 +154,50 @@ def test_a_model_on_disk_has_a_plan_of_its_own(made, monkeypatch):
     assert found.mode == "model"
     assert found.source == "moments of the reference (all 40 rows of pictures)"
     assert found.spread == pytest.approx(PICTURES.var(0).sum() ** 0.5, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["pictures:image", "table"])
+def test_an_audit_searches_all_rows_on_disk(folder, tmp_path, name, monkeypatch):
+    monkeypatch.setattr(parts, "PART_NUMBERS", 6 * 9)
+    monkeypatch.setattr(drawn, "MOST_ROWS", 3)  # of the hold-out only
+    rows = TABLE if name == "table" else PICTURES
+    fake = np.random.default_rng(2).permuted(rows, axis=0)
+    fake[[0, 4, 30]] = rows[[39, 2, 17]] + 1e-9 * rows.std(0)
+    new = tmp_path / "new.parquet"
+    if name == "table":
+        pd.DataFrame(fake[:, [1, 0, 2]], columns=list("bac")).to_parquet(new)
+    else:
+        new = tmp_path / "new.npy"
+        np.save(new, fake)
+    sides = read_sides(str(folder / name), str(new), str(folder / name), seed=1)
+    some = f"{folder / name}: 3 of 40 rows of {name[:8].strip(':')}, drawn with seed 1"
+    assert sides.notes == (some,)
+    report = sides.audit()
+    whole = ws.data.Dataset.build(torch.from_numpy(rows), name="x", kind=sides.train.kind)
+    known = audit_rows(whole, torch.from_numpy(fake).flatten(1), sides.holdout)
+    found, same = report.to_dict(), known.to_dict()
+    assert (report.exact_rate.value >= 3 / 40, report.exact_rate_holdout.value) == (True, 1)
+    assert (report.n_train, report.n_holdout) == (40, 3)
+    for key in ("exact_rate", "copy_rate", "nn_ratio", "authenticity", "p_copies", "verdict"):
+        assert found[key] == same[key], key
+    assert report.copy_distance == pytest.approx(known.copy_distance, rel=1e-12)
+    write_page(sides, report, tmp_path / "page", sides.columns())
+    page = json.loads((tmp_path / "page" / "audit.json").read_text())
+    assert (page["data"]["n_train"], page["table"]) == (40, None)
+    closest = np.reshape(page["neighbours"]["nearest"][0], -1)
+    assert np.abs(rows.reshape(40, -1) - closest).sum(1).min() == 0
+
+
+def test_an_audit_of_rows_on_disk_has_no_codec(folder, tmp_path):
+    np.save(tmp_path / "new.npy", TABLE)
+    (tmp_path / "schema.toml").write_text("")
+    table, new = str(folder / "table"), str(tmp_path / "new.npy")
+    with pytest.raises(InputError, match="a schema speaks of a table in memory"):
+        read_sides(table, new, schema=str(tmp_path / "schema.toml"))
+    with pytest.raises(InputError, match="a target needs a table in memory"):
+        read_sides(table, new, new).require_target("a")
+    with pytest.raises(InputError, match="not read into memory"):
+        read_sides(table, table)
 
 
 def test_rows_that_changed_are_refused(folder, tmp_path):

@@ -15,12 +15,15 @@ from wasserscore.audit.closeness import c_t, closer_than_holdout, median_distanc
 from wasserscore.audit.features import Features, feature_map
 from wasserscore.audit.model import NEED_MODEL, asked_of_model
 from wasserscore.audit.neighbours import Closest, Training, training
+from wasserscore.audit.parts import TrainingInParts, exact_in_parts, training_in_parts
 from wasserscore.audit.report import AuditReport, Suspect
 from wasserscore.audit.significance import count_p_value, permutation_p_values
 from wasserscore.audit.tables import Rows, as_rows, distinct, exact_matches
 from wasserscore.audit.verdict import FALSE_POSITIVE_RATE, NOT_JUDGED, Evidence, judge
+from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate
+from wasserscore.data import Mapped
 from wasserscore.distance import PRDC, prdc
 
 SUSPECTS = 100
@@ -53,7 +56,10 @@ def audit(
     (precision to coverage); ratio and authenticity as cited at :class:`Closest`.
 
     Args:
-        train: Training rows ``(n, *shape)``: tensor, array or DataFrame.
+        train: Training rows ``(n, *shape)``: tensor, array or DataFrame; or
+            :class:`wasserscore.data.Mapped`, which stays on disk: every row of it is searched, a
+            part at a time, in the rows as given; the copy distance is asked of at most 10,000
+            drawn rows, and there is no ``c_t`` and no ``model``.
         generated: Generated rows; DataFrame columns are aligned to those of train by name.
         holdout: Rows the generator has not seen; without them copies are counted, not judged.
         features: Where distances are taken: None for the rows as given, "pca" for at most 64
@@ -68,20 +74,24 @@ def audit(
         InputError: On rows that do not fit, or fewer than three distinct training rows.
     """
     rows = as_rows(train, generated, holdout)
-    embed, space = feature_map(features, rows.train)
-    points = Rows(
-        embed(rows.train),
-        embed(rows.generated),
-        None if rows.holdout is None else embed(rows.holdout),
-    )
-    yardstick = training(points.train)
-    found = yardstick.closest(points.generated)
-    fresh = None if points.holdout is None else yardstick.closest(points.holdout)
+    yardstick: Training | TrainingInParts
+    if isinstance(rows.train, Mapped):
+        require(features is None and model is None, "rows on disk are audited as given",
+                got="features" if model is None else "a model", do="leave it out")  # fmt: skip
+        embed, space = feature_map(None, rows.generated)
+        yardstick = training_in_parts(rows.train, seed=seed)
+    else:
+        embed, space = feature_map(features, rows.train)
+        yardstick = training(embed(rows.train))
+    generated = embed(rows.generated)
+    holdout = None if rows.holdout is None else embed(rows.holdout)
+    found = yardstick.closest(generated)
+    fresh = None if holdout is None else yardstick.closest(holdout)
     counts = _counts(rows, yardstick, found, fresh)
     tests: dict[str, Any] = dict.fromkeys(NEED_HOLDOUT)
     verdict, reason = NOT_JUDGED, "give held-out rows to compare with"
-    if points.holdout is not None and fresh is not None:
-        tests = _tests(yardstick, points.generated, points.holdout, found, fresh, seed)
+    if holdout is not None and fresh is not None:
+        tests = _tests(yardstick, generated, holdout, found, fresh, seed)
         tests["p_exact"] = count_p_value(counts["exact_rate"], counts["exact_rate_holdout"])
         verdict, reason = judge(
             Evidence(
@@ -94,6 +104,7 @@ def audit(
         )
     asked: dict[str, Any] = dict.fromkeys(NEED_MODEL)
     if model is not None:
+        assert isinstance(rows.train, Tensor)
         known = rows.train[distinct(rows.train)[1]]
         asked = asked_of_model(model, known, rows.generated, rows.holdout, seed)
     return AuditReport(
@@ -103,7 +114,7 @@ def audit(
         n_train=len(rows.train),
         n_generated=len(rows.generated),
         n_holdout=0 if rows.holdout is None else len(rows.holdout),
-        train_duplicates=len(rows.train) - len(yardstick.points),
+        train_duplicates=len(rows.train) - yardstick.count,
         features=space,
         copy_distance=yardstick.copy_distance,
         nearest_distance=median_distance(found.first, seed),
@@ -115,20 +126,26 @@ def audit(
 
 
 def _counts(
-    rows: Rows, yardstick: Training, found: Closest, fresh: Closest | None
+    rows: Rows, yardstick: Training | TrainingInParts, found: Closest, fresh: Closest | None
 ) -> dict[str, Any]:
     """Shares of rows of every kind, their references and excesses."""
-    exact = exact_matches(rows.generated, rows.train)
-    exact_fresh = None if rows.holdout is None else exact_matches(rows.holdout, rows.train)
+    exact, exact_fresh = (_exact(x, rows.train) for x in (rows.generated, rows.holdout))
     kinds: dict[str, Callable[[Closest], Tensor]] = {
         "copy_rate": yardstick.copies,
         "nn_ratio": lambda c: c.repeats,
         "authenticity": lambda c: c.authentic,
     }
+    assert exact is not None
     out = _share("exact_rate", exact, exact_fresh)
     for name, kind in kinds.items():
         out |= _share(name, kind(found), None if fresh is None else kind(fresh))
     return out
+
+
+def _exact(x: Tensor | None, train: Tensor | Mapped) -> Tensor | None:
+    if x is None:
+        return None
+    return exact_in_parts(x, train) if isinstance(train, Mapped) else exact_matches(x, train)
 
 
 def _share(name: str, own: Tensor, fresh: Tensor | None) -> dict[str, Estimate | None]:
@@ -152,7 +169,7 @@ def _share(name: str, own: Tensor, fresh: Tensor | None) -> dict[str, Estimate |
 
 
 def _tests(
-    yardstick: Training,
+    yardstick: Training | TrainingInParts,
     generated: Tensor,
     holdout: Tensor,
     found: Closest,
@@ -167,7 +184,9 @@ def _tests(
         "nearest_distance_holdout": median_distance(fresh.first, seed),
         "closer": closer,
         "z_u": z_u,
-        "c_t": c_t(yardstick.points, generated, holdout, seed),
+        "c_t": c_t(yardstick.points, generated, holdout, seed)
+        if isinstance(yardstick, Training)
+        else None,
         "p_copies": p_values.copies,
         "p_value": p_values.closer,
         "prdc": _prdc(generated, holdout, seed),

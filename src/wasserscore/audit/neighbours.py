@@ -68,6 +68,11 @@ class Training:
         row = which[:, 0]
         return Closest(distances[:, 0], distances[:, 1], self.places[row], self.spacing[row])
 
+    @property
+    def count(self) -> int:
+        """How many distinct rows there are."""
+        return len(self.points)
+
     def copies(self, closest: Closest) -> Tensor:
         """Which rows are copies, exact or nearly so."""
         return closest.first < self.copy_distance

@@ -7,12 +7,13 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import as_points
+from wasserscore.data import Mapped
 
 
 class Rows(NamedTuple):
     """The three sets, (n, *shape) each, with the same shape of a row; ``holdout`` may be None."""
 
-    train: Tensor
+    train: Tensor | Mapped
     generated: Tensor
     holdout: Tensor | None
 
@@ -24,18 +25,20 @@ def as_rows(train: Any, generated: Any, holdout: Any) -> Rows:
         InputError: Names missing, extra, repeated or non-numeric columns, the first bad cell, or
             the shapes that do not fit.
     """
-    given = {"train": train, "generated": generated, "holdout": holdout}
+    mapped = isinstance(train, Mapped)
+    given = {"train": None if mapped else train, "generated": generated, "holdout": holdout}
     columns = list(train.columns) if hasattr(train, "columns") else None
     points = {
         name: as_points(_aligned(rows, columns, name), name).detach().cpu()
         for name, rows in given.items()
         if rows is not None
     }
+    known = train if mapped else points["train"]
+    shape = tuple(known.shape[1:])
     for name, rows in points.items():
-        require(rows.shape[1:] == points["train"].shape[1:],
-                f"{name} must have rows like train, {tuple(points['train'].shape[1:])}",
+        require(rows.shape[1:] == shape, f"{name} must have rows like train, {shape}",
                 got=tuple(rows.shape[1:]), do="compare the same columns")  # fmt: skip
-    return Rows(points["train"], points["generated"], points.get("holdout"))
+    return Rows(known, points["generated"], points.get("holdout"))
 
 
 def _aligned(rows: Any, columns: list[Any] | None, name: str) -> Any:
@@ -75,10 +78,11 @@ def distinct(rows: Tensor) -> tuple[Tensor, Tensor]:
 def exact_matches(rows: Tensor, train: Tensor) -> Tensor:
     """Which rows are in train, number for number, in the coarser of the two number types."""
     coarse = torch.float32 if torch.float32 in (rows.dtype, train.dtype) else torch.float64
+    known = set(keys(train, coarse))
+    return torch.tensor([key in known for key in keys(rows, coarse)])
 
-    def keys(x: Tensor) -> list[bytes]:
-        flat = x.to(coarse).flatten(1) + 0.0  # -0.0 becomes 0.0: equal numbers, equal bytes
-        return [row.tobytes() for row in flat.numpy()]
 
-    known = set(keys(train))
-    return torch.tensor([key in known for key in keys(rows)])
+def keys(x: Tensor, dtype: torch.dtype) -> list[bytes]:
+    """The bytes of every row; of equal numbers, equal ones."""
+    flat = x.to(dtype).flatten(1) + 0.0  # -0.0 becomes 0.0
+    return [row.tobytes() for row in flat.numpy()]

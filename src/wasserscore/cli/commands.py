@@ -148,7 +148,7 @@ def audit(
 ) -> bool:
     """An audit of files; whether every rule held."""
     checks = audit_files.read_rules(rules)
-    sides = audit_files.read_sides(real, fake, holdout, schema=schema)
+    sides = audit_files.read_sides(real, fake, holdout, schema=schema, seed=seed)
     if target is not None:
         sides.require_target(target)
     report = sides.audit(seed=seed)

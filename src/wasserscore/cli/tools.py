@@ -133,9 +133,14 @@ def audit(
 ) -> None:
     """Are generated rows copies of the training rows? Two files in, a verdict out.
 
-    **Example**
+    REAL may be FOLDER[:COLUMNS] of Arrow or Parquet files: all of their rows are searched where
+    they are. Of a hold-out in such files up to 20,000 rows are drawn by the seed.
+
+    **Examples**
 
         wasserscore audit train.csv synthetic.csv --holdout test.csv --fail-if 'copies>0.1%'
+
+        wasserscore audit shards:image new.npy --holdout kept-out:image
     """  # fmt: skip
     from wasserscore.cli import commands
 

@@ -40,8 +40,8 @@ def load(source: Any, *, schema: "Overrides | str | Path | None" = None) -> Data
     path, key = _split_key(str(source))
     require(on_disk(str(source)) is None, "files of rows on disk are not read into memory",
             got=repr(str(source)),
-            do="train on them (wasserscore fit --models network, or ws.data.Mapped), then "
-            "sample, certify and plan with the run")  # fmt: skip
+            do="train on them (wasserscore fit --models network, or ws.data.Mapped); sample, "
+            "certify and plan with the run, audit with them as REAL")  # fmt: skip
     if path.is_dir():
         return read_images(path)
     name = path.name.lower()

@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+import torch
 
 from wasserscore.core.errors import require
 from wasserscore.core.typing import Cloud
-from wasserscore.data import Dataset, load
+from wasserscore.data import Dataset, Layout, load
 from wasserscore.data.files import TABLES
 from wasserscore.data.tables import Codec, read_frame
 from wasserscore.data.tables.number import Number
+from wasserscore.experiment.drawn import Drawn, rows_of
 
 SHOWN = 5
 """Values that a note lists."""
@@ -30,39 +32,52 @@ class Alike(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def rows_like(known: Dataset, source: str, *, missing: tuple[str, ...] = ()) -> Alike:
+def rows_like(
+    known: Layout, source: str, *, missing: tuple[str, ...] = (), drawn: int | None = None
+) -> Alike:
     """The rows of ``source`` with the columns of ``known``, text through its codec.
 
     Args:
         known: The rows whose columns and units count.
         source: Name or path of the others; the columns of tables are matched by name.
         missing: Texts that mean a missing cell of a mixed table, beside the empty one.
+        drawn: Seed of the rows drawn from files on disk; None refuses such files.
 
     Raises:
         InputError: On a file that cannot be used or does not fit.
     """
     if known.codec is not None:
         return _encoded(known, known.codec, source, missing)
-    other = load(source)
-    require(other.codec is None, f"{source} must hold numbers in every column, as {known.name}",
-            got=", ".join(f"{c.name!r} ({c.kind})" for c in other.codec.columns
-                          if not isinstance(c, Number) or c.missing)
-            if other.codec is not None else "", do="compare the same columns")  # fmt: skip
+    other = load(source) if drawn is None else rows_of(source, seed=drawn)
+    notes = (f"{source}: {other.source}",) if isinstance(other, Drawn) else ()
+    if other.codec is not None:
+        other = _numbers(known, other, other.codec, Path(source))
     if known.kind == other.kind == "table" and sorted(known.columns) == sorted(other.columns):
         order = [other.columns.index(column) for column in known.columns]
-        return Alike(other.points[:, order], other.name)
+        return Alike(other.points[:, order], other.name, notes)
     require(other.d == known.d, f"{source} must have the {known.d} columns of {known.name}",
             got=other.d)  # fmt: skip
-    return Alike(other.points, other.name)
+    return Alike(other.points, other.name, notes)
 
 
-def left_out(known: Dataset) -> tuple[str, ...]:
+def _numbers(known: Layout, other: Dataset, codec: Codec, source: Path) -> Dataset:
+    """A table of numbers as they are, where few values gave it a codec."""
+    odd = [f"{c.name!r} ({c.kind})" for c in codec.columns
+           if not isinstance(c, Number) or c.missing]  # fmt: skip
+    require(not odd, f"{source} must hold numbers in every column, as {known.name}",
+            got=", ".join(odd), do="compare the same columns")  # fmt: skip
+    cells = read_frame(source)[list(codec.names)].to_numpy(dtype=float, copy=True)
+    return Dataset.build(torch.from_numpy(cells), name=other.name, kind="table",
+                         columns=tuple(codec.names))  # fmt: skip
+
+
+def left_out(known: Layout) -> tuple[str, ...]:
     """A note on every column that is there but counts for nothing."""
     named = () if known.codec is None else known.codec.named("identifier")
     return tuple(f"identifier column {name!r} takes no part in distances" for name in named)
 
 
-def _encoded(known: Dataset, codec: Codec, source: str, missing: tuple[str, ...]) -> Alike:
+def _encoded(known: Layout, codec: Codec, source: str, missing: tuple[str, ...]) -> Alike:
     """The rows of another table as points of the known rows' space; what is odd is noted."""
     require(source.lower().endswith(TABLES), f"{source} must be a table with the columns of "
             f"{known.name}", got="no table", do=f"use one of {', '.join(TABLES)}")  # fmt: skip

@@ -13,14 +13,16 @@ from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.files import write_json
 from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud
-from wasserscore.data import Dataset, load
-from wasserscore.data.tables import Codec, read_overrides
+from wasserscore.data import Dataset, load, on_disk
+from wasserscore.data.tables import Codec, Overrides, read_overrides
 from wasserscore.experiment.alike import left_out, rows_like
 from wasserscore.experiment.copies import audit_rows
+from wasserscore.experiment.drawn import mapped
 from wasserscore.experiment.marginals import table_section
 from wasserscore.experiment.rules import Rule, parse_rule
 from wasserscore.experiment.sections import data_section, neighbours_section
 from wasserscore.experiment.usefulness import require_target
+from wasserscore.experiment.whole import Whole
 from wasserscore.report import write_audit
 
 QUANTITIES = ("copies", "near_copies", "repeats", "excess_near_copies", "flagged")
@@ -37,14 +39,14 @@ class Sides:
     """What an audit compares, as points of one space.
 
     Args:
-        train: The training rows.
+        train: The training rows, in memory or on disk.
         generated: Generated rows.
         holdout: Rows that the model has not seen.
         name: Of the generated rows.
         notes: What does not fit, and what was left out: columns and levels by name.
     """
 
-    train: Dataset
+    train: Dataset | Whole
     generated: Cloud
     holdout: Float[Tensor, "m d"] | None
     name: str
@@ -59,9 +61,11 @@ class Sides:
         """What the columns of a table are; None for other data.
 
         Distances of a table of plain numbers are in its own units, without a codec; this one is
-        for the section on its columns.
+        for the section on its columns, which rows on disk do not have.
         """
         train = self.train
+        if isinstance(train, Whole):
+            return None
         if train.codec is not None or train.kind != "table":
             return train.codec
         return Codec.infer(train.frame(train.points))
@@ -74,7 +78,7 @@ class Sides:
         """
         codec = self.codec
         if codec is None:
-            raise InputError(explain("a target needs a table", got=self.train.name,
+            raise InputError(explain("a target needs a table in memory", got=self.train.name,
                                      do="leave --target out"))  # fmt: skip
         require(self.holdout is not None, "a target needs held-out rows", got="none",
                 do="give --holdout")  # fmt: skip
@@ -88,7 +92,7 @@ class Sides:
             seed: Of folds, of the rows that are learnt from and of the bootstrap.
         """
         codec, train = self.codec, self.train
-        if codec is None or self.holdout is None:
+        if codec is None or self.holdout is None or isinstance(train, Whole):
             return None
         sides = [self.generated, train.points, self.holdout]
         if train.codec is None:
@@ -97,27 +101,42 @@ class Sides:
 
 
 def read_sides(
-    real: str, fake: str, holdout: str | None = None, *, schema: str | None = None
+    real: str,
+    fake: str,
+    holdout: str | None = None,
+    *,
+    schema: str | None = None,
+    seed: int = 0,
 ) -> Sides:
     """The files of an audit; columns are matched by name, text through the codec of ``real``.
 
     Args:
-        real: Name or path of the training rows.
+        real: Name or path of the training rows; those on disk are all searched.
         fake: Of the generated rows.
-        holdout: Of real rows the model has not seen; without it there is no verdict.
+        holdout: Of real rows the model has not seen; without it there is no verdict. Of rows on
+            disk some are drawn, and the notes say how many.
         schema: A file that says what the columns are.
+        seed: Of held-out rows that are drawn.
 
     Raises:
         InputError: On files that cannot be used or do not fit each other.
     """
     overrides = None if schema is None else read_overrides(schema)
-    train = load(real, schema=overrides)
+    train = load(real, schema=overrides) if on_disk(real) is None else _on_disk(real, overrides)
     missing = () if overrides is None else overrides.missing
-    fresh = None if holdout is None else rows_like(train, holdout, missing=missing)
+    fresh = None
+    if holdout is not None:
+        fresh = rows_like(train, holdout, missing=missing, drawn=seed)
     generated = rows_like(train, fake, missing=missing)
     notes = (*left_out(train), *(() if fresh is None else fresh.notes), *generated.notes)
     unseen = None if fresh is None else fresh.points
     return Sides(train, generated.points, unseen, generated.name, notes)
+
+
+def _on_disk(real: str, overrides: Overrides | None) -> Whole:
+    require(overrides is None, "a schema speaks of a table in memory", got=repr(real),
+            do="leave --schema out")  # fmt: skip
+    return Whole.of(*mapped(real))
 
 
 def audit_files(
@@ -127,7 +146,7 @@ def audit_files(
 
     What :func:`read_sides` read is judged and, with ``out``, written by :func:`write_page`.
     """
-    sides = read_sides(real, fake, holdout)
+    sides = read_sides(real, fake, holdout, seed=seed)
     report = sides.audit(seed=seed)
     if out is not None:
         write_page(sides, report, out, sides.columns(seed=seed))

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+import torch
+
 from wasserscore.audit import Suspect
 from wasserscore.certificate import Certificate
 from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset
 from wasserscore.experiment.config import RunConfig
+from wasserscore.experiment.whole import Whole
 
 PAIRS = 12
 """Samples shown beside their nearest training rows."""
@@ -27,7 +30,9 @@ TERMS = {
 }
 
 
-def data_section(train: Dataset, holdout: Dataset, whole: Dataset) -> dict[str, Any]:
+def data_section(
+    train: Dataset | Whole, holdout: Dataset | Whole, whole: Dataset | Whole
+) -> dict[str, Any]:
     """What was fed in."""
     own = slice(1) if train.kind == "image" else slice(None)
     return {
@@ -64,7 +69,7 @@ def certificate_section(certificate: Certificate) -> dict[str, Any]:
 
 
 def neighbours_section(
-    generated: Cloud, train: Dataset, suspects: Sequence[Suspect], *, count: int = PAIRS
+    generated: Cloud, train: Dataset | Whole, suspects: Sequence[Suspect], *, count: int = PAIRS
 ) -> dict[str, Any]:
     """Samples beside their nearest training rows, as the audit found them.
 
@@ -76,7 +81,7 @@ def neighbours_section(
     """
     shown = list(suspects)[:count]
     rows, known = [suspect.index for suspect in shown], [suspect.nearest for suspect in shown]
-    chosen, closest = generated[rows], train.points[known]
+    chosen, closest = generated[rows], train.points[torch.tensor(known, dtype=torch.long)]
     shape, codec = (len(shown), *train.shape), train.codec
     cells = codec and {"sample": codec.text(chosen), "nearest training row": codec.text(closest)}
     return {
