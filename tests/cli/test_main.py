@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -386,6 +387,8 @@ def test_fit_to_rows_on_disk_then_sample(tmp_path):
     result = call("audit", words[0], tmp_path / "new.csv", "--holdout", words[0], "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["exact_rate_holdout"]["value"] == 1
+    shutil.rmtree(tmp_path / "run")
     refused = call("run", *words, *SMALL)
     assert refused.exit_code == 2
-    assert "wasserscore fit --models network" in refused.output
+    assert "then sample, certify, plan and audit" in refused.output
+    assert not (tmp_path / "run").exists()

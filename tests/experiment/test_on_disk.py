@@ -196,7 +196,7 @@ def test_an_audit_of_rows_on_disk_has_no_codec(folder, tmp_path):
         read_sides(table, new, schema=str(tmp_path / "schema.toml"))
     with pytest.raises(InputError, match="a target needs a table in memory"):
         read_sides(table, new, new).require_target("a")
-    with pytest.raises(InputError, match="not read into memory"):
+    with pytest.raises(InputError, match="generated rows are read into memory"):
         read_sides(table, table)
 
 

@@ -41,7 +41,8 @@ def run(
 ) -> None:
     """The whole journey: fit models, sample, measure, bound, audit, plan, write report.html.
 
-    Half of the rows are held out. An interrupted run continues with the same command.
+    Half of the rows are held out. An interrupted run continues with the same command. Rows that
+    stay on disk have no run: fit, sample, certify, plan and audit take them one by one.
 
     **Examples**
 

@@ -122,6 +122,8 @@ def read_sides(
         InputError: On files that cannot be used or do not fit each other.
     """
     overrides = None if schema is None else read_overrides(schema)
+    require(on_disk(fake) is None, "generated rows are read into memory", got=repr(fake),
+            do="give one .npy, .csv or .parquet file, as wasserscore sample writes")  # fmt: skip
     train = load(real, schema=overrides) if on_disk(real) is None else _on_disk(real, overrides)
     missing = () if overrides is None else overrides.missing
     fresh = None

@@ -13,7 +13,7 @@ from wasserscore.core.errors import require
 from wasserscore.core.files import write_json
 from wasserscore.core.results import Estimate, plain
 from wasserscore.core.typing import Cloud
-from wasserscore.data import Dataset, load
+from wasserscore.data import Dataset, load, on_disk
 from wasserscore.distance import NoiseFloor
 from wasserscore.experiment import baselines, models, sections, verdict
 from wasserscore.experiment.columns import require_cells
@@ -62,6 +62,10 @@ def start(
         InputError: On data, a configuration or a folder that cannot be used; nothing is written.
     """
     solver_named(config.solver)  # an unknown name must not be found out after the fits
+    require(on_disk(config.source) is None, "the whole journey holds its rows in memory",
+            got=f"rows on disk, {config.source!r}",
+            do="take its steps: wasserscore fit --models network, then sample, certify, plan and "
+            "audit")  # fmt: skip
     data = load(config.source, schema=config.table_schema)
     require(data.n >= MINIMUM_ROWS, f"a run needs at least {MINIMUM_ROWS} rows",
             got=data.n, do="half of them are held out; give more data")  # fmt: skip
