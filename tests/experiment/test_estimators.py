@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -180,3 +182,18 @@ def test_an_unknown_scaling_is_refused(rows):
 def test_no_seed_means_fresh_entropy(rows):
     fitted = KernelGenerator(random_state=None).fit(rows)
     assert not np.array_equal(fitted.sample(3), fitted.sample(3))
+
+
+def test_rare_levels_of_a_table_are_as_frequent_as_in_the_rows():
+    """A smooth law puts most points near a rare level nearer still to a common one."""
+    rng, levels = np.random.default_rng(0), np.array(["common", "some", "rare"])
+    frame = pd.DataFrame({name: levels[np.searchsorted([0.8, 0.94], rng.random(240))]
+                          for name in "abcd"} | {"x": rng.standard_normal(240)})  # fmt: skip
+    fitted = ProximalGenerator("local_pca", random_state=0).fit(frame)
+    layout = fitted.model_.layout
+    bare = replace(fitted.model_, layout=replace(layout, codec=replace(layout.codec, shift=())))
+    plain, new = layout.frame(bare.sample(8000, seed=0)), fitted.sample(8000)
+    away = lambda rows: max(abs((rows[name] == level).mean() - (frame[name] == level).mean())
+                            for name in "abcd" for level in levels)  # fmt: skip
+    assert away(new) < 0.02
+    assert away(plain) > 0.03

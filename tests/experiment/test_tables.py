@@ -63,7 +63,7 @@ def test_a_saved_model_keeps_its_codec(fitted, tmp_path):
     train, model = fitted
     model.save(tmp_path)
     again = Model.load(tmp_path)
-    assert again.layout.codec == train.codec
+    assert again.layout.codec == model.layout.codec
     assert torch.equal(again.sample(5, seed=3, steps=3), model.sample(5, seed=3, steps=3))
 
 
@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_named(files, tmp_path):
         InputError, match="target must be a column of numbers or of 2 to 20 levels, got 'b'"
     ):
         plain.require_target("b")
-    with pytest.raises(InputError, match="a target needs a table, got digits"):
+    with pytest.raises(InputError, match="a target needs a table in memory, got digits"):
         read_sides("digits", "digits", "digits").require_target("a")
 
 

@@ -15,6 +15,7 @@ from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud, PerPoint, Points
 from wasserscore.data import Dataset, Layout, Mapped, Scaling, dequantise
 from wasserscore.experiment.columns import cells_of, numbered
+from wasserscore.experiment.shares import Marginal, shared_layout
 from wasserscore.kernel import nearest
 from wasserscore.network import MLP
 from wasserscore.process import EDM
@@ -169,11 +170,12 @@ def fit_kernel_mixture(
     options: dict[str, Any] = {} if latent is None else {"latent": latent}
     options |= {"method": method, "seed": seed, "scaling": scaling}
     if per is None:
-        return Model(fit_proximal(points, forward_process(), **options), train.layout)
-    groups = numbered(cells_of(train, per, role="per"))
-    score = fit_groups(points, groups, forward_process(), told=callback or (lambda *_: None),
-                       **options)  # fmt: skip
-    return Model(score, train.layout)
+        score: Marginal = fit_proximal(points, forward_process(), **options)
+    else:
+        groups = numbered(cells_of(train, per, role="per"))
+        score = fit_groups(points, groups, forward_process(), told=callback or (lambda *_: None),
+                           **options)  # fmt: skip
+    return Model(score, shared_layout(score, scaling, train, seed))
 
 
 def fit_network(train: Dataset, **options: Any) -> Model:

@@ -8,7 +8,7 @@ that metric; :meth:`Codec.table` prints it, column by column.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.results import plain
-from wasserscore.core.typing import Cloud
+from wasserscore.core.typing import Array, Cloud
 from wasserscore.data.tables.category import Category, Constant, Identifier
 from wasserscore.data.tables.infer import Column, infer_column
 from wasserscore.data.tables.number import Grid, Number
@@ -39,10 +39,13 @@ class Codec:
     Args:
         columns: One per column of the table.
         rules: Columns that follow from another, which generated rows obey.
+        shift: What is added to the coordinates of generated points before each goes to its
+            nearest cell (:mod:`wasserscore.data.tables.shares`); empty for nothing.
     """
 
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...] = ()
+    shift: tuple[float, ...] = ()
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, overrides: Overrides | None = None) -> "Codec":
@@ -158,7 +161,9 @@ class Codec:
         return [["" if pd.isna(cell) else str(cell) for cell in row] for row in rows]
 
     def snap(self, points: Cloud) -> Cloud:
-        """Points moved to the rows they decode to, and these to what follows by the rules."""
+        """Generated points moved to rows: to the cells they decode to, and by the rules."""
+        if self.shift:
+            points = points + torch.tensor(self.shift, dtype=points.dtype)
         frame = self.decode(points)
         rows = self.encode(frame, exact=False)
         for rule in self.rules:
@@ -166,6 +171,10 @@ class Codec:
             now = rule.points_of(frame[rule.of], rows[:, places].numpy())
             rows[:, places] = torch.from_numpy(now)
         return rows.to(points)
+
+    def shifted(self, shift: Array) -> "Codec":
+        """The same with another ``shift``, ``(D,)``."""
+        return replace(self, shift=tuple(shift.tolist()) if shift.any() else ())
 
     def unseen(self, frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         """Values of another table that are no level here, by column."""
@@ -192,9 +201,10 @@ class Codec:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; :meth:`from_dict` is its inverse."""
-        return {"version": VERSION, "columns": plain(self.columns)} | (
-            {"rules": plain(self.rules)} if self.rules else {}
-        )
+        more = {"rules": plain(self.rules), "shift": plain(self.shift)}
+        return {"version": VERSION, "columns": plain(self.columns)} | {
+            name: value for name, value in more.items() if value
+        }
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> "Codec":
@@ -209,7 +219,7 @@ class Codec:
             Rule(r["column"], r["of"], tuple(r["cells"]), tuple(map(tuple, r["points"])))
             for r in d.get("rules", ())
         )
-        return cls(tuple(_column(given) for given in d["columns"]), rules)
+        return cls(tuple(map(_column, d["columns"])), rules, tuple(d.get("shift", ())))
 
 
 def require_names(frame: pd.DataFrame) -> None:

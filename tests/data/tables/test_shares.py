@@ -1,0 +1,101 @@
+"""Levels of generated points come as often as in real rows; rows that exist stay."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+from tests.data.tables.test_codec import COLUMNS
+
+from wasserscore.core.errors import InputError
+from wasserscore.core.random import Streams
+from wasserscore.data.tables import Codec
+from wasserscore.data.tables.shares import LARGEST, prices, with_shares
+
+
+def gaussians(*shape: int, seed: int = 0) -> torch.Tensor:
+    g = Streams(seed).generator("points")
+    return torch.randn(shape, generator=g, dtype=torch.float64)
+
+
+def people(n: int = 40_000) -> pd.DataFrame:
+    """Two levels, four levels, many zeros and missing cells, all in known shares."""
+    i = np.arange(n)
+    size = np.where(i % 10 < 7, 0.0, 1.0 + 0.37 * i)
+    return pd.DataFrame({
+        "sex": np.where(i % 5 < 1, "F", "M"),
+        "work": np.array(["a", "b", "c", "d"])[np.searchsorted([70, 90, 98], i % 100, "right")],
+        "gain": size,
+        "age": pd.array(np.where(i % 4 < 1, None, 20 + i % 37), dtype="Int64"),
+    })  # fmt: skip
+
+
+def test_prices_of_two_gaussian_coordinates():
+    """x_1 - x_0 is normal of variance 2, so the difference of prices is a quantile of it."""
+    x = 0.1 * gaussians(1_000_000, 2).numpy()
+    price = prices(x, np.array([0.8, 0.2]))
+    assert price[0] - price[1] == pytest.approx(0.1 * 2**0.5 * norm.ppf(0.8), abs=5e-4)
+
+
+def test_what_may_be_luck_moves_no_price():
+    """All points are at their levels, and a few too many at one: no price parts them."""
+    x = np.eye(3)[np.repeat([0, 1, 2], [515, 445, 40])] + 0.05 * gaussians(1000, 3).numpy()
+    x[:, 0] += 0.65  # nearer to the first level than to the others
+    assert (prices(x, np.array([0.5, 0.46, 0.04])) == 0).all()
+    assert (prices(x, np.array([0.3, 0.66, 0.04])) != 0).any()
+
+
+def test_every_level_gets_its_share():
+    share = np.array([0.55, 0.3, 0.1, 0.04, 0.01])
+    x = 0.1 * gaussians(50_000, 5).numpy() + 0.05 * share
+    found = np.bincount((x + prices(x, share)).argmax(1), minlength=5) / len(x)
+    assert (np.abs(found - share) < 2.5 * (share * (1 - share) / len(x)) ** 0.5).all()
+    assert np.abs(np.bincount(x.argmax(1), minlength=5) / len(x) - share).max() > 0.1
+
+
+def test_smoothed_rows_keep_the_shares_of_every_kind_of_column():
+    frame = people()
+    codec = Codec.infer(frame)
+    real = codec.encode(frame)
+    drawn = real.mean(0) + 0.45 * (real - real.mean(0)) + 0.2 * gaussians(*real.shape)
+    plain, kept = codec.snap(drawn), with_shares(codec, drawn, real).snap(drawn)
+    for mask, rest in (
+        (lambda f: f.sex == "F", 2.1),
+        (lambda f: f.work == "b", 2.1),
+        (lambda f: f.work == "d", 2.1),
+        (lambda f: f.age.isna(), 2.1),
+        (lambda f: f.gain == 0, 6.0),  # and some that are rounded to nothing
+    ):
+        share, without, found = (float(mask(codec.decode(x)).mean()) for x in (real, plain, kept))
+        error = (share * (1 - share) / len(real)) ** 0.5
+        assert abs(without - share) > 5 * error
+        assert abs(found - share) < rest * error
+
+
+@settings(max_examples=60, deadline=None)
+@given(columns=st.lists(COLUMNS, min_size=1, max_size=3), seed=st.integers(0, 2**31))
+def test_rows_that_exist_stay(columns, seed):
+    """Whatever the prices: even the largest move no point that is a row."""
+    frame = pd.DataFrame({f"c{i}": cells for i, cells in enumerate(columns)})
+    try:
+        codec = Codec.infer(frame)
+    except InputError:
+        reject()
+    rows = codec.encode(frame)
+    drawn = rows + 0.5 * gaussians(*rows.shape, seed=seed)
+    priced = with_shares(codec, drawn, rows[::2])
+    assert np.abs(priced.shift).max(initial=0.0) <= LARGEST
+    torch.testing.assert_close(priced.snap(rows), codec.snap(rows), rtol=0, atol=0)
+
+
+def test_prices_are_written():
+    codec = Codec.infer(people())
+    real = codec.encode(people())
+    priced = with_shares(codec, 0.3 * real, real)
+    assert priced.shift != codec.shift
+    assert Codec.from_dict(json.loads(json.dumps(priced.to_dict()))) == priced
+    assert "shift" not in codec.to_dict()
