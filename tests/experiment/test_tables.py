@@ -60,7 +60,7 @@ def test_pieces_number_their_rows_on(fitted, tmp_path, monkeypatch):
 
 
 def test_a_saved_model_keeps_its_codec(fitted, tmp_path):
-    train, model = fitted
+    _, model = fitted
     model.save(tmp_path)
     again = Model.load(tmp_path)
     assert again.layout.codec == model.layout.codec
