@@ -15,7 +15,7 @@ from wasserscore.network import MLP
 from wasserscore.process import EDM, VP
 from wasserscore.score import EmpiricalScore, GaussianScore, MixtureScore, NetworkScore
 from wasserscore.score.grouped import GroupedScore
-from wasserscore.score.guidance import Mask, Posterior, Separable, exact_posterior
+from wasserscore.score.guidance import Mask, Posterior, Separable, closed_form, exact_posterior
 from wasserscore.score.latent import LatentScore
 from wasserscore.score.proximal import ProximalScore
 from wasserscore.score.spiked import Spiked
@@ -141,6 +141,15 @@ def test_the_closed_form_is_the_prior_times_the_likelihood(name):
     likelihood = -((Y - seen) / 0.4).square().sum(1) / 2
     evidence = prior.log_prob(x, 0.0) + likelihood - found.log_prob(x, 0.0)
     torch.testing.assert_close(evidence, evidence[:1].expand(20), rtol=1e-8, atol=1e-8)
+
+
+def test_covariances_of_all_groups_together_must_have_room(monkeypatch):
+    """Joined, each centre has its own, also where those of a group are one."""
+    monkeypatch.setattr(closed_form, "MAX_NUMBERS", 9 * 36 - 1)
+    with pytest.raises(InputError, match="at most 323 numbers, got 324"):
+        exact_posterior(LAWS["grouped"], MATRIX, Y, 0.4)
+    monkeypatch.setattr(closed_form, "MAX_NUMBERS", 9 * 36)
+    exact_posterior(LAWS["grouped"], MATRIX, Y, 0.4)
 
 
 def test_a_mask_without_noise_conditions():

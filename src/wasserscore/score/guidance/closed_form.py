@@ -90,6 +90,7 @@ def _gaussians(score: Any) -> _Gaussians:
     if isinstance(score, LatentScore):
         return _gaussians(score.full())
     if isinstance(score, GroupedScore):
+        _require_room(score.components * score.dim**2)  # each of its own, once groups are joined
         groups = [_gaussians(law) for law in score.laws]
         return _Gaussians(
             torch.cat([g.log_weights + w for g, w in
@@ -104,9 +105,7 @@ def _gaussians(score: Any) -> _Gaussians:
     one = isinstance(score, EmpiricalScore) or (
         isinstance(score, ProximalScore) and score.covariance.rank == 0
     )
-    numbers = d * d * (1 if one else n)
-    require(numbers <= MAX_NUMBERS, f"covariances must hold at most {MAX_NUMBERS} numbers",
-            got=numbers, do="use ws.guidance.Posterior, or fit fewer centres")  # fmt: skip
+    _require_room(d * d * (1 if one else n))
     if isinstance(score, ComponentScore):
         return _Gaussians(score.law.log_weights, score.law.means, score.law.dense())
     if isinstance(score, EmpiricalScore):
@@ -115,3 +114,8 @@ def _gaussians(score: Any) -> _Gaussians:
         return _Gaussians(points.new_zeros(n), points, covariance[None])
     each = [score.covariance.covariance(i) for i in range(1 if one else n)]
     return _Gaussians(score.law.weights.log(), score.centres, torch.stack(each))
+
+
+def _require_room(numbers: int) -> None:
+    require(numbers <= MAX_NUMBERS, f"covariances must hold at most {MAX_NUMBERS} numbers",
+            got=numbers, do="use ws.guidance.Posterior, or fit fewer centres")  # fmt: skip
