@@ -11,7 +11,7 @@ from wasserscore.certificate.proposal import RARE, Added, Bound, Proposal, Run, 
 from wasserscore.certificate.restart import restarted_transport
 from wasserscore.certificate.statistics import LEAST_BATCHES, root_mean_square, transport_limit
 from wasserscore.certificate.transport import coupled_transport
-from wasserscore.score import GroupedScore, LatentScore, ProximalScore
+from wasserscore.score import ProximalLaw
 
 
 def synchronous(run: Run) -> list[Proposal]:
@@ -71,7 +71,7 @@ def _immobile(coupling: Coupling) -> str:
     """Why clouds cannot be driven together anew; empty where they can."""
     if coupling.eta == 0:
         return "a sampler without noise has none to share anew"
-    low_rank = isinstance(coupling.reference, ProximalScore | LatentScore | GroupedScore)
+    low_rank = isinstance(coupling.reference, ProximalLaw)
     if coupling.eta < 1 and low_rank:
         return "the reference's low-rank components move at noise level 1 only"
     return ""

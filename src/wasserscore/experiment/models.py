@@ -15,13 +15,20 @@ from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud, PerPoint, Points
 from wasserscore.data import Dataset, Layout, Mapped, Scaling, dequantise
 from wasserscore.experiment.columns import cells_of, numbered
-from wasserscore.experiment.shares import Marginal, shared_layout
+from wasserscore.experiment.shares import shared_layout
 from wasserscore.kernel import nearest
 from wasserscore.network import MLP
 from wasserscore.process import EDM
 from wasserscore.proximal import fit_groups, fit_proximal
 from wasserscore.sampling import sample
-from wasserscore.score import EmpiricalScore, NetworkScore, Pushforward, load, save
+from wasserscore.score import (
+    EmpiricalScore,
+    NetworkScore,
+    ProximalLaw,
+    Pushforward,
+    load,
+    save,
+)
 from wasserscore.training import train_score
 
 LAYOUT = "layout.json"
@@ -170,7 +177,7 @@ def fit_kernel_mixture(
     options: dict[str, Any] = {} if latent is None else {"latent": latent}
     options |= {"method": method, "seed": seed, "scaling": scaling}
     if per is None:
-        score: Marginal = fit_proximal(points, forward_process(), **options)
+        score: ProximalLaw = fit_proximal(points, forward_process(), **options)
     else:
         groups = numbered(cells_of(train, per, role="per"))
         score = fit_groups(points, groups, forward_process(), told=callback or (lambda *_: None),

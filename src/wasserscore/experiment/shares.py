@@ -4,15 +4,13 @@ from dataclasses import replace
 
 from wasserscore.core.random import Streams
 from wasserscore.data import Dataset, Layout, Scaling
-from wasserscore.score import GroupedScore, LatentScore, ProximalScore
+from wasserscore.score import ProximalLaw
 
 DRAWN = 2**15
 """Points that are drawn to see how often levels come: a share of 1 % to a twentieth of it."""
-Marginal = ProximalScore | LatentScore | GroupedScore
-"""Models with exact draws."""
 
 
-def shared_layout(score: Marginal, scaling: Scaling, train: Dataset, seed: int) -> Layout:
+def shared_layout(score: ProximalLaw, scaling: Scaling, train: Dataset, seed: int) -> Layout:
     """The layout of the training rows; of a mixed table, with prices of levels.
 
     Args:

@@ -23,7 +23,7 @@ from wasserscore.core.typing import Cloud, Vector
 from wasserscore.data import Layout
 from wasserscore.data.tables.category import Category
 from wasserscore.experiment.models import Model
-from wasserscore.score import GroupedScore, LatentScore, ProximalScore
+from wasserscore.score import ProximalLaw
 
 BLOCK = 256
 """Candidates drawn together; their noise is keyed by the number of the block."""
@@ -95,7 +95,7 @@ def parse_where(text: str, layout: Layout) -> tuple[Condition, ...]:
 
 def has_exact_draws(model: Model) -> bool:
     """Whether rows, also under equalities, come from a closed form without a sampler."""
-    return isinstance(model.score, ProximalScore | LatentScore | GroupedScore)
+    return isinstance(model.score, ProximalLaw)
 
 
 def sample_where(

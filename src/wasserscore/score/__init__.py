@@ -8,6 +8,7 @@ from wasserscore.score.edm import from_edm as from_edm
 from wasserscore.score.empirical import EmpiricalScore as EmpiricalScore
 from wasserscore.score.gaussian import GaussianScore as GaussianScore
 from wasserscore.score.grouped import GroupedScore as GroupedScore
+from wasserscore.score.grouped import ProximalLaw as ProximalLaw
 from wasserscore.score.latent import LatentScore as LatentScore
 from wasserscore.score.mixture import MixtureScore as MixtureScore
 from wasserscore.score.network import NetworkScore as NetworkScore

@@ -216,3 +216,7 @@ class GroupedScore(ClosedFormScore):
 
     def _scores(self, y: Cloud, tau: Tau) -> Float[Tensor, "b g d"]:
         return torch.stack([law._score(y, tau) for law in self.laws], dim=1)
+
+
+ProximalLaw = Member | GroupedScore
+"""What a proximal fit gives: centres with low-rank covariances, drawn from exactly."""
