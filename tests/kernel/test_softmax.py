@@ -75,6 +75,39 @@ def test_accuracy_at_every_sigma(d, tiles, reach, dtype, monkeypatch):
         assert np.abs(size / ess - 1).max() < single, sigma
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1e-30, 1e-17, 1e16, 1e18])
+@pytest.mark.parametrize(("queries", "keys"), [(5, 100), (60, 203), (300, 1500)])
+def test_keys_whose_squares_float32_does_not_hold(queries, keys, scale, dtype):
+    """Amperes of a cell, or nanoseconds since 1970."""
+    y, x = (draw(n, 5, seed=n) * scale for n in (keys, queries))
+    y, x = y.to(dtype), x.to(dtype)
+    v = draw(keys, 2, seed=2, dtype=dtype)
+    for sigma in (0.01 * scale, scale, 1e3 * scale):
+        for values in (None, v):
+            got, truth = (
+                softmax_mean(x, y, sigma, values=values),
+                dense(x, y, sigma, values=values),
+            )
+            unit = scale if values is None else 1.0
+            assert np.abs(got.mean.numpy() - truth[0]).max() < 1e-5 * unit
+            assert np.abs(got.log_sum.numpy() - truth[1]).max() < 2e-5 * np.abs(truth[1]).max()
+        assert np.abs(effective_size(x, y, sigma).numpy() / truth[2] - 1).max() < 1e-4
+    x = x[:4].double().requires_grad_()
+    total = softmax_mean(x, Keys(y.double()), scale).log_sum.sum()
+    slope = (dense(x.detach(), y, scale)[0] - x.detach().numpy()) / scale**2
+    assert np.abs(torch.autograd.grad(total, x)[0].numpy() / slope - 1).max() < 1e-6
+
+
+@pytest.mark.parametrize("n", [3, 203, 1500])
+def test_one_point_many_times_at_any_width(n):
+    y = torch.full((n, 2), 0.3)
+    for sigma in (1e-25, 1e-10, 1.0, 1e25):
+        got = softmax_mean(y[:2], y, sigma)
+        assert torch.allclose(got.mean, y[:2])
+        assert torch.allclose(got.log_sum, torch.tensor(float(n)).log())
+
+
 @pytest.mark.parametrize("shift", [0.0, 1e3])
 def test_adversarial_keys_whose_rounding_does_not_average_out(shift):
     y = (torch.randint(0, 2, (300, 256), generator=torch.Generator().manual_seed(3)) * 0.7).float()

@@ -20,6 +20,7 @@ On the last two, few keys may matter, and then only those are computed, by diffe
 The level of a query depends on that query alone, so rows never influence each other.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,6 +53,8 @@ def largest_double(dtype: torch.dtype) -> float:
     return TOLERANCE[dtype] / torch.finfo(torch.float64).eps
 
 
+MODERATE = 1e-15, 1e15
+"""Between these, squares and their inverses are float32 numbers with all digits."""
 MASKED = -1e30
 """The logit of a key that must not be seen (finite, so that products stay finite)."""
 
@@ -102,6 +105,19 @@ class Keys:
     def radius(self) -> float:
         """The largest norm of a centred key."""
         return float((-2 * self.table(torch.float64)[:, -1].min()).sqrt())
+
+    @cached_property
+    def unit(self) -> float:
+        """One, or a power of two near the size of keys whose squares float32 does not hold."""
+        if MODERATE[0] < self.radius < MODERATE[1]:
+            return 1.0
+        size = float((self.points - self.centre).abs().max())
+        return 2.0 ** round(math.log2(size)) if size > 0 else 1.0
+
+    @cached_property
+    def in_units(self) -> "Keys":
+        """The keys in that unit."""
+        return Keys(self.points.double() / self.unit, self.log_weights)
 
     @cached_property
     def heaviest(self) -> float:

@@ -12,7 +12,14 @@ from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import PerPoint
 from wasserscore.kernel import checked, few
 from wasserscore.kernel.dense import RUN
-from wasserscore.kernel.keys import LARGEST_FAST, TOLERANCE, Keys, Queries, largest_double
+from wasserscore.kernel.keys import (
+    LARGEST_FAST,
+    MODERATE,
+    TOLERANCE,
+    Keys,
+    Queries,
+    largest_double,
+)
 from wasserscore.kernel.sums import Sums, Values
 from wasserscore.kernel.tile import Tile
 
@@ -71,7 +78,7 @@ def _of_tile(tile: Tile, values: Values, sized: bool) -> tuple[Tensor | None, Su
     """Which rows are right, None for all, and the sums."""
     (n, d), worst, limit = tile.keys.points.shape, tile.worst(), largest_double(tile.dtype)
     tiny = n * len(tile.x) <= TINY and n * d <= NUMBERS
-    if tile.dtype == F64 or n > RUN or tiny:
+    if tile.dtype == F64 or n > RUN or tiny or tile.steepest > MODERATE[1] ** 2:
         found, _ = tile.sums(tile.logits(F64), F64, values, sized)
         return (None if worst <= limit else tile.size(tile.keys.radius) <= limit), found
     if worst <= LARGEST_FAST:

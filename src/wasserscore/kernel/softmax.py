@@ -88,6 +88,10 @@ def softmax_mean(
         require(len(x) == len(keys), "leave_one_out needs as many queries as keys",
                 got=f"{len(x)} queries and {len(keys)} keys")  # fmt: skip
         require(keys.visible > 1, "leave_one_out needs two visible keys", got=keys.visible)
+    if keys.unit != 1.0:
+        scaled = softmax_mean(x / keys.unit, keys.in_units, width / keys.unit, values=values,
+                              leave_one_out=leave_one_out)  # fmt: skip
+        return scaled._replace(mean=scaled.mean * keys.unit) if values is None else scaled
     if differentiated or unpack_dual(x).tangent is not None:
         widths = _each(width, x)
         return KernelMean(*_SoftmaxMean.apply(x, keys, widths, values, leave_one_out))
@@ -108,6 +112,8 @@ def effective_size(
         own: The key that each query does not see; None where it sees all.
     """
     keys, width = prepare(x, y, None), _positive(sigma, x)
+    if keys.unit != 1.0:
+        return effective_size(x / keys.unit, keys.in_units, width / keys.unit, own=own)
     with torch.no_grad():
         values = Values.of(keys, None, x.dtype)
         return _sums(x, keys, width, values, own, sized=True).size.to(x.dtype)

@@ -21,11 +21,11 @@ THIN = 64
 
 
 class Columns(NamedTuple):
-    """The columns of the table of keys, each in one piece, ``k`` long; hidden keys end them.
+    """The columns of the table of keys, each in one piece, ``k`` long: zeros fill them up.
 
     Args:
         points: Centred keys, ``(d, k)``.
-        half: Minus half their squared norms, ``(k,)``; where they are hidden, ``MASKED``.
+        half: Minus half their squared norms, ``(k,)``.
         log_weights: ``(k,)``.
     """
 
@@ -44,7 +44,6 @@ class Columns(NamedTuple):
         n, e = table.shape
         columns = table.new_zeros(e, n + -n % GROUP)
         columns[:, :n] = table.T
-        columns[-1, n:] = MASKED
         return cls(columns[:-3], columns[-1], columns[-2])
 
 
@@ -79,11 +78,15 @@ class Tile(NamedTuple):
         inverse = torch.as_tensor(self.inverse, dtype=torch.float64).expand(len(self.x))
         return Block(self.keys, self.x, inverse, 0, self.dtype, self.own)
 
+    @property
+    def steepest(self) -> float:
+        """The largest of one over sigma squared."""
+        return self.inverse if isinstance(self.inverse, float) else float(self.inverse.max())
+
     def worst(self) -> float:
         """No logit of any query has a larger part than this."""
-        steepest = self.inverse if isinstance(self.inverse, float) else float(self.inverse.max())
         radius, farthest = self.keys.radius, float(self.squared.max()) ** 0.5
-        worst: float = (farthest + radius / 2) * radius * steepest + self.keys.heaviest
+        worst: float = (farthest + radius / 2) * radius * self.steepest + self.keys.heaviest
         return worst
 
     def size(self, far: float | PerPoint) -> PerPoint:
@@ -100,6 +103,8 @@ class Tile(NamedTuple):
             logits = torch.addmm(columns.half, x, columns.points).mul_(self.inverse[:, None])
         if self.keys.log_weights is not None:
             logits += columns.log_weights
+        if logits.shape[1] > len(self.keys):
+            logits[:, len(self.keys) :] = MASKED
         if self.own is not None:
             logits[torch.arange(len(x)), self.own] = MASKED
         return logits
@@ -124,5 +129,4 @@ class Tile(NamedTuple):
 
     def norms(self, weights: Tensor) -> PerPoint:
         """Means of the keys' squared norms, ``(q,)``."""
-        n = len(self.keys)
-        return -2 * (weights[:, :n] @ Columns.of(self.keys, weights.dtype).half[:n])
+        return -2 * (weights @ Columns.of(self.keys, weights.dtype).half)
