@@ -113,20 +113,12 @@ def checked_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sum
         values: The keys.
         sized: Whether effective sizes are asked for; they cost another pass.
     """
-    found = _pass(block, 1)
+    found, doubled = _pass(block, 1), _pass(block, 2) if sized else None
     mean, log_sum = found.mean, found.log_sum
     # a key taken out of a sum afterwards, of at most half the weight, multiplies its error
     tolerance = TOLERANCE[F32] / (1 if block.own is None else 4)
-    radius = block.keys.radius
-    spread = found.squared - mean.square().sum(1) + 8 * UNIT * radius**2
-    right = found.worse * spread <= (tolerance * radius) ** 2
-    piled = times(mean.shape[1])
-    right &= piled * found.off <= tolerance * (1 + log_sum.abs())
-    squares = log_sum
-    if sized:
-        doubled = _pass(block, 2)
-        squares = doubled.log_sum
-        right &= 2 * piled * (found.off + doubled.off) <= 10 * tolerance
+    right = holds(found, block.keys.radius, tolerance, None if doubled is None else doubled.off)
+    squares = log_sum if doubled is None else doubled.log_sum
     if block.own is not None:
         own = block.keys.table(torch.float64)[block.own]
         apart = (block.x - own[:, :-3]).square().sum(1)
@@ -136,6 +128,25 @@ def checked_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sum
         )
         right &= seen
     return right, Sums(mean, log_sum, (2 * log_sum - squares).exp())
+
+
+def holds(found: Found, radius: float, tolerance: float, doubled: Tensor | None = None) -> Tensor:
+    """Whether errors of logits do not matter, ``(q,)``.
+
+    Args:
+        found: The sums.
+        radius: The largest norm of a key.
+        tolerance: What means, in units of the radius, and logs may be off.
+        doubled: Means of the error of a logit over squared weights, where effective sizes must be
+            right, too.
+    """
+    spread = found.squared - found.mean.square().sum(1) + 8 * UNIT * radius**2
+    right = found.worse * spread <= (tolerance * radius) ** 2
+    piled = _times(found.mean.shape[1])
+    right &= piled * found.off <= tolerance * (1 + found.log_sum.abs())
+    if doubled is not None:
+        right &= 2 * piled * (found.off + doubled) <= 10 * tolerance
+    return right
 
 
 def _pass(block: Block, power: int) -> Found:
@@ -182,7 +193,7 @@ def _off(block: Block, norm: Tensor, far: Tensor, size: Tensor) -> Tensor:
     return UNIT * ((norm + size / 2) * far * block.inverse + block.keys.heaviest)
 
 
-def times(d: int) -> float:
+def _times(d: int) -> float:
     """How many roundings may show in a log of a sum.
 
     Terms of one product may pile up: measured on clouds whose axes fall off. (In a mean, errors

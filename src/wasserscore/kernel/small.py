@@ -90,9 +90,8 @@ def _of_tile(tile: Tile, values: Values, sized: bool) -> tuple[Tensor | None, Su
         right, out = _by_singles(tile, size, values, sized)
     elif bool(right.any()):
         out = tile.sums(tile.logits(F32), F32, values, sized)[0]
-    if (dear and d > WIDE) or (out is not None and bool(right.all())):
-        assert out is not None
-        return (None if bool(right.all()) else right), out
+    if out is not None and ((done := bool(right.all())) or (dear and d > WIDE)):
+        return (None if done else right), out
     doubles = tile.sums(tile.logits(F64), F32, values, sized)[0]
     out = doubles if out is None else _where(right, out, doubles)
     return (None if worst <= limit else right | (size <= limit)), out
@@ -132,10 +131,8 @@ def _holds(tile: Tile, worst: PerPoint, sums: Sums, squared: PerPoint, sized: bo
         squared: Means of the keys' squared norms.
         sized: Whether effective sizes must be right, too.
     """
-    tolerance, radius, unit = TOLERANCE[F32], tile.keys.radius, checked.UNIT
-    spread = squared - sums.mean.square().sum(1) + 8 * unit * radius**2
-    right = (unit * worst).square() * spread <= (tolerance * radius) ** 2
     # The rounding of 1 / sigma**2 is one more, but shifts all logits that matter alike.
-    off = 2 * unit * checked.times(tile.x.shape[1]) * tile.size(squared.clamp_min(0).sqrt())
-    right &= off <= tolerance * (1 + sums.log_sum.abs())
-    return right & (4 * off <= 10 * tolerance) if sized else right
+    off = 2 * checked.UNIT * tile.size(squared.clamp_min(0).sqrt())
+    worse = (checked.UNIT * worst).square()
+    found = checked.Found(sums.mean, sums.log_sum, squared, off, worse)
+    return checked.holds(found, tile.keys.radius, TOLERANCE[F32], off if sized else None)

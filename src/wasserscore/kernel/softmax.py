@@ -162,9 +162,8 @@ def _forward(
     table = Values.of(keys, values, x.dtype)
     own = torch.arange(len(x), device=x.device) if one_out else None
     out = _sums(x, keys, sigma, table, own)
-    mean = out.mean.to(
-        x.dtype
-    )  # in the caller's precision here, so that each row is rounded alike
+    # In the caller's precision from here on, whatever made them, so that rows are rounded alike.
+    mean = out.mean.to(x.dtype)
     return KernelMean(mean + table.centre.to(x.dtype), out.log_sum.to(x.dtype))
 
 

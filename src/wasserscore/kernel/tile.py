@@ -12,7 +12,7 @@ from torch import Tensor
 from wasserscore.core.typing import Cloud, PerPoint
 from wasserscore.kernel.dense import VANISHING
 from wasserscore.kernel.few import GROUP
-from wasserscore.kernel.keys import MASKED, Keys
+from wasserscore.kernel.keys import FAST, MASKED, Keys
 from wasserscore.kernel.stream import Block
 from wasserscore.kernel.sums import Sums, Values
 
@@ -76,7 +76,7 @@ class Tile(NamedTuple):
     def block(self) -> Block:
         """The same for the ways that take blocks."""
         inverse = torch.as_tensor(self.inverse, dtype=torch.float64).expand(len(self.x))
-        return Block(self.keys, self.x, inverse, 0, self.dtype, self.own)
+        return Block(self.keys, self.x, inverse, FAST, self.dtype, self.own)
 
     @property
     def steepest(self) -> float:

@@ -19,6 +19,7 @@ from wasserscore.core.typing import Array, Cloud
 from wasserscore.data.tables.category import Category
 from wasserscore.data.tables.codec import Codec
 from wasserscore.data.tables.codes import APART, SIMPLEX_LEVELS, nearest_levels
+from wasserscore.data.tables.infer import Column
 from wasserscore.data.tables.number import Number
 
 LARGEST = 0.35
@@ -44,15 +45,12 @@ def with_shares(codec: Codec, drawn: Cloud, real: Float[Tensor, "m d"]) -> Codec
     x, y = drawn.double().numpy(), real.double().numpy()
     for column in codec.columns:
         places = codec.places(column.name)
-        flags = places[1:] if isinstance(column, Number) else []
-        if isinstance(column, Category) and column.count <= SIMPLEX_LEVELS:
-            if column.count > 2:
-                found = nearest_levels(y[:, places], column.count)
-                share = np.bincount(found, minlength=column.count) / len(y)
-                shift[places] = prices(x[:, places], share)
-            else:
-                flags = places
-        for place in flags:
+        if isinstance(column, Category) and 2 < column.count <= SIMPLEX_LEVELS:
+            found = nearest_levels(y[:, places], column.count)
+            share = np.bincount(found, minlength=column.count) / len(y)
+            shift[places] = prices(x[:, places], share)
+            continue
+        for place in _flags(column, places):
             shift[place] = _price(APART / 2 - x[:, place], (y[:, place] > APART / 2).mean())
     return codec.shifted(shift)
 
@@ -71,6 +69,13 @@ def prices(x: Array, share: Array) -> Array:
         if np.abs(price - before).max() < CLOSE:
             break
     return price
+
+
+def _flags(column: Column, places: list[int]) -> list[int]:
+    """The coordinates of a column that are nothing or ``APART``."""
+    if isinstance(column, Number):
+        return places[1:]
+    return places if isinstance(column, Category) and column.count == 2 else []
 
 
 def _price(x: Array, share: float) -> float:
