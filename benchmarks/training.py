@@ -15,13 +15,12 @@ import contextlib
 import copy
 import statistics
 import time
-from collections.abc import Callable
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.machine import save, table
-from benchmarks.training_loops import LOOPS, batches
+from benchmarks.training_loops import LOOPS, Step, batches
 from wasserscore import train_score
 from wasserscore.network import UNet
 from wasserscore.process import EDM
@@ -33,6 +32,8 @@ NETWORKS = {
     "cpu": ((1, 14, 14), {"width": 16, "multipliers": (1, 2), "blocks": 1, "attention": (7,)}, 32),
 }  # fmt: skip
 """Shape, U-Net and batch."""
+WARM = 5
+"""Steps of every loop that are not timed."""
 MAKERS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
 """Dense bfloat16 FLOP/s of the data sheets (SXM)."""
 
@@ -53,38 +54,57 @@ class Bench:
         network = UNet(self.shape, **self.sizes).to(self.device)
         return network.to(memory_format=torch.channels_last) if self.halves else network
 
-    def ours(self, seconds: float) -> float:
-        """Images per second of ``train_score``, whole: draws, loss, clipping, average, logs."""
-        marks: list[float] = []
-        warm = 5
+    def rates(self, rounds: int, seconds: float) -> dict[str, list[float]]:
+        """Images per second of every loop and round.
+
+        ``train_score`` runs once, whole (draws, loss, clipping, average, logs), and its callback
+        lets the others have their turns: so everything is compiled once, not in every round.
+        """
+        found: dict[str, list[float]] = {name: [] for name in ("train_score", *LOOPS)}
+        others = {name: self.peer(name) for name in LOOPS}
+        begin = count = 0.0
 
         class Enough(Exception):
             pass
 
-        def stop(k: int, logs: dict[str, float]) -> None:
-            marks.append(time.perf_counter())
-            if k > warm + 1 and marks[-1] - marks[warm] > seconds:
+        def turn(k: int, logs: dict[str, float]) -> None:
+            nonlocal begin, count
+            count += 1
+            if k > WARM and time.perf_counter() - begin < seconds:
+                return
+            self.wait()
+            if k > WARM:
+                found["train_score"].append(self.batch * count / (time.perf_counter() - begin))
+                for name, loop in others.items():
+                    found[name].append(self.rate(loop, seconds))
+            if len(found["train_score"]) == rounds:
                 raise Enough
+            begin, count = time.perf_counter(), 0
 
         with contextlib.suppress(Enough):
             train_score(
                 self.network(), self.data, EDM(), steps=10**6, batch_size=self.batch,
                 precision="bfloat16" if self.halves else "float32", compile=self.compiled,
-                callbacks=[stop],
+                callbacks=[turn],
             )  # fmt: skip
-        return self.batch * (len(marks) - 1 - warm) / (marks[-1] - marks[warm])
+        return found
 
-    def theirs(self, name: str, seconds: float) -> float:
-        """Images per second of another loop."""
+    def peer(self, name: str) -> Step:
+        """One step of another loop, warm."""
         network = self.network()
         average = copy.deepcopy(network).requires_grad_(False)
         if self.compiled:
             network.compile(dynamic=False)
         cast = lambda: torch.autocast(self.device, torch.bfloat16, enabled=self.halves)
+        step = LOOPS[name](network, average, batches(self.data, self.batch, self.device), cast)
         with torch.random.fork_rng():
-            step = LOOPS[name](network, average, batches(self.data, self.batch, self.device), cast)
-            for _ in range(5):
+            for _ in range(WARM):
                 step()
+        return step
+
+    def rate(self, step: Step, seconds: float) -> float:
+        """Images per second of a loop that repeats a step."""
+        with torch.random.fork_rng():
             self.wait()
             begin, count = time.perf_counter(), 0
             while time.perf_counter() - begin < seconds:
@@ -139,14 +159,7 @@ def main() -> None:
     if asked.device == "cpu":
         torch.set_num_threads(1)
     bench = Bench(asked.device, asked.device == "cuda" and not asked.no_compile, asked.batch)
-    loops: dict[str, Callable[[], float]] = {
-        "train_score": lambda: bench.ours(asked.seconds),
-        **{name: (lambda name=name: bench.theirs(name, asked.seconds)) for name in LOOPS},
-    }
-    rates: dict[str, list[float]] = {name: [] for name in loops}
-    for _ in range(asked.rounds):
-        for name, loop in loops.items():
-            rates[name].append(loop())
+    rates = bench.rates(asked.rounds, asked.seconds)
     middle = {name: statistics.median(found) for name, found in rates.items()}
     best = max(value for name, value in middle.items() if name not in ("train_score", "bare"))
     flops, product = bench.flops(), bench.product()
