@@ -76,6 +76,24 @@ def test_smoothed_rows_keep_the_shares_of_every_kind_of_column():
         assert abs(found - share) < rest * error
 
 
+def test_levels_that_are_words_of_a_code_keep_their_shares():
+    """40 levels, the first in two thirds of the rows: 31 coordinates, a price per level."""
+    level = np.random.default_rng(0).permutation(np.where(np.arange(40_000) % 3 < 2, 0,
+                                                          np.arange(40_000) % 40))  # fmt: skip
+    codec = Codec.infer(pd.DataFrame({"state": [f"s{k:02}" for k in level]}))
+    real = codec.encode(pd.DataFrame({"state": [f"s{k:02}" for k in level]}))
+    assert real.shape[1] == 31
+    drawn = real.mean(0) + 0.45 * (real - real.mean(0)) + 0.2 * gaussians(*real.shape)
+    share = np.bincount(level, minlength=40) / len(level)
+    without, found = (
+        np.bincount(codec.columns[0].numbers(c.decode(c.snap(drawn)).state), minlength=40) / 40_000
+        for c in (codec, with_shares(codec, drawn, real))
+    )
+    luck = (share * (1 - share) / len(level)) ** 0.5
+    assert (np.abs(found - share) < 2.1 * luck).all()
+    assert np.abs(without - share)[0] > 20 * luck[0]
+
+
 @settings(max_examples=60, deadline=None)
 @given(columns=st.lists(COLUMNS, min_size=1, max_size=3), seed=st.integers(0, 2**31))
 def test_rows_that_exist_stay(columns, seed):
@@ -88,7 +106,7 @@ def test_rows_that_exist_stay(columns, seed):
     rows = codec.encode(frame)
     drawn = rows + 0.5 * gaussians(*rows.shape, seed=seed)
     priced = with_shares(codec, drawn, rows[::2])
-    assert np.abs(priced.shift).max(initial=0.0) <= LARGEST
+    assert all(abs(price) <= LARGEST for column in priced.prices for price in column)
     torch.testing.assert_close(priced.snap(rows), codec.snap(rows), rtol=0, atol=0)
 
 
@@ -96,6 +114,6 @@ def test_prices_are_written():
     codec = Codec.infer(people())
     real = codec.encode(people())
     priced = with_shares(codec, 0.3 * real, real)
-    assert priced.shift != codec.shift
+    assert priced.prices != codec.prices
     assert Codec.from_dict(json.loads(json.dumps(priced.to_dict()))) == priced
-    assert "shift" not in codec.to_dict()
+    assert "prices" not in codec.to_dict()

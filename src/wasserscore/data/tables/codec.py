@@ -8,7 +8,7 @@ that metric; :meth:`Codec.table` prints it, column by column.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ import torch
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.results import plain
-from wasserscore.core.typing import Array, Cloud
+from wasserscore.core.typing import Cloud
 from wasserscore.data.tables.category import Category, Constant, Identifier
+from wasserscore.data.tables.codes import priced
 from wasserscore.data.tables.infer import Column, infer_column
 from wasserscore.data.tables.number import Grid, Number
 from wasserscore.data.tables.overrides import Overrides
@@ -39,13 +40,13 @@ class Codec:
     Args:
         columns: One per column of the table.
         rules: Columns that follow from another, which generated rows obey.
-        shift: What is added to the coordinates of generated points before each goes to its
-            nearest cell (:mod:`wasserscore.data.tables.shares`); empty for nothing.
+        prices: Per column those of its levels, missing cells and frequent values, at which
+            generated points go to them (:mod:`wasserscore.data.tables.shares`); empty for none.
     """
 
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...] = ()
-    shift: tuple[float, ...] = ()
+    prices: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, overrides: Overrides | None = None) -> "Codec":
@@ -162,9 +163,7 @@ class Codec:
 
     def snap(self, points: Cloud) -> Cloud:
         """Generated points moved to rows: to the cells they decode to, and by the rules."""
-        if self.shift:
-            points = points + torch.tensor(self.shift, dtype=points.dtype)
-        frame = self.decode(points)
+        frame = self.decode(self._priced(points) if self.prices else points)
         rows = self.encode(frame, exact=False)
         for rule in self.rules:
             places = self.places(rule.column)
@@ -172,9 +171,16 @@ class Codec:
             rows[:, places] = torch.from_numpy(now)
         return rows.to(points)
 
-    def shifted(self, shift: Array) -> "Codec":
-        """The same with another ``shift``, ``(D,)``."""
-        return replace(self, shift=tuple(shift.tolist()) if shift.any() else ())
+    def _priced(self, points: Cloud) -> Cloud:
+        """Points moved to where the nearest cells are those that the prices say."""
+        moved = points.detach().cpu().double().numpy().copy()
+        for column, price in zip(self.columns, self.prices, strict=True):
+            places, by = self.places(column.name), np.array(price)
+            if isinstance(column, Category) and price:
+                moved[:, places] = priced(moved[:, places], column.count, by)
+            elif price:
+                moved[:, places[1:]] += by
+        return torch.from_numpy(moved)
 
     def unseen(self, frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         """Values of another table that are no level here, by column."""
@@ -201,7 +207,7 @@ class Codec:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; :meth:`from_dict` is its inverse."""
-        more = {"rules": plain(self.rules), "shift": plain(self.shift)}
+        more = {"rules": plain(self.rules), "prices": plain(self.prices)}
         return {"version": VERSION, "columns": plain(self.columns)} | {
             name: value for name, value in more.items() if value
         }
@@ -219,7 +225,8 @@ class Codec:
             Rule(r["column"], r["of"], tuple(r["cells"]), tuple(map(tuple, r["points"])))
             for r in d.get("rules", ())
         )
-        return cls(tuple(map(_column, d["columns"])), rules, tuple(d.get("shift", ())))
+        prices = tuple(map(tuple, d.get("prices", ())))
+        return cls(tuple(map(_column, d["columns"])), rules, prices)
 
 
 def require_names(frame: pd.DataFrame) -> None:

@@ -46,17 +46,34 @@ def level_points(levels: int) -> Array:
     return points
 
 
-def nearest_levels(points: Array, levels: int) -> Array:
-    """The number of the level nearest to each point ``(n, width)``."""
-    corners = level_points(levels)
+def nearest_levels(points: Array, levels: int, prices: Array | float = 0.0) -> Array:
+    """The number of the level nearest to each point ``(n, width)``.
+
+    Args:
+        points: Of more than two levels where there are prices.
+        levels: How many.
+        prices: What is added to the :func:`closeness` of each level.
+    """
     if levels == 2:
         return np.asarray(points[:, 0] > APART / 2, dtype=np.int64)
-    if levels <= SIMPLEX_LEVELS:
-        return np.asarray(points.argmax(1))
-    # All words are equally long, so the nearest one has the largest inner product.
-    near, words = points.astype(np.float32), corners.T.astype(np.float32)
-    parts = [(near[i : i + 4096] @ words).argmax(1) for i in range(0, len(near), 4096)]
+    parts = [(closeness(points[i : i + 4096], levels) + prices).argmax(1)
+             for i in range(0, len(points), 4096)]  # fmt: skip
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+def closeness(points: Array, levels: int) -> Array:
+    """Inner products with the points of more than two levels: all of these are equally long."""
+    if levels <= SIMPLEX_LEVELS:
+        return points
+    out: Array = points.astype(np.float32) @ level_points(levels).T.astype(np.float32)
+    return out
+
+
+def priced(points: Array, levels: int, prices: Array) -> Array:
+    """Points moved to where the nearest level is the closest one at some prices."""
+    if levels <= SIMPLEX_LEVELS:
+        return points + prices
+    return level_points(levels)[nearest_levels(points, levels, prices)]
 
 
 def stranger(levels: int) -> Array:

@@ -3,13 +3,16 @@ r"""Levels that come as often as in the data.
 Points of a smooth law lie between the corners that stand for levels, and most points near a rare
 level lie nearer still to a common one: with every point at its nearest corner, rare levels come
 too seldom. Levels are therefore given out as in semi-discrete transport: level k gets a price
-:math:`b_k`, a point :math:`x` goes to the level with the largest :math:`x_k + b_k`, and prices are
+:math:`b_k`, a point :math:`x` goes to the level with the largest
+:math:`\langle x, c_k \rangle + b_k`, where :math:`c_k` is the level's own point, and prices are
 such that each level gets its share of the data, to two standard errors of the points it was seen
 in; of all such prices, the smallest. They are less than half of what would move a point that is a
 level already.
 
 Source: :cite:p:`aurenhammer1998`.
 """
+
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -18,12 +21,14 @@ from torch import Tensor
 from wasserscore.core.typing import Array, Cloud
 from wasserscore.data.tables.category import Category
 from wasserscore.data.tables.codec import Codec
-from wasserscore.data.tables.codes import APART, SIMPLEX_LEVELS, nearest_levels
+from wasserscore.data.tables.codes import APART, closeness, nearest_levels
 from wasserscore.data.tables.infer import Column
 from wasserscore.data.tables.number import Number
 
 LARGEST = 0.35
-"""The largest price; two of them are less than a corner's lead over another."""
+"""The largest price; two of them are less than a level's lead over another, .74 at least."""
+PRICED_LEVELS = 128
+"""Columns of more levels have no prices, which cost the square of their number."""
 SWEEPS = 30
 """Rounds over the levels of a column; most need five."""
 CLOSE = 1e-3
@@ -33,26 +38,35 @@ CLOSE = 1e-3
 def with_shares(codec: Codec, drawn: Cloud, real: Float[Tensor, "m d"]) -> Codec:
     """The codec with prices of levels, so that those of generated points come as in real rows.
 
-    Columns of more than 32 levels have none. A column that is inflated or has missing cells has
-    them for these.
+    A column that is inflated or has missing cells has them for these.
 
     Args:
         codec: Of the table.
         drawn: Points of a model ``(n, D)``, as they are before they become rows.
         real: Points of the rows it was fitted to, ``(m, D)``.
     """
-    shift = np.zeros(len(codec.coordinates))
     x, y = drawn.double().numpy(), real.double().numpy()
-    for column in codec.columns:
-        places = codec.places(column.name)
-        if isinstance(column, Category) and 2 < column.count <= SIMPLEX_LEVELS:
-            found = nearest_levels(y[:, places], column.count)
-            share = np.bincount(found, minlength=column.count) / len(y)
-            shift[places] = prices(x[:, places], share)
-            continue
-        for place in _flags(column, places):
-            shift[place] = _price(APART / 2 - x[:, place], (y[:, place] > APART / 2).mean())
-    return codec.shifted(shift)
+    places = {column.name: codec.places(column.name) for column in codec.columns}
+    found = tuple(
+        _of_column(column, x[:, places[column.name]], y[:, places[column.name]])
+        for column in codec.columns
+    )
+    return replace(codec, prices=found if any(map(any, found)) else ())
+
+
+def _of_column(column: Column, x: Array, y: Array) -> tuple[float, ...]:
+    """The prices of a column, from its coordinates of generated and of real points."""
+    if isinstance(column, Category) and column.count > 2:
+        if column.count > PRICED_LEVELS:
+            return ()
+        found = nearest_levels(y, column.count)
+        share = np.bincount(found, minlength=column.count) / len(y)
+        return tuple(prices(closeness(x, column.count), share).tolist())
+    flags = slice(1, None) if isinstance(column, Number) else slice(None)
+    return tuple(
+        _price(APART / 2 - generated, (seen > APART / 2).mean())
+        for generated, seen in zip(x[:, flags].T, y[:, flags].T, strict=True)
+    )
 
 
 def prices(x: Array, share: Array) -> Array:
@@ -64,18 +78,12 @@ def prices(x: Array, share: Array) -> Array:
     for _ in range(SWEEPS):
         before = price.copy()
         for k in range(len(share)):
-            rivals = np.delete(x + price, k, axis=1).max(1)
-            price[k] = _price(rivals - x[:, k], share[k])
+            offered = x + price
+            offered[:, k] = -np.inf
+            price[k] = _price(offered.max(1) - x[:, k], share[k])
         if np.abs(price - before).max() < CLOSE:
             break
     return price
-
-
-def _flags(column: Column, places: list[int]) -> list[int]:
-    """The coordinates of a column that are nothing or ``APART``."""
-    if isinstance(column, Number):
-        return places[1:]
-    return places if isinstance(column, Category) and column.count == 2 else []
 
 
 def _price(x: Array, share: float) -> float:
