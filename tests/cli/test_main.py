@@ -270,7 +270,7 @@ def test_ctrl_c_is_130_and_says_how_to_continue(table, tmp_path, monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_ctrl_c_while_training_is_130_and_the_same_command_continues(table, tmp_path):
     out = tmp_path / "run"
-    words = [sys.executable, "-m", "wasserscore.cli.main", "fit", str(table), "--out", str(out),
+    words = [sys.executable, "-m", "wasserscore", "fit", str(table), "--out", str(out),
              "--models", "network", "--set", "network.width=64", "--set", "network.depth=1",
              "--set", "network.batch_size=16"]  # fmt: skip
     long = [*words, "--set", "network.steps=1000000"]

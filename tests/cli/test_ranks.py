@@ -11,7 +11,7 @@ from tests.torchrun import launch
 
 def started(*words, fails=False):
     """The command with two processes."""
-    return launch("-m", "wasserscore.cli.main", *words, fails=fails)
+    return launch("-m", "wasserscore", *words, fails=fails)
 
 
 @pytest.mark.slow

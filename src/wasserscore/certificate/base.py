@@ -45,7 +45,7 @@ class Limit(Estimate):
 
     Args:
         level: Confidence level; 1.0 for a limit that involves no Monte Carlo.
-        kind: "asymptotic", "finite_sample" or "deterministic".
+        kind: "asymptotic", "finite_sample", "deterministic", or "estimated", which is no bound.
     """
 
     level: float = 1.0

@@ -1,8 +1,9 @@
 """The convergence theorem as a rung: start, steps and score error of one scheme, a priori.
 
-It is proved for scheme (2.7) alone: exponential steps of the reverse SDE on a uniform grid from
-the horizon to the data, started in the prior. What it needs to know of the data is exact for a
-Gaussian; the score error is asked where the theorem asks it, along the sampler's own path.
+It is proved for scheme (2.7) alone: Euler steps of the reverse SDE with integrated coefficients
+on a uniform grid from the horizon to the data, started in the prior. What it needs to know of the
+data is exact for a Gaussian; the score error is asked where the theorem asks it, along the
+sampler's own path.
 """
 
 import math

@@ -30,7 +30,7 @@ the copies.
 
 **Start here:** `wasserscore run digits --out runs/digits`, then open `runs/digits/report.html`.
 
-**Exit codes:** 0 passed, 1 a --fail-if rule failed, 2 bad input, 3 numbers that are not finite,
+**Exit codes:** 0 passed, 1 a --fail-if condition held, 2 bad input, 3 numbers that are not finite,
 130 interrupted.
 """,
 )

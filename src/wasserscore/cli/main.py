@@ -16,7 +16,3 @@ def main() -> None:
     # training ten times slower on two cores. Read when torch loads, so set before.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
-
-
-if __name__ == "__main__":
-    main()

@@ -258,7 +258,7 @@ def compare(
     settings: options.Settings = None,
     force: Force = False,
 ) -> None:
-    """Which process, solver and number of steps gets one score closest to held-out rows in W2.
+    """Which process, solver and number of steps samples one score best: W2 and energy distance.
 
     Every cell shares the score, the noise of its seed and the held-out rows; noise floor and
     bootstrap stand beside. Writes compare.csv, .tex, .png, .svg and .json into --out. Every cell

@@ -22,6 +22,10 @@ def energy(x: Any, y: Any) -> Estimate:
 
     Source: Szekely and Rizzo, Energy statistics, 2013, definition 1.
 
+    Args:
+        x: Points ``(n, *shape)``, data units.
+        y: Points ``(m, *shape)``.
+
     Raises:
         InputError: On bad clouds or fewer than two points in one of them.
     """

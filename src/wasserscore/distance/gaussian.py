@@ -48,6 +48,13 @@ def gelbrich(x: Any, y: Any) -> Estimate:
     With the clouds' own moments (denominator n) it is at most ``w2(x, y)``, always. For the laws
     behind the clouds it is an estimate of a lower bound, not a bound.
 
+    Args:
+        x: Points ``(n, *shape)``, data units.
+        y: Points ``(m, *shape)``.
+
+    Raises:
+        InputError: On bad clouds.
+
     Source: :cite:p:`gelbrich1990`, theorem 2.1.
     """
     clouds = as_clouds(x, y)
@@ -60,6 +67,13 @@ def frechet(x: Any, y: Any) -> Estimate:
 
     The field's convention: squared, covariances with denominator n - 1. Any n >= 2 will do, fewer
     points than dimensions included. Biased upwards at finite n: compare at equal n only.
+
+    Args:
+        x: Points ``(n, *shape)``, data units.
+        y: Points ``(m, *shape)``.
+
+    Raises:
+        InputError: On bad clouds or fewer than two points in one of them.
 
     Source: :cite:p:`gelbrich1990`, proposition 7.
     """

@@ -80,7 +80,7 @@ def fit_proximal(
             are kernel densities), and "analysers" (a mixture of factor analysers) where rows
             are fewer than 50 or more than 1500. "network" is the paper's precision network,
             trained by implicit score matching, "network_likelihood" the same by likelihood; both
-            for few columns. On 200 points "network" took about ten times as long as "auto" and
+            for few columns. On 200 points "network" took about 45 times as long as "auto" and
             explained held-out points less well (``benchmarks/proximal.md``), so both are left
             out there.
         fit_points: ``(m, *shape)``, for the networks only: points to train on, the centres
@@ -91,6 +91,9 @@ def fit_proximal(
         whiten: Whether the axes are scaled to unit variance for the fit.
         seed: Decides the folds (and the rows for tuning, if there are more than 1500).
         scaling: Stored with the score.
+
+    Returns:
+        The score; with ``latent`` a :class:`~wasserscore.score.LatentScore` of it.
 
     Raises:
         InputError: For an unknown method, points that cannot be fitted, or a fit that needs more

@@ -63,7 +63,7 @@ _ALL = (
     _ANCESTRAL,
     Method("euler", 1, 1, 0.0, "Karras et al. 2022, table 1",
            coefficients=coefficients.euler_maruyama),
-    Method("exponential", 1, 1, 0.0, "Gao, Nguyen, Zhu 2025; Zhang, Chen 2023",
+    Method("exponential", 1, 1, 0.0, "Gao, Zhu 2025; Zhang, Chen 2023",
            coefficients=coefficients.exponential),
     Method("integrated_euler", 1, 1, 1.0, "Gao, Nguyen, Zhu 2025, eq. (2.7)",
            coefficients=coefficients.integrated_euler),
