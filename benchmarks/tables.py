@@ -9,8 +9,8 @@ thread; PYTHON is the interpreter of an environment with ``peers-tables.txt`` in
 then measured alike, in the metric of the codec of the training rows. Every case appends one JSON
 line to ``results/tables.jsonl``; a call runs what is missing, small tables first, and with
 ``--only`` the cases whose keys hold one of the texts. Rows of a ``--limit`` that is not 300 say
-how much faster we are than a fit that was killed, and are in no table. Run from the root of the repository; read
-``tables.md``.
+how much faster we are than a fit that was killed, and are in no table. Run from the root of the
+repository; read ``tables.md``.
 """
 
 import argparse
