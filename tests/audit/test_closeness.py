@@ -91,3 +91,10 @@ def test_cells_without_enough_rows_do_not_count():
     left = c_t(train[:60], own[:60], fresh[:60], seed=0)
     only_left = c_t(train, own[:60], fresh, seed=0)
     assert only_left.value == pytest.approx(left.value, abs=1e-9)
+
+
+def test_the_error_of_a_mean_is_that_of_independent_numbers():
+    found = closeness.mean_number(torch.tensor([0.0, 2.0, 7.0]))
+    assert found.value == 3.0
+    assert found.stderr == pytest.approx(scipy.stats.sem([0.0, 2.0, 7.0]))
+    assert closeness.mean_number(torch.tensor([3.0])).stderr is None

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import torch
 from sklearn.neighbors import KernelDensity
 from tests.audit.laws import moons
@@ -47,7 +48,7 @@ def test_the_gap_is_the_difference_of_means(sets):
     own, fresh = peer.score_samples(train), peer.score_samples(holdout)
     assert found["likelihood_train"].value == pytest.approx(own.mean(), rel=1e-9)
     assert found["likelihood_gap"].value == pytest.approx(own.mean() - fresh.mean(), rel=1e-9)
-    error = np.hypot(own.std() / np.sqrt(200), fresh.std() / np.sqrt(2000))
+    error = np.hypot(scipy.stats.sem(own), scipy.stats.sem(fresh))
     assert found["likelihood_gap"].stderr == pytest.approx(error, rel=1e-9)
     peer = KernelDensity(bandwidth=0.1, rtol=1e-12)
     left_out = [

@@ -7,6 +7,8 @@ from scipy.spatial.distance import cdist
 from scipy.stats import sem
 
 from wasserscore.data import load
+from wasserscore.distance.exact import MAX_PAIRS
+from wasserscore.experiment import measure
 from wasserscore.experiment.measure import Scales, mean_log_density
 from wasserscore.experiment.models import nearest_scale
 
@@ -41,3 +43,22 @@ def test_all_laws_are_weighed_with_one_bandwidth_and_one_set_of_directions():
     assert one["mmd"]["units"] == floors["mmd"].floor.units
     few = scales.fidelity(other.points[:5])
     assert few == dict.fromkeys(("precision", "recall", "density", "coverage"))
+
+
+def test_distances_of_many_rows_are_taken_at_as_many_as_exact_w2_allows(monkeypatch):
+    """Floor, bootstrap and value alike; a law with its first rows far off is drawn from."""
+    monkeypatch.setattr(measure, "MEASURED", 30)
+    data = load("moons")
+    train, holdout, other = (data.take(torch.arange(a, a + 60)) for a in (0, 60, 120))
+    scales = Scales(train, holdout, 2, 0)
+    floors = scales.floors(lambda done, total: None)
+    assert {found.n for found in floors.values()} == {30}
+    rows = other.points.clone()
+    rows[:30] += 100.0
+    found = scales.weigh(rows, floors)
+    assert found["w2"]["n"] == 30
+    assert 50 < found["w2"]["value"] < 120  # 141 where only the first rows were taken
+
+
+def test_exact_w2_takes_the_rows_that_are_measured():
+    assert measure.MEASURED**2 <= MAX_PAIRS

@@ -3,12 +3,13 @@
 import pytest
 import torch
 
+from wasserscore.core.errors import InputError
 from wasserscore.kernel import nearest
 from wasserscore.process import VE
 from wasserscore.proximal.local_pca import local_spread
 from wasserscore.proximal.sample_rows import Rows, least_variance
 from wasserscore.proximal.search import climb
-from wasserscore.proximal.validation import KernelFold, LocalFold, mean_log_density
+from wasserscore.proximal.validation import KernelFold, LocalFold, mean_log_density, weighted_mean
 from wasserscore.score.proximal import ProximalScore
 from wasserscore.score.spiked import Spiked
 
@@ -69,7 +70,8 @@ def test_mean_is_weighted_by_counts():
     mean, stderr = mean_log_density([fold], {"floor": 1.0})
     repeated = values.repeat_interleave(held.counts.long())
     assert mean == pytest.approx(float(repeated.mean()))
-    assert stderr == pytest.approx(float(repeated.std(correction=0)) / len(repeated) ** 0.5)
+    deviations = held.counts * (values - mean)  # a row that came often is one draw
+    assert stderr == pytest.approx(float(deviations.norm() / held.counts.sum()))
 
 
 def test_climb_finds_the_top_and_asks_once():
@@ -84,3 +86,24 @@ def test_climb_finds_the_top_and_asks_once():
     assert best == {"a": 5.0, "b": 5.0}
     assert len(asked) == len(set(asked)) == len(tried)
     assert max(tried, key=tried.get) == (5.0, 5.0)
+
+
+def test_a_row_that_came_often_is_one_draw():
+    """The same rows, each a hundred times: no more is known of their mean."""
+    values = torch.randn(20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = values[:, None]
+    once, often = (weighted_mean(values, [Rows(x, torch.full((20,), c).double())])
+                   for c in (1.0, 100.0))  # fmt: skip
+    assert often == pytest.approx(once)
+    assert once[1] == pytest.approx(float(values.std(unbiased=False)) / 20**0.5)
+    counts = torch.arange(1, 21).double()
+    share = counts / counts.sum()
+    mean = float((share * values).sum())
+    expected = float((share * (values - mean)).norm())
+    assert weighted_mean(values, [Rows(x, counts)]) == pytest.approx((mean, expected))
+
+
+def test_points_that_rounding_tells_apart_are_refused():
+    x = 1e16 + torch.tensor([[0.0], [2.0], [4.0], [8.0]], dtype=torch.float64)
+    with pytest.raises(InputError, match="differ by more than rounding"):
+        least_variance(Rows(x, torch.ones(4).double()))

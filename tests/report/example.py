@@ -82,6 +82,7 @@ def results(kind="image", shape=(8, 8)):
             "name": "digits",
             "n_train": 898,
             "n_holdout": 898,
+            "n_measured": 898,
             "d": 64,
             "shape": list(shape),
             "kind": kind,

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from wasserscore.report import Motion, motion, write_flow
+from wasserscore.report.figures import figure_bytes
 from wasserscore.report.motion import PALE, SIDE
 
 RECORD = {
@@ -25,6 +26,12 @@ def three(**settings):
     frames = np.array([[[0.0, 0.0], [0.0, 2.0]], [[2.0, 0.0], [2.0, 2.0]], [[4, 0], [4, 1.5]]])
     target = np.array([[4.0, 0.0], [4.0, 1.0]])
     return Motion(frames, target, ("start", "1 of 2", "2 of 2"), ("<x>", "y"), **settings)
+
+
+def test_names_of_columns_are_no_formulas():
+    moved = three()._replace(axes=("$x_{$", "2 $ a piece"))
+    figure = motion.ends(moved)
+    assert len(figure_bytes(figure)) > 1000  # it was a ParseSyntaxException
 
 
 def decoded(text):

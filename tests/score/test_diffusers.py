@@ -24,13 +24,13 @@ def built(make, **settings):
         return make(**settings).eval()
 
 
-def unet():
+def unet(**more):
     return built(
         diffusers.UNet2DModel,
         sample_size=8, in_channels=3, out_channels=3, layers_per_block=1,
         block_out_channels=(8, 16), norm_num_groups=4, attention_head_dim=8,
         down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"), **more,
     )  # fmt: skip
 
 
@@ -155,8 +155,18 @@ def test_a_transformer_of_classes_is_asked_for_one(tmp_path):
     torch.testing.assert_close(score(x, k + 1.0), -out[:, :3] / sigma, rtol=1e-5, atol=1e-5)
     ws.save(score, tmp_path / "ours")
     assert torch.equal(ws.load(tmp_path / "ours")(x, 3.0), score(x, 3.0))
-    with pytest.raises(InputError, match="label must be given"):
-        from_diffusers(tmp_path / "dit")
+    assert from_diffusers(tmp_path / "dit", label=10)(x, 3.0).isfinite().all()  # no class
+    for label in (None, 11, -1):
+        with pytest.raises(InputError, match=r"label must be given.*choose one of 0 to 10"):
+            from_diffusers(tmp_path / "dit", label=label)
+
+
+@pytest.mark.parametrize("label", [None, 3, -1])
+def test_a_network_of_three_classes_has_labels_0_to_2(label):
+    pipe = diffusers.DDPMPipeline(unet(num_class_embeds=3), diffusers.DDPMScheduler(**BETAS))
+    assert from_diffusers(pipe, label=2)(points(), 3.0).isfinite().all()
+    with pytest.raises(InputError, match="choose one of 0 to 2"):
+        from_diffusers(pipe, label=label)
 
 
 def test_a_chain_that_ends_in_pure_noise_is_cut_before_it():

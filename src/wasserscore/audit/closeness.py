@@ -92,9 +92,9 @@ def median_distance(distances: Tensor, seed: int, units: str = "data units") -> 
 
 
 def mean_number(values: Tensor, units: str = "data units") -> Estimate:
-    """The mean of some independent numbers, with its standard error."""
+    """The mean of some independent numbers, with its standard error; of one number, none."""
     n, values = len(values), values.double().cpu()
-    error = float(values.std(unbiased=False)) / n**0.5
+    error = float(values.std()) / n**0.5 if n > 1 else None
     return Estimate(float(values.mean()), stderr=error, n=n, units=units)
 
 

@@ -8,6 +8,7 @@ Without that term the gap is about zero, or negative, for memorizing mixtures to
 overfitting of another kind; both are reported.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -130,6 +131,7 @@ def _less(own: Estimate | None, fresh: Estimate) -> Estimate | None:
     """The difference of independent estimates."""
     if own is None:
         return None
-    error = ((own.stderr or 0.0) ** 2 + (fresh.stderr or 0.0) ** 2) ** 0.5
+    known = own.stderr is not None and fresh.stderr is not None
+    error = math.hypot(own.stderr, fresh.stderr) if known else None  # type: ignore[arg-type]
     return Estimate(own.value - fresh.value, stderr=error,
                     n=min(own.n or 0, fresh.n or 0), units=own.units)  # fmt: skip

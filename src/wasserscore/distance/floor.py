@@ -106,6 +106,7 @@ def with_floor(
     generated: Any,
     train: Any,
     holdout: Any,
+    n: int | None = None,
     resplits: int = 10,
     seed: int = 0,
     generate: Callable[[Tensor, int], Any] | None = None,
@@ -114,10 +115,9 @@ def with_floor(
     """A distance of generated points to the hold-out, with floor and bootstrap baseline.
 
     A model saw the training rows, so its samples cannot be measured against a redealt hold-out.
-    The value is therefore taken on the split as it is (on n points drawn of each cloud, n the
-    smallest of the three sizes), and its standard error is the bootstrap spread over both clouds;
-    or, given ``generate``, the model is refitted on every resplit and the value is the mean over
-    them, like the floor.
+    The value is therefore taken on the split as it is (on n points drawn of each cloud), and its
+    standard error is the bootstrap spread over both clouds; or, given ``generate``, the model is
+    refitted on every resplit and the value is the mean over them, like the floor.
 
     Args:
         distance: Takes two clouds; any function of ``wasserscore.distance``. Fix its bandwidth
@@ -125,6 +125,7 @@ def with_floor(
         generated: Points ``(m, *shape)``, data units.
         train: The rows the model was fitted on.
         holdout: Rows it has not seen.
+        n: Points per cloud; by default the smallest of the three sizes, which it may not exceed.
         resplits: Resplits of floor, baseline and error bars.
         seed: Seed of all of them.
         generate: ``generate(train_rows, k)`` fits on the training rows of resplit k and returns
@@ -136,7 +137,9 @@ def with_floor(
     """
     generated = as_cloud(generated, "generated")
     train, holdout = as_cloud(train, "train"), as_cloud(holdout, "holdout")
-    n = min(len(generated), len(train), len(holdout))
+    most = min(len(generated), len(train), len(holdout))
+    n = most if n is None else n
+    require(n <= most, f"n must be at most {most}, the smallest of the three clouds", got=n)
     if floor is None:
         floor = noise_floor(
             distance, train=train, holdout=holdout, n=n, resplits=resplits, seed=seed

@@ -75,5 +75,5 @@ def _radii(points: Tensor, k: int) -> Tensor:
 def _mean(values: Tensor, status: str, unit: int = 1) -> Estimate:
     """The mean of counts, in units of ``unit``."""
     values, n = values.double(), len(values)
-    stderr = float(values.std(unbiased=False)) / math.sqrt(n) / unit
+    stderr = float(values.std()) / math.sqrt(n) / unit if n > 1 else None
     return Estimate(float(values.mean()) / unit, stderr=stderr, n=n, status=status, units="")

@@ -11,6 +11,7 @@ from wasserscore.certificate import certify
 from wasserscore.core.distributed import on_first, rank
 from wasserscore.core.errors import require
 from wasserscore.core.files import write_json
+from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate, plain
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, load, on_disk
@@ -129,7 +130,7 @@ class Journey:
             "schema_version": SCHEMA_VERSION,
             "verdict": verdict.overall(entries, floor),
             "data": plain(sections.data_section(self.train, self.holdout, self.data))
-            | {"split": self.division.how},
+            | {"split": self.division.how, "n_measured": self.scales.n},
             "floor": {name: plain(found.floor) for name, found in self.floors.items()},
             "baselines": measured,
             "models": entries,
@@ -340,7 +341,9 @@ class Journey:
         name = scored[-1]
         return steps_section(
             self.model(name), models.TITLES[name], models.fit_empirical(self.train).score,
-            self.holdout.points, counts=self.config.curve, solver=self.config.solver,
+            self.holdout.points[Streams(self.config.seed).subset(
+                "steps", self.holdout.n, self.scales.n)],
+            counts=self.config.curve, solver=self.config.solver,
             target_w2=self.config.target_w2 or self.floors["w2"].floor.value / 10,
             seed=self.config.seed, told=self._told("steps"),
         )  # fmt: skip

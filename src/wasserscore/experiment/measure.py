@@ -25,6 +25,8 @@ from wasserscore.distance.prdc import prdc
 
 NEIGHBOURS = 5
 """The k of precision, recall, density and coverage, as in the papers."""
+MEASURED = 2000
+"""Most rows of a cloud in a distance: exact W2 takes seconds at so many, and is taken often."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,11 @@ class Scales:
     resplits: int
     seed: int
 
+    @property
+    def n(self) -> int:
+        """Rows of every cloud: all, or as many drawn as distances are measured at."""
+        return min(MEASURED, self.train.n, self.holdout.n)
+
     def distances(self) -> dict[str, Callable[[Tensor, Tensor], Any]]:
         """The distances by name."""
         bandwidth = median_bandwidth(self.train.points)
@@ -59,7 +66,7 @@ class Scales:
         distances = self.distances()
         for done, (name, distance) in enumerate(distances.items(), 1):
             found[name] = noise_floor(
-                distance, train=self.train.points, holdout=self.holdout.points,
+                distance, train=self.train.points, holdout=self.holdout.points, n=self.n,
                 resplits=self.resplits, seed=self.seed,
             )  # fmt: skip
             told(done, len(distances))
@@ -69,14 +76,14 @@ class Scales:
         """Every distance of generated rows to the hold-out, and precision to coverage.
 
         Args:
-            generated: As many rows as the hold-out has, data units.
+            generated: Rows ``(m, D)``, at least :attr:`n`, data units.
             floors: What :meth:`floors` found.
         """
         found: dict[str, Any] = {}
         for name, distance in self.distances().items():
             found[name] = with_floor(
                 distance, generated=generated, train=self.train.points,
-                holdout=self.holdout.points, resplits=self.resplits, seed=self.seed,
+                holdout=self.holdout.points, n=self.n, resplits=self.resplits, seed=self.seed,
                 floor=floors[name],
             ).value  # fmt: skip
         out: dict[str, Any] = plain({**found, **self.fidelity(generated)})

@@ -1,6 +1,8 @@
 """Parts of ``results.json``: records of other rooms in the shape the page reads."""
 
+import json
 import platform
+import shlex
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
@@ -116,8 +118,8 @@ def command(config: RunConfig) -> str:
     words = ["wasserscore", "run", config.source, "--seed", str(config.seed)]
     for key, value in _changed(defaults, given):
         if key != "seed":
-            words += ["--set", f"{key}={value}"]
-    return " ".join(word if _safe(word) else f"'{word}'" for word in words) + " --out DIR"
+            words += ["--set", f"{key}={'none' if value is None else json.dumps(value)}"]
+    return shlex.join(words) + " --out DIR"
 
 
 def _changed(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -129,7 +131,3 @@ def _changed(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list
         elif value != before:
             found.append((f"{prefix}{key}", value))
     return found
-
-
-def _safe(word: str) -> bool:
-    return all(c.isalnum() or c in "-_./:=," for c in word)

@@ -94,4 +94,7 @@ def least_variance(rows: Rows) -> Vector:
     least = torch.maximum(least, torch.tensor(steps, dtype=least.dtype).square() / 12)
     # Rounding leaves a constant column with a variance of the order of eps^2 mean^2.
     moving = variance > (torch.finfo(least.dtype).eps * mean.abs() * 8).square()
+    require(bool(moving.any()), "points must differ by more than rounding",
+            got="columns that never change, to 15 digits",
+            do="subtract what is common to all points")  # fmt: skip
     return torch.where(moving, least, least[moving].median())

@@ -147,8 +147,11 @@ def mean_log_density(folds: Sequence[Fold], settings: Settings) -> tuple[float, 
 
 
 def weighted_mean(values: PerPoint, held_out: Sequence[Rows]) -> tuple[float, float]:
-    """Mean of one value per held-out row, counted as often as it came, and its standard error."""
+    """Mean of one value per held-out row, counted as often as it came, and its standard error.
+
+    A row that came often is one draw of the rows, not many: its deviation enters as one.
+    """
     counts = torch.cat([rows.counts for rows in held_out])
     mean = float((values * counts).sum() / counts.sum())
-    spread = float(((values - mean).square() * counts).sum() / counts.sum())
-    return mean, math.sqrt(spread / float(counts.sum()))
+    deviations = (values - mean) * counts
+    return mean, float(deviations.square().sum().sqrt() / counts.sum())

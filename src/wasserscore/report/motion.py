@@ -78,13 +78,14 @@ def ends(motion: Motion) -> Figure:
     """The first and the last frame side by side."""
     figure, axes = new(7.2, 3.7, 1, 2)
     low, high = _window(motion)
+    names = [name.replace("$", r"\$") for name in motion.axes]  # no formula, whatever they hold
     for axis, k in zip(axes[0], (0, -1), strict=True):
         axis.scatter(*motion.target.T, s=3, color=PALE, lw=0)
         axis.scatter(*motion.frames[k].T, s=3, color=ACCENT, alpha=0.7, lw=0)
         axis.set_title(motion.captions[k], fontsize=8, color=INK)
         axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-        axis.set_xlabel(motion.axes[0], fontsize=8)
-    axes[0, 0].set_ylabel(motion.axes[1], fontsize=8)
+        axis.set_xlabel(names[0], fontsize=8)
+    axes[0, 0].set_ylabel(names[1], fontsize=8)
     return figure
 
 

@@ -109,10 +109,11 @@ def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
                 got=f"{type(source).__name__} with {type(model).__name__}",
                 do=f"known are {', '.join(PARTS)}")  # fmt: skip
     name, settings = type(model).__name__, _settings(model)
-    classes = settings.get("num_class_embeds") or settings.get("num_embeds_ada_norm")
-    advice = f"choose one of 0 to {classes}" if classes else "leave it out"
-    require((label is None) == (not classes), "label must be given for a model of classes, only",
-            got=label, do=advice)  # fmt: skip
+    # A DiT has one label more than classes: of none.
+    last = settings.get("num_embeds_ada_norm") or (settings.get("num_class_embeds") or 0) - 1
+    advice = f"choose one of 0 to {last}" if last >= 0 else "leave it out"
+    good = label is None if last < 0 else label is not None and 0 <= label <= last
+    require(good, "label must be given for a model of classes, only", got=label, do=advice)
     edm = type(scheduler).__name__.startswith("EDM")
     kind = scheduler.config["prediction_type"]
     require(kind in PREDICTS, f"prediction_type must be one of {', '.join(PREDICTS)}", got=kind)

@@ -103,7 +103,7 @@ class EmpiricalScore(ClosedFormScore):
         for _, squared in self._squared(self._flat(x).double()):
             own = squared == squared.amin(1, keepdim=True)
             left = (-squared / (2 * variance)).masked_fill(own, -torch.inf).logsumexp(1)
-            found.append(left - (n - own.sum(1)).double().log())
+            found.append(left - (n - own.sum(1)).clamp_min(1).double().log())  # nobody: -inf
         return (torch.cat(found) - self.dim / 2 * log(2 * pi * variance)).to(x.dtype)
 
     def _squared(self, y: Cloud) -> Iterator[tuple[slice, Tensor]]:

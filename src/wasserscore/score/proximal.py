@@ -173,7 +173,8 @@ class ProximalScore(ClosedFormScore):
         for part in tiles(len(y), max(1, TILE // len(self.centres))):
             joint = self.law.log_joint(y[part]).scatter(1, own[part], -torch.inf)
             found.append(joint.logsumexp(1))
-        return (torch.cat(found) - torch.log1p(-self.law.weights[own[:, 0]])).to(x.dtype)
+        rest = torch.log1p(-self.law.weights[own[:, 0]]).nan_to_num(neginf=0.0)  # nobody: -inf
+        return (torch.cat(found) - rest).to(x.dtype)
 
     def conditioned(self, y: Vector) -> "ProximalScore":
         r"""The law of the unknown coordinates given the known ones, again a spiked mixture.
