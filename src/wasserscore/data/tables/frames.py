@@ -224,6 +224,8 @@ def _whole(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -241,8 +243,6 @@ def _write_csv(path: Path, pieces: Iterator[pd.DataFrame], *, packed: bool) -> N
             target.write(block.encode())
         if packed:
             target.close()
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _harmless(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
