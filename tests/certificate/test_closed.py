@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from wasserscore.certificate.closed import certified, layer_product
+from wasserscore.certificate.closed import SLOPES, certified, layer_product
 from wasserscore.certificate.concavity import LogConcave, SemiLogConcave, Smoothed
 from wasserscore.certificate.constants import from_concavity
 from wasserscore.certificate.jacobian import local
@@ -123,11 +123,23 @@ def test_a_layer_of_unknown_slope_is_refused():
         certified(NetworkScore(linear(torch.eye(3)), VP_LINEAR, shape=(3,)))
 
 
-@pytest.mark.parametrize(("kind", "slope"), [(nn.SiLU, 1.09984), (nn.GELU, 1.12891)])
-def test_slopes_of_activations_are_rounded_up(kind, slope):
-    x = torch.linspace(-8, 8, 2_000_001, dtype=F64)
-    top = float((kind()(x).diff() / x.diff()).abs().max())
-    assert slope - 1e-5 < top <= slope
+OPTIONS = {
+    nn.GELU: [{}, {"approximate": "tanh"}],
+    nn.Softplus: [{}, {"beta": 3.0}],
+    nn.Unflatten: [{"dim": 1, "unflattened_size": (1, 1)}],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(kind, options) for kind in SLOPES for options in OPTIONS.get(kind, [{}])],
+)
+def test_slopes_of_activations_are_rounded_up_and_no_further(kind, options):
+    # straight lines have slope 1 to the last bit, curves are seen on a grid
+    x = torch.linspace(-20, 20, 400_001, dtype=F64)[:, None].requires_grad_()
+    (slope,) = torch.autograd.grad(kind(**options)(x).sum(), x)
+    top = float(slope.abs().max())
+    assert SLOPES[kind] - 1e-4 < top <= SLOPES[kind]
 
 
 @pytest.mark.parametrize(("M", "radius"), [(2.0, 1.0), (-1.0, 1.0), (2.0, float("inf"))])
