@@ -46,7 +46,7 @@ def theorem(run: Run) -> list[Proposal]:
     foreign = "" if _of_the_model(run, run.constant) else FOREIGN
     found = [
         Proposal("theorem, denoising form", shared.denoising, obstacle=why or foreign),
-        # the likelihood weight's own limit serves the fallback as well
+        # without an own weight its limit serves the fallback as well
         Proposal("theorem, Cauchy-Schwarz", shared.cauchy_schwarz, obstacle=infinite or foreign),
         # and the limits of steps and start serve all of them
         Proposal(
@@ -59,7 +59,8 @@ def theorem(run: Run) -> list[Proposal]:
     if run.coupling.eta > 0:
         boxed = run.confidence.diameter is not None
         name = "fallback, bounded support" if boxed else "fallback, moments"
-        limits = 2 + limited_start(run.coupling) if foreign else 0
+        # likelihood and steps; the rungs above count them, where they hold and have no own weight
+        limits = 2 if foreign else int(run.weight is not None)
         found.append(Proposal(name, shared.fallback, limits=limits, obstacle=infinite))
     return found
 
