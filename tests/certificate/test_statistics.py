@@ -153,3 +153,36 @@ def test_transport_limit_refuses_what_is_no_transport():
         transport_limit(v, torch.ones(4, dtype=torch.float64), 4.0, 0.95)
     with pytest.raises(InputError, match="exceed the mean"):
         transport_limit(v, torch.full((32,), 1.1, dtype=torch.float64), 4.0, 0.95)
+
+
+def test_the_split_rule_halves_its_error_between_its_parts():
+    v = torch.tensor([0.1, 0.3, 5.0, 0.2, 0.4, 0.1, 0.0, 7.0], dtype=torch.float64)
+    low = betting_limit(v.clamp_max(0.5), 0.5, 0.95)
+    above = proportion_limit(2, 8, 0.95)
+    assert split_limit(v, 0.5, 10.0, 0.9) == pytest.approx(low + 9.5 * above, rel=1e-12)
+
+
+@pytest.mark.parametrize("last", [0.0, 0.6])
+def test_the_gambler_sees_a_number_only_after_her_stake(last):
+    # the paper's stakes, one by one: from the numbers before, with a prior one of mean 1/2 and
+    # variance 1/4
+    numbers = [*np.random.default_rng(2).uniform(0, 1, 23).tolist(), last]
+    stakes, total, spread = [], 0.5, 0.25
+    for i, v in enumerate(numbers):
+        stakes.append(min(math.sqrt(2 * math.log(2) / (24 * spread / (i + 1))), 0.9))
+        total += v
+        spread += (v - total / (i + 2)) ** 2
+    limit = betting_limit(torch.tensor(numbers, dtype=torch.float64), 1.0, 0.5)
+    assert min(stakes) < 0.9
+    assert 0 < limit < 1
+    capital = math.prod(1 + s * (limit - v) for s, v in zip(stakes, numbers, strict=True))
+    assert capital == pytest.approx(2, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_pilots_threshold_is_blind_to_what_it_is_used_for(seed):
+    # the pilot says .2, whatever comes: the others are split there
+    later = torch.from_numpy(np.random.default_rng(seed).uniform(0, 2, 24))
+    v = torch.cat([torch.tensor([0.05, 0.1, 0.02, 0.0, 0.1, 0.03, 0.07, 0.01]).double(), later])
+    expected = split_limit(later, 0.2, 36.0, 0.95)
+    assert pilot_limit(v, 36.0, 0.95) == pytest.approx(expected, rel=1e-9)
