@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from wasserscore.certificate.closed import SLOPES, certified, layer_product
-from wasserscore.certificate.concavity import LogConcave, SemiLogConcave, Smoothed
+from wasserscore.certificate.concavity import LogConcave, Smoothed
 from wasserscore.certificate.constants import from_concavity
 from wasserscore.certificate.jacobian import local
 from wasserscore.certificate.search import highest
@@ -140,19 +140,3 @@ def test_slopes_of_activations_are_rounded_up_and_no_further(kind, options):
     (slope,) = torch.autograd.grad(kind(**options)(x).sum(), x)
     top = float(slope.abs().max())
     assert SLOPES[kind] - 1e-4 < top <= SLOPES[kind]
-
-
-@pytest.mark.parametrize(("M", "radius"), [(2.0, 1.0), (-1.0, 1.0), (2.0, float("inf"))])
-def test_a_semi_log_concave_law(M, radius):
-    law = SemiLogConcave(M, radius)
-    s = torch.linspace(1e-9, 0.45, 40001, dtype=F64)
-    free = -M / (1 - M * s)
-    ball = 1 / s - radius**2 / s**2
-    assert torch.allclose(law.concavity(s), torch.maximum(free, ball))
-    quadrature = torch.cumulative_trapezoid(law.concavity(s), s)
-    assert torch.allclose(law.contraction(s)[1:], quadrature, atol=1e-5)
-    if M < 0:  # strong log-concavity is the case of a negative M
-        strong = LogConcave(-M, 10.0)
-        assert torch.allclose(SemiLogConcave(M).concavity(s), strong.concavity(s))
-    beyond = SemiLogConcave(2.0).concavity(torch.tensor([0.6], dtype=F64))
-    assert float(beyond) == -float("inf")

@@ -8,7 +8,6 @@ a process multiplies both by :math:`e^{2H}`. The contraction of the reverse proc
 is :math:`\Lambda(S) = \int_0^S a`.
 """
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -111,59 +110,3 @@ class Smoothed(Concavity):
         r""":math:`\Lambda(S)` in closed form."""
         tau2 = self.tau**2
         return torch.log1p(s / tau2) - self.radius**2 * s / (tau2 * (tau2 + s))
-
-
-@dataclass(frozen=True)
-class SemiLogConcave(Concavity):
-    r"""A law whose log density curves up by at most M: :math:`\nabla^2 \log p_0 \preceq M I`.
-
-    .. math:: a(S) = -\frac{M}{1 - M S} \ \text{while } M S < 1, \qquad
-              \Lambda(S) = \log(1 - M S)
-
-    and nothing beyond, unless the law also lives in a ball of radius R, when
-    :math:`a(S) = 1/S - R^2/S^2` holds too and the larger of the two counts. M may be negative:
-    the law is then strongly log-concave. Knows no smoothness.
-
-    Source: Prekopa and Leindler for M < 0; the same covariance bound for M S < 1 (see
-    docs/theory/certificate.md).
-
-    Args:
-        M: Bound on the Hessian of the log density, inverse squared data units.
-        radius: R of a ball that holds the law, data units; infinite if there is none.
-    """
-
-    M: float
-    radius: float = math.inf
-
-    def __post_init__(self) -> None:
-        require(math.isfinite(self.M), "M must be finite", got=self.M)
-        require(self.radius >= 0, "radius must be non-negative", got=self.radius)
-
-    def concavity(self, s: Tensor) -> Tensor:
-        """a(S), minus infinity where nothing is known."""
-        room = 1 - self.M * s
-        found = torch.where(room > 0, -self.M / room, -torch.inf)
-        if math.isinf(self.radius):
-            return found
-        return torch.maximum(found, 1 / s - self.radius**2 / s**2)
-
-    def smoothness(self, s: Tensor) -> Tensor:
-        """Unknown: infinite at S = 0, else what smoothing gives, max(1 / S, -a(S))."""
-        return torch.maximum(1 / s, -self.concavity(s))
-
-    def contraction(self, s: Tensor) -> Tensor:
-        r""":math:`\Lambda(S)`, by switching once to the ball bound where that is larger."""
-        free = torch.log1p((-self.M * s).clamp_min(-1))
-        if math.isinf(self.radius):
-            return free
-        switch = self._switch()
-        below = torch.log1p(-self.M * s.clamp_max(switch))
-        above = (s / switch).clamp_min(1).log() + self.radius**2 * (
-            1 / s.clamp_min(switch) - 1 / switch
-        )
-        return below + above
-
-    def _switch(self) -> float:
-        r"""Where the bounds cross: :math:`-M/(1 - M S) = 1/S - R^2/S^2`, S = R^2 / (1 + M R^2)."""
-        scale = 1 + self.M * self.radius**2
-        return self.radius**2 / scale if scale > 0 else math.inf
