@@ -190,6 +190,18 @@ def test_heun_form_agrees_with_its_steps():
         torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.parametrize("method", list(solvers()), ids=lambda method: method.name)
+def test_data_far_from_the_origin_have_the_variance_of_the_same_data_at_it(method):
+    """The mean is a factor of its own: of the samples' mean, and of nothing else."""
+    process, far = VP.linear(a=19.9, b=0.1, horizon=1.0), 1e9
+    one = torch.ones_like(SPECTRUM)
+    grid = time_grid(process, 7, "karras")
+    near_mean, near = gaussian_recursion(process, method, grid, one, SPECTRUM)
+    mean, variance = gaussian_recursion(process, method, grid, far * one, SPECTRUM)
+    torch.testing.assert_close(variance, near, rtol=1e-12, atol=0)
+    torch.testing.assert_close(mean / far, near_mean, rtol=1e-12, atol=0)
+
+
 def test_user_coefficients_are_planned_like_any_other():
     own = LinearSDE(f=lambda t: (0.1 + 19.9 * t) / 2, g2=lambda t: 0.1 + 19.9 * t, horizon=1.0)
     grid = time_grid(own, 20, "uniform")

@@ -143,10 +143,11 @@ def _probe(
     process: Process, method: Solver, grid: TimeGrid, mean: Vector, values: Vector,
     state: tuple[Vector, Vector], eta: float, bias: float,
 ) -> tuple[Vector, Vector]:  # fmt: skip
-    """Through the solver's own steps: what zero, a unit start and each unit noise become.
+    """Through the solver's own steps: what the mean, a unit start and each unit noise become.
 
-    The answer is affine in all of them, so these rows are all there is to know; a start of two
-    checks it.
+    The answer is linear in all of them, so these rows are all there is to know; a start of two
+    checks it. Only the first row sees the mean and the bias: beside a mean far from the origin
+    what a unit becomes would be lost to rounding.
 
     Raises:
         InputError: If the solver is not affine on Gaussian data.
@@ -155,23 +156,28 @@ def _probe(
     count = grid.steps * method.noises if noisy else 0
     x = torch.zeros(count + 3, *mean.shape, dtype=torch.float64)
     x[1], x[2] = 1.0, 2.0
-    step = method.start(Law(_score(process, grid, mean, values, bias), process, eta, grid))
+    first = torch.zeros(count + 3, 1, dtype=torch.float64)
+    first[0] = 1.0
+    step = method.start(Law(_score(process, grid, mean, values, bias, first), process, eta, grid))
     for k, t, s in grid.pairs():
         x = step(x, t, s, _unit_noise(x, k, method.noises) if count else None)
-    gain, moved = x[1] - x[0], x[3:] - x[0]
-    straight = torch.allclose(x[2] - x[1], gain, rtol=1e-6, atol=1e-9)
+    shift, gain, moved = x[0], x[1], x[3:]
+    straight = torch.allclose(x[2], 2 * gain, rtol=1e-6, atol=1e-9)
     require(straight, "the recursion needs steps that are affine on Gaussian data",
             got=method.name, do="choose one of solvers()")  # fmt: skip
     begin, variance = state
-    return x[0] + gain * begin, gain**2 * variance + (moved**2).sum(0)
+    return shift + gain * begin, gain**2 * variance + (moved**2).sum(0)
 
 
 def _score(
-    process: Process, grid: TimeGrid, mean: Vector, values: Vector, bias: float
+    process: Process, grid: TimeGrid, mean: Vector, values: Vector, bias: float, rows: Tensor
 ) -> Callable[[Tensor, float], Tensor]:
-    """The Gaussian score; methods with inner stages may ask at times between the grid's."""
-    rows = zip(*_law_at(process, grid.times, mean, values), strict=True)
-    known = dict(zip(grid.times.tolist(), rows, strict=True))
+    """The Gaussian score, with mean and bias times ``rows`` (one number per row of points).
+
+    Methods with inner stages may ask at times between the grid's.
+    """
+    laws = zip(*_law_at(process, grid.times, mean, values), strict=True)
+    known = dict(zip(grid.times.tolist(), laws, strict=True))
 
     def score(x: Tensor, t: float) -> Tensor:
         if t not in known:
@@ -179,7 +185,7 @@ def _score(
             noised, v = _law_at(process, at, mean, values)
             known[t] = noised[0], v[0]
         noised, v = known[t]
-        out: Tensor = (noised - x) / v + bias
+        out: Tensor = (rows * noised - x) / v + rows * bias
         return out
 
     return score
