@@ -9,6 +9,7 @@ import torch
 from wasserscore.core.errors import InputError
 from wasserscore.core.linalg import bures_squared, sqrt_psd
 from wasserscore.planner import Surrogate, plan
+from wasserscore.planner.calibrated import default_processes
 from wasserscore.planner.candidate import Candidate
 from wasserscore.planner.problem import Problem, least_noise
 from wasserscore.planner.recursion import gaussian_recursion
@@ -243,6 +244,21 @@ def test_least_noise_costs_what_it_may():
             )
             cost = float((variance.sqrt() - values.sqrt()).norm())
             assert (cost <= budget) is within
+
+
+@pytest.mark.parametrize(("size", "families"), [(1.0, 5), (1e9, 4), (1e12, 4)])
+def test_default_horizons_are_times_that_float64_has(size, families, generator):
+    """The cosine schedule ends at 1, which its horizon for widely spread data would round to."""
+    points = size * torch.randn(500, 2, generator=generator, dtype=torch.float64)
+    data = Surrogate.of(points)
+    made = default_processes(data)
+    assert len(made) == families
+    longest = 1e12 * max(float(data.eigenvalues.max()), 1.0)
+    for process in made:
+        ratio = float(process.noise_to_signal(process.horizon))
+        assert ratio == pytest.approx(longest, rel=1e-3)
+    planned = plan(points, 0.1 * size, solver="heun", grids=["logsnr"])
+    assert planned.predicted.w2 <= planned.aim
 
 
 def test_a_target_above_the_spread_is_called_vacuous(generator):
