@@ -7,7 +7,8 @@ import pytest
 
 from wasserscore.core.errors import InputError
 from wasserscore.data import load
-from wasserscore.experiment.audit_files import audit_files, numbers, read_rules
+from wasserscore.experiment.alike import rows_like
+from wasserscore.experiment.audit_files import audit_files, numbers, read_rules, read_sides
 from wasserscore.experiment.sections import neighbours_section
 
 
@@ -65,7 +66,7 @@ def test_without_a_hold_out_nothing_is_judged(files):
 
 def test_tables_that_do_not_fit_are_refused(files, tmp_path):
     pd.DataFrame({"a": [1.0, 2.0], "b": [2.0, 1.0]}).to_csv(tmp_path / "two.csv", index=False)
-    with pytest.raises(InputError, match="must have the 3 columns of real, got 2"):
+    with pytest.raises(InputError, match="must have the columns of real, got no 'c'"):
         audit_files(str(files / "real.csv"), str(tmp_path / "two.csv"))
 
 
@@ -109,3 +110,49 @@ def test_neighbours_are_those_the_audit_found(files):
         gaps = ((fresh.points[row] - real.points) / spread).norm(dim=1)
         assert near == real.points[int(gaps.argmin())].tolist()
         assert distance == pytest.approx(float(gaps.min()), rel=1e-9)
+
+
+def table_of(n, seed):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(rng.normal(size=(n, 3)), columns=["height", "weight", "bmi"])
+
+
+def test_columns_with_other_names_are_not_matched_by_their_place(tmp_path):
+    real, kept = table_of(60, 0), table_of(60, 1)
+    real.to_csv(tmp_path / "real.csv", index=False)
+    kept.assign(more=1.5 * kept.bmi).to_csv(tmp_path / "kept.csv", index=False)
+    copy = real[["bmi", "height", "weight"]].rename(columns={"bmi": "BMI"})
+    copy.to_csv(tmp_path / "copy.csv", index=False)
+    known = load(tmp_path / "real.csv")
+    with pytest.raises(InputError, match="must have the columns of real, got no 'bmi'"):
+        rows_like(known, str(tmp_path / "copy.csv"))
+    fresh = rows_like(known, str(tmp_path / "kept.csv"))
+    assert fresh.points.numpy() == pytest.approx(kept.to_numpy())
+    assert "'more' that real has not" in fresh.notes[0]
+    copy.to_csv(tmp_path / "bare.csv", index=False, header=False)  # by place: there is no name
+    assert rows_like(known, str(tmp_path / "bare.csv")).points.numpy() == pytest.approx(
+        copy.to_numpy()
+    )
+
+
+def test_a_column_that_is_written_otherwise_is_refused(tmp_path):
+    zips = [f"{i % 7:05}" for i in range(60)]
+    real = table_of(60, 0).assign(zip=zips)
+    real.to_csv(tmp_path / "real.csv", index=False)
+    real.assign(zip=[int(z) for z in zips]).to_csv(tmp_path / "copy.csv", index=False)
+    few = [f"x{z}" if i < 20 else z for i, z in enumerate(zips)]
+    real.assign(zip=few).to_csv(tmp_path / "few.csv", index=False)
+    known = load(tmp_path / "real.csv")
+    with pytest.raises(InputError, match=r"most cells of column 'zip'.*60 of 60.*leading zeros"):
+        rows_like(known, str(tmp_path / "copy.csv"))
+    assert "values of 'zip'" in rows_like(known, str(tmp_path / "few.csv")).notes[0]
+
+
+def test_a_hold_out_of_training_rows_is_noted(tmp_path):
+    real = table_of(60, 0)
+    real.to_csv(tmp_path / "real.csv", index=False)
+    for share, said in ((20, False), (40, True)):
+        mixed = pd.concat([real[:share], table_of(60 - share, 1)])
+        mixed.to_csv(tmp_path / "kept.csv", index=False)
+        sides = read_sides(*(str(tmp_path / f"{f}.csv") for f in ("real", "real", "kept")))
+        assert any("the hold-out cannot tell" in note for note in sides.notes) == said

@@ -154,6 +154,12 @@ def test_what_a_condition_says_is_checked(table):
         "sex>F": "levels of column 'sex' have no order",
         "age=old": "value for column 'age' must be of its type, int64, got 'old'",
         "age<": "neither small nor large",
+        "age=": "column 'age' has no missing cells",
+        "age=40.5": "column 'age' holds whole numbers, got '40.5'",
+        "age=nan": "value for column 'age' must be of its type",
+        "age<1e400": "value for column 'age' must be of its type",
+        "day<2024-5-1": "dates of column 'day' read %Y-%m-%d, got '2024-5-1'",
+        "day>2024": "dates of column 'day' read %Y-%m-%d",
     }  # fmt: skip
     for text, message in bad.items():
         with pytest.raises(InputError, match=message):

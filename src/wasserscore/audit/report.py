@@ -119,7 +119,8 @@ class AuditReport(Record):
     def sentence(self) -> str:
         """The verdict in words, with its numbers and its false-positive rate."""
         copies = (
-            f"{self.copy_rate.value:.1%} of {self.n_generated} rows are copies of training rows"
+            f"{self.copy_rate.value:.1%} of {self.n_generated} rows are near-copies of training"
+            " rows"
         )
         if self.copy_rate_holdout is None:
             return f"{self.verdict.capitalize()}; {copies} ({self.reason})."

@@ -35,6 +35,8 @@ SLOPES: dict[type[nn.Module], float] = {
     nn.SiLU: 1.09984, nn.GELU: 1.129, nn.Flatten: 1.0, nn.Unflatten: 1.0,
 }  # fmt: skip
 """Largest absolute slopes of activations (of GELU: of its approximation, too), rounded up."""
+SMOOTH = 20.0
+"""The threshold of a Softplus from which its jump to the identity is below rounding of float32."""
 
 
 @runtime_checkable
@@ -100,7 +102,7 @@ def layer_product(layers: Iterable[nn.Module]) -> float:
             product *= layer_product(layer)
         elif isinstance(layer, nn.Linear):
             product *= float(torch.linalg.matrix_norm(layer.weight.detach().double(), ord=2))
-        elif type(layer) in SLOPES:
+        elif type(layer) in SLOPES and getattr(layer, "threshold", SMOOTH) >= SMOOTH:
             product *= SLOPES[type(layer)]
         else:
             raise InputError(explain("this layer has no known Lipschitz constant",

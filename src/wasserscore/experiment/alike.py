@@ -52,12 +52,22 @@ def rows_like(
     notes = (f"{source}: {other.source}",) if isinstance(other, Drawn) else ()
     if other.codec is not None:
         other = _numbers(known, other, other.codec, Path(source))
-    if known.kind == other.kind == "table" and sorted(known.columns) == sorted(other.columns):
+    if known.kind == other.kind == "table" and _has_names(known) and _has_names(other):
+        lost = [name for name in known.columns if name not in other.columns]
+        extra = tuple(f"{source} has a column {name!r} that {known.name} has not; left out"
+                      for name in other.columns if name not in known.columns)  # fmt: skip
+        require(not lost, f"{source} must have the columns of {known.name}",
+                got=f"no {', '.join(map(repr, lost))}")  # fmt: skip
         order = [other.columns.index(column) for column in known.columns]
-        return Alike(other.points[:, order], other.name, notes)
+        return Alike(other.points[:, order], other.name, notes + extra)
     require(other.d == known.d, f"{source} must have the {known.d} columns of {known.name}",
             got=other.d)  # fmt: skip
     return Alike(other.points, other.name, notes)
+
+
+def _has_names(rows: Layout) -> bool:
+    """Whether the columns of a table had a header: others are matched by their place."""
+    return list(rows.columns) != [f"column_{j}" for j in range(rows.d)]
 
 
 def _numbers(known: Layout, other: Dataset, codec: Codec, source: Path) -> Dataset:
@@ -94,6 +104,11 @@ def _encoded(known: Layout, codec: Codec, source: str, missing: tuple[str, ...])
     notes += [f"{source} has a column {name!r} that {known.name} has not; left out"
               for name in extra]  # fmt: skip
     for name, values in codec.unseen(frame).items():
+        strange = int(frame[name].astype(object).fillna("missing").astype(str).isin(values).sum())
+        require(strange <= len(frame) / 2, f"most cells of column {name!r} in {source} must be "
+                f"levels of {known.name}", got=f"{strange} of {len(frame)} that are not, such as "
+                f"{values[0]!r}", do="write them alike (leading zeros, capitals), or leave the "
+                "column out of all files")  # fmt: skip
         shown = ", ".join(map(repr, values[:SHOWN])) + (", ..." if len(values) > SHOWN else "")
         notes.append(f"{source} has {len(values)} values of {name!r} that {known.name} has not: "
                      f"{shown}")  # fmt: skip

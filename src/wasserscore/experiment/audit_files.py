@@ -15,7 +15,7 @@ from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, load, on_disk
 from wasserscore.data.tables import Codec, Overrides, read_overrides
-from wasserscore.experiment.alike import left_out, rows_like
+from wasserscore.experiment.alike import Alike, left_out, rows_like
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.drawn import mapped
 from wasserscore.experiment.marginals import table_section
@@ -131,8 +131,17 @@ def read_sides(
         fresh = rows_like(train, holdout, missing=missing, drawn=seed)
     generated = rows_like(train, fake, missing=missing)
     notes = (*left_out(train), *(() if fresh is None else fresh.notes), *generated.notes)
+    if fresh is not None and isinstance(train, Dataset) and (same := _shared(train, fresh)) > 0.5:
+        notes += (f"{same:.0%} of the rows of {holdout} are rows of {real}: if the same records "
+                  "are in both, the hold-out cannot tell copies from fresh data",)  # fmt: skip
     unseen = None if fresh is None else fresh.points
     return Sides(train, generated.points, unseen, generated.name, notes)
+
+
+def _shared(train: Dataset, fresh: Alike) -> float:
+    """The share of held-out rows that are training rows to the last bit."""
+    known = {row.tobytes() for row in train.points.numpy()}
+    return sum(row.tobytes() in known for row in fresh.points.numpy()) / len(fresh.points)
 
 
 def _on_disk(real: str, overrides: Overrides | None) -> Whole:

@@ -6,6 +6,7 @@ away, however rare the value. What is left, inequalities, and equalities of mode
 law, is decided on finished rows, by rejection: every row that comes out obeys every condition.
 """
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud, Vector
 from wasserscore.data import Layout
 from wasserscore.data.tables.category import Category
+from wasserscore.data.tables.storage import parse_dates
 from wasserscore.experiment.models import Model
 from wasserscore.score import ProximalLaw
 
@@ -212,13 +214,24 @@ def _require_sense(condition: Condition, layout: Layout) -> None:
     if condition.value == "":
         require(condition.sign in ("=", "!="), "a missing cell is neither small nor large",
                 got=f"{condition.column}{condition.sign}")  # fmt: skip
+        require(condition.sign == "!=" or getattr(column, "missing", False)
+                or getattr(column, "value", "") is None,
+                f"column {condition.column!r} has no missing cells",
+                got=f"{condition.column}{condition.sign}")  # fmt: skip
         return
     dtype = column.decode(np.zeros((1, len(column.coordinates)))).dtype
     wanted = _cell(condition.value, dtype, condition.column)
+    whole = pd.api.types.is_integer_dtype(dtype) and condition.sign == "="
+    require(not whole or wanted == int(wanted), f"column {condition.column!r} holds whole numbers",
+            got=repr(condition.value))  # fmt: skip
     form = column.storage.date
     if form is not None and condition.sign not in ("=", "!="):
         require(form.startswith("%Y"), f"dates of column {condition.column!r} have no order as "
                 "text", got=form, do="use = or !=")  # fmt: skip
+    if form is not None:
+        read = parse_dates(np.array([condition.value], dtype=object), form)
+        require(read is not None, f"dates of column {condition.column!r} read {form}",
+                got=repr(condition.value))  # fmt: skip
     if isinstance(column, Category):
         require(condition.sign in ("=", "!="), f"levels of column {condition.column!r} have no "
                 "order", got=condition.sign, do="use = or !=")  # fmt: skip
@@ -234,7 +247,10 @@ def _cell(text: str, kind: Any, name: str) -> Any:
         if pd.api.types.is_bool_dtype(kind):
             return {"true": True, "false": False}[text.lower()]
         if pd.api.types.is_numeric_dtype(kind):
-            return int(text) if re.fullmatch(r"-?[0-9]+", text) else float(text)
+            number = int(text) if re.fullmatch(r"-?[0-9]+", text) else float(text)
+            if not math.isfinite(number):
+                raise ValueError(text)
+            return number
         if pd.api.types.is_datetime64_any_dtype(kind):
             return pd.Timestamp(text, tz=getattr(kind, "tz", None))
     except (ValueError, KeyError):

@@ -13,6 +13,7 @@ from wasserscore.core.errors import InputError
 from wasserscore.data.tables import Codec, Overrides
 from wasserscore.data.tables.codes import APART, level_points, nearest_levels, stranger
 from wasserscore.data.tables.infer import Wish
+from wasserscore.data.tables.storage import parse_dates
 
 ROWS = 12
 
@@ -373,3 +374,28 @@ def test_the_user_overrules():
             overrides=Overrides({"sex": Wish("constant")}))  # fmt: skip
     refused(frame, "column 'sex' must hold one of its 1 levels|levels",
             overrides=Overrides({"sex": Wish("categorical", levels=("F", "G"))}))  # fmt: skip
+
+
+def test_cells_of_another_kind_are_refused_by_name():
+    """What pandas would guess at, or fail at from deep inside."""
+    codec = Codec.infer(pd.DataFrame({"age": [20, 31, 42], "when": pd.to_datetime(
+        ["2024-01-02", "2024-03-04", "2024-05-06"])}))  # fmt: skip
+    other = pd.DataFrame({"age": [20, 31], "when": ["2024-03-04", "2024-01-02 00:00:00"]})
+    assert codec.decode(codec.encode(other)).when.dt.month.tolist() == [3, 1]
+    for change, message in (
+        ({"age": ["20", "57 y"]}, "column 'age' must hold numbers, got '57 y' at row 1"),
+        ({"when": ["2024-01-02", "04.03.2024"]}, "column 'when' must read as in .* at row 1"),
+    ):
+        with pytest.raises(InputError, match=message):
+            codec.encode(other.assign(**change))
+
+
+def test_columns_that_could_not_be_built_again_are_refused():
+    frame = pd.DataFrame({"month": pd.period_range("2024-01", periods=3, freq="M"), "x": 1.0})
+    with pytest.raises(InputError, match="column 'month' must hold numbers, text, booleans"):
+        Codec.infer(frame)
+
+
+def test_dates_of_several_offsets_are_no_dates():
+    texts = np.array(["2024-03-30 12:00:00+0100", "2024-03-31 12:00:00+0200"], dtype=object)
+    assert parse_dates(texts, "%Y-%m-%d %H:%M:%S%z") is None

@@ -140,3 +140,9 @@ def test_dates_and_categories_survive_parquet(tmp_path):
     codec = Codec.infer(again)
     pd.testing.assert_frame_equal(codec.decode(codec.encode(again)), again)
     assert again["size"].cat.ordered
+
+
+def test_a_named_index_of_parquet_is_a_column(tmp_path):
+    frame = pd.DataFrame({"height": [1.5, 1.7, 1.9], "weight": [50.0, 70.0, 60.0]})
+    frame.set_index("height").to_parquet(tmp_path / "t.parquet")
+    pd.testing.assert_frame_equal(read_frame(tmp_path / "t.parquet"), frame)

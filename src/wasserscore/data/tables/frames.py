@@ -54,6 +54,8 @@ def read_frame(
     if path.name.lower().endswith(".parquet"):
         try:
             frame = pd.read_parquet(path, engine="pyarrow")
+            if any(name is not None for name in frame.index.names):
+                frame = frame.reset_index()
         except (ValueError, OSError, MemoryError) as error:
             raise unreadable(path, error, "write it with DataFrame.to_parquet") from None
         require_names(frame)

@@ -52,8 +52,9 @@ class Storage:
             same = pd.api.types.pandas_dtype(text) == dtype
         except (TypeError, ValueError):
             same = False
+        odd = isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype)
         known = text == "object" or isinstance(dtype, pd.StringDtype) or dtype.kind in "biufMOU"
-        if not (same and known):
+        if odd or not (same and known):
             raise InputError(explain(
                 f"column {cells.name!r} must hold numbers, text, booleans or dates",
                 got=f"dtype {text}", do="convert or drop it"))  # fmt: skip
@@ -75,6 +76,13 @@ class Storage:
             return self._ticks(cells, absent), absent
         integers = cells.dtype.kind in "iub"
         target: Any = (np.uint64 if cells.dtype.kind == "u" else np.int64) if integers else float
+        if cells.dtype.kind not in "biuf":
+            found = pd.to_numeric(cells, errors="coerce")
+            words = np.asarray(found.isna(), dtype=bool) & ~absent
+            require(not words.any(), f"column {cells.name!r} must hold numbers",
+                    got=f"{cells.iloc[int(words.argmax())]!r} at row {int(words.argmax())}"
+                    if words.any() else "")  # fmt: skip
+            cells = found
         filled = cells.fillna(0) if integers and absent.any() else cells
         return np.asarray(filled.to_numpy(dtype=target, na_value=0 if integers else np.nan),
                           dtype=target), absent  # fmt: skip
@@ -100,6 +108,8 @@ class Storage:
 
     def _ticks(self, cells: "pd.Series[Any]", absent: Array) -> Array:
         if self.date is None:
+            if not pd.api.types.is_datetime64_any_dtype(cells):
+                cells = _read(cells, absent)
             stamps = pd.DatetimeIndex(cells)
             stamps = stamps.tz_convert("UTC").tz_localize(None) if stamps.tz else stamps
             return np.asarray(stamps.asi8, dtype=np.int64)
@@ -124,9 +134,22 @@ class Storage:
         return pd.Series(index, name=name)
 
 
+def _read(cells: "pd.Series[Any]", absent: Array) -> "pd.Series[Any]":
+    """Moments that are written as text, which only ISO 8601 says without doubt."""
+    found = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
+    odd = np.asarray(found.isna(), dtype=bool) & ~absent
+    require(not odd.any(), f"moments of column {cells.name!r} must read as in 2024-12-31 23:59",
+            got=f"{cells.iloc[int(odd.argmax())]!r} at row {int(odd.argmax())}" if odd.any()
+            else "")  # fmt: skip
+    return found
+
+
 def parse_dates(texts: Array, form: str) -> Array | None:
     """Seconds since 1970 of texts that all have a format and survive it; None otherwise."""
-    stamps = pd.to_datetime(pd.Series(texts, dtype=object), format=form, errors="coerce")
+    try:
+        stamps = pd.to_datetime(pd.Series(texts, dtype=object), format=form, errors="coerce")
+    except ValueError:  # offsets that differ
+        return None
     if stamps.isna().any():
         return None
     seconds = stamps.to_numpy().astype("datetime64[s]")
