@@ -61,7 +61,7 @@ def test_far_and_collapsed_samples_show():
 def test_standard_errors_are_those_of_a_mean():
     q, p = cloud(200, 2, 1) * 2, cloud(200, 2, 2)
     share = prdc(q, p).precision
-    assert share.stderr == pytest.approx(np.sqrt(share.value * (1 - share.value) / 200))
+    assert share.stderr == pytest.approx(np.sqrt(share.value * (1 - share.value) / 199))
 
 
 def test_too_few_points_are_refused():

@@ -191,7 +191,7 @@ def test_rare_levels_of_a_table_are_as_frequent_as_in_the_rows():
                           for name in "abcd"} | {"x": rng.standard_normal(240)})  # fmt: skip
     fitted = ProximalGenerator("local_pca", random_state=0).fit(frame)
     layout = fitted.model_.layout
-    bare = replace(fitted.model_, layout=replace(layout, codec=replace(layout.codec, shift=())))
+    bare = replace(fitted.model_, layout=replace(layout, codec=replace(layout.codec, prices=())))
     plain, new = layout.frame(bare.sample(8000, seed=0)), fitted.sample(8000)
     away = lambda rows: max(abs((rows[name] == level).mean() - (frame[name] == level).mean())
                             for name in "abcd" for level in levels)  # fmt: skip
