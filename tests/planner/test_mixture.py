@@ -8,6 +8,7 @@ import torch
 from tests.problems.line import mixture, quantiles
 
 from wasserscore.core.errors import InputError
+from wasserscore.data import Scaling
 from wasserscore.planner import Surrogate, plan
 from wasserscore.planner.candidate import Trial
 from wasserscore.planner.exact_flow import ExactFlow
@@ -82,11 +83,15 @@ def test_one_component_is_the_gaussian_surrogate():
     assert one.spread == pytest.approx(gaussian.spread)
 
 
-def test_stacked_directions_sum_the_parts():
+@pytest.mark.parametrize("spacing", [0.0, 1.0])
+def test_stacked_directions_sum_the_parts(spacing):
     """Global W2^2 plus the weighted W2^2 of every component, each by its own recursion."""
     law, _ = random_mixture(3)
+    scale = torch.arange(law.dim, dtype=torch.float64) * spacing + 1
+    scaling = Scaling(torch.zeros_like(scale), scale)
+    law = MixtureScore(law.weights, law.means, law.law.dense(), law.process, scaling=scaling)
     process, method = FAMILIES[1], solver("ddim")
-    grid = time_grid(process, 30, "logsnr")
+    grid = time_grid(process, 30, "logsnr", start=0.5)  # so short that the mean is missed
     parts = [(1.0, *law.moments())]
     parts += list(zip(law.law.log_weights.exp().tolist(), law.means, law.law.dense(), strict=True))
     total = 0.0
@@ -94,7 +99,9 @@ def test_stacked_directions_sum_the_parts():
         values, vectors = torch.linalg.eigh(covariance)
         centre = vectors.T @ mean
         m, v = gaussian_recursion(process, method, grid, centre, values)
-        total += share * float(((m - centre) ** 2 + (v.sqrt() - values.sqrt()) ** 2).sum())
+        frame = scale[:, None] * vectors
+        mean_part = (frame @ (m - centre)).square().sum()
+        total += share * float(mean_part + (frame * (v.sqrt() - values.sqrt())).square().sum())
     found = split(stacked(law), process, method, grid)
     assert found.w2 == pytest.approx(math.sqrt(total), rel=1e-9)
     assert stacked(law).spread == pytest.approx(Surrogate.of(law).spread)

@@ -6,6 +6,7 @@ import torch
 from sklearn.covariance import ledoit_wolf
 
 from wasserscore.core.errors import InputError
+from wasserscore.core.linalg import bures_squared
 from wasserscore.data import Scaling
 from wasserscore.planner.surrogate import Surrogate
 
@@ -71,6 +72,27 @@ def test_norm_is_the_weighted_root_of_squares():
                      torch.tensor([4.0, 1.0], dtype=torch.float64), None, "a test")  # fmt: skip
     a, b = (torch.tensor(v, dtype=torch.float64) for v in ([1.0, 2.0], [0.5, 0.0]))
     assert made.norm(a, b) == pytest.approx((4 + 4 + 1) ** 0.5)
+
+
+@pytest.mark.parametrize("scale", [(10.0, 0.1), (3.0, 3.0)])
+def test_norm_under_a_scaling_is_the_w2_in_data_units(scale):
+    """Exact in the mean, with its cross terms; in the variances along a coupling."""
+    covariance = torch.tensor([[1.0, 0.9], [0.9, 1.0]], dtype=torch.float64)
+    stretch = torch.diag(torch.tensor(scale, dtype=torch.float64))
+    scaling = Scaling(torch.zeros(2, dtype=torch.float64), stretch.diagonal())
+    made = Surrogate.of(Reference(torch.zeros(2).double(), covariance, scaling))
+    values, vectors = torch.linalg.eigh(covariance)
+    mean, none = torch.tensor([0.7, -0.2], dtype=torch.float64), torch.zeros(2).double()
+    assert made.norm(mean, none) == pytest.approx(float((stretch @ vectors @ mean).norm()))
+    factor = torch.tensor([0.5, 0.9], dtype=torch.float64)
+    std = (factor - 1) * values.sqrt()
+    ends = stretch @ (vectors * (values * factor**2)) @ vectors.T @ stretch
+    exact = float(bures_squared(ends, stretch @ covariance @ stretch).sqrt())
+    coupled = float(torch.linalg.matrix_norm(stretch @ vectors * std))
+    assert made.norm(none, std) == pytest.approx(coupled)
+    assert coupled >= exact * (1 - 1e-9)
+    if scale[0] == scale[1]:
+        assert coupled == pytest.approx(exact)
 
 
 def test_unusable_data_is_refused():

@@ -71,7 +71,9 @@ def stacked(law: MixtureScore, n: int | None = None) -> Surrogate:
     for share, mean, covariance in zip(shares, law.means, law.law.dense(), strict=True):
         if len(shares) > 1:
             part = Surrogate.of(GaussianScore(mean, covariance, law.process, scaling=law.scaling))
-            parts.append(replace(part, weights=share * part.weights))
+            shared = None if part.frames is None else share**0.5 * part.frames
+            parts.append(replace(part, weights=share * part.weights, frames=shared))
+    frames = [part.frames for part in parts if part.frames is not None]
     source = f"a mixture of {len(shares)} Gaussians"
     source += "" if n is None else f" fitted to {n} points"
     return replace(
@@ -79,4 +81,5 @@ def stacked(law: MixtureScore, n: int | None = None) -> Surrogate:
         mean=torch.cat([part.mean for part in parts]),
         eigenvalues=torch.cat([part.eigenvalues for part in parts]),
         weights=torch.cat([part.weights for part in parts]),
+        frames=torch.cat(frames) if frames else None,
     )  # fmt: skip

@@ -28,8 +28,9 @@ class Split(Record):
         start: Norm of the error that infinitely many steps would leave (prior against p_T).
         discretisation: Norm of the difference the finite steps make.
         score: Largest shift that a score error of the stated size can cause.
-        w2: W2 of start and steps together, exact for the surrogate, plus ``score``. It is at most
-            the sum of the three.
+        w2: W2 of start and steps together, plus ``score``. It is at most the sum of the three.
+            Without the score exact for the surrogate, but for scales that differ by column: then
+            an upper bound in the variances (:meth:`Surrogate.norm`).
     """
 
     start: float
@@ -66,7 +67,7 @@ def split(
     eta: float | None = None,
     score_error: float = 0.0,
 ) -> Split:
-    """The exact W2 of a sampler on the surrogate, split into its causes.
+    """The W2 of a sampler on the surrogate, split into its causes.
 
     Args:
         surrogate: The Gaussian stand-in.

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
@@ -25,6 +26,8 @@ class Surrogate(Record):
         source: Where the moments come from, in words.
         stretch: Most data units that one unit in any direction becomes: 1 without a scaling.
         width: Root of the total variance where the directions overlap and do not add up to it.
+        frames: What a unit along each direction becomes in data units, ``(parts, c, c)``, one
+            part per Gaussian; None where these are at right angles (one scale for all columns).
     """
 
     mean: Vector = field(repr=False)
@@ -34,6 +37,7 @@ class Surrogate(Record):
     source: str
     stretch: float = 1.0
     width: float | None = None
+    frames: Float[Tensor, "parts c c"] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, data: Any, scaling: Any = None) -> "Surrogate":
@@ -75,7 +79,8 @@ class Surrogate(Record):
         scale = scale.detach().cpu().double()
         stretched = scale.reshape(-1, 1) * vectors
         return cls(mean=vectors.T @ mean, eigenvalues=values, weights=(stretched**2).sum(0),
-                   n=n, source=source, stretch=float(scale.max()))  # fmt: skip
+                   n=n, source=source, stretch=float(scale.max()),
+                   frames=stretched[None] if scale.ndim else None)  # fmt: skip
 
     @property
     def dim(self) -> int:
@@ -89,10 +94,22 @@ class Surrogate(Record):
             return self.width
         return float((self.weights * self.eigenvalues).sum().sqrt())
 
-    def norm(self, *errors: Vector) -> float:
-        """Root of the weighted sum of squares of errors per direction, in data units."""
-        squares: Vector = self.weights * torch.stack(errors) ** 2
-        return float(squares.sum().sqrt())
+    def norm(self, mean: Vector, std: Vector) -> float:
+        r"""W2 in data units of signed errors per direction, of the mean and standard deviation.
+
+        .. math:: W_2^2 \le |D V m|^2 + |D V \operatorname{diag}(s)|_F^2
+
+        with eigenvectors V and scales D. The mean's part is exact. That of the deviations is the
+        coupling along V: exact where D is one number or V the axes, else an upper bound.
+        """
+        squares = (self.weights * std**2).sum() + self._shift_squared(mean)
+        return float(squares.sqrt())
+
+    def _shift_squared(self, mean: Vector) -> Tensor:
+        if self.frames is None:
+            return (self.weights * mean**2).sum()
+        parts = mean.reshape(len(self.frames), -1, 1)  # stacked Gaussians, each with its own V
+        return (self.frames @ parts).square().sum()
 
     @property
     def sampling_error(self) -> float:
