@@ -9,12 +9,11 @@ a coarse sampler looks perfect. They are therefore kept apart, per eigen-directi
 
 from dataclasses import dataclass
 
-import torch
-
 from wasserscore.core.results import Record
 from wasserscore.core.typing import Vector
 from wasserscore.dynamics import TimeGrid
 from wasserscore.planner.recursion import gaussian_recursion
+from wasserscore.planner.response import error_response
 from wasserscore.planner.surrogate import Surrogate
 from wasserscore.process import Process
 from wasserscore.sampling import Solver
@@ -27,7 +26,7 @@ class Split(Record):
     Args:
         start: Norm of the error that infinitely many steps would leave (prior against p_T).
         discretisation: Norm of the difference the finite steps make.
-        score: Largest shift that a score error of the stated size can cause.
+        score: Bound on the shift that score errors of the stated size can cause.
         w2: W2 of start and steps together, plus ``score``. It is at most the sum of the three.
             Without the score exact for the surrogate, but for scales that differ by column: then
             an upper bound in the variances (:meth:`Surrogate.norm`).
@@ -103,11 +102,15 @@ def score_cost(
     eta: float,
     error: float,
 ) -> float:
-    """The largest shift, in data units, that a score error of this L2 norm can cause."""
+    r"""A bound on the shift, in data units, that score errors of this L2 norm can cause.
+
+    .. math:: \epsilon \, \|D\| \sum_j \max_i |a_{ji}|
+
+    with the response :math:`a_j` of evaluation j and scales D: every evaluation may err anew, in
+    the direction that its step carries furthest. It is attained where that is one direction
+    throughout, and no scale is larger than its own.
+    """
     if error == 0:
         return 0.0
-    values = surrogate.eigenvalues
-    moved, _ = gaussian_recursion(
-        process, solver, grid, torch.zeros_like(values), values, eta=eta, score_bias=1.0
-    )
-    return error * float((moved.abs() * surrogate.weights.sqrt()).max())
+    response = error_response(process, solver, grid, surrogate.eigenvalues, eta)
+    return error * surrogate.stretch * float(response.abs().amax(1).sum())
