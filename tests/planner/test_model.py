@@ -84,3 +84,10 @@ def test_a_plain_callable_needs_its_process():
         plan(score, 0.3, score=bare, mode="model")
     made = plan(score, 0.3, score=bare, mode="model", processes=[score.process], solver="heun")
     assert made.steps >= 2
+
+
+def test_a_score_of_no_numbers_has_no_plan_and_the_search_for_one_ends():
+    points = torch.randn(60, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with pytest.raises(InputError, match="no candidate reaches the target"):
+        plan(points, 0.5, score=lambda x, t: x * float("nan"), processes=[EDM(sigma_max=80.0)],
+             mode="model", solver="ddim", most_steps=8)  # fmt: skip

@@ -211,3 +211,9 @@ def test_what_cannot_be_read_is_said(saved, tmp_path):
     ours = ws.NetworkScore(ws.networks.MLP(4, 8, 1), VP.cosine())
     with pytest.raises(InputError, match="only a U-Net of diffusers on a chain"):
         to_diffusers(ours, tmp_path / "x")
+
+
+def test_a_scheduler_without_a_kind_of_prediction_is_refused():
+    pipe = diffusers.DDPMPipeline(unet(), diffusers.FlowMatchEulerDiscreteScheduler())
+    with pytest.raises(InputError, match=r"prediction_type must be one of .*, got None"):
+        from_diffusers(pipe)

@@ -176,7 +176,7 @@ class Certificate(Record):
             f"With {100 * self.level:g} % confidence{kind} the sampler's law is "
             f"within {_number(self.upper.value)} of {self.reference} in W2 ({self.units}), "
             f"by {best.name}; {', '.join(parts)}. "
-            f"It is probably not below {_number(self.lower.value)}."
+            f"From below it is estimated, no bound, at {_number(self.lower.value)}."
         )
         if self.vacuous:
             words += (

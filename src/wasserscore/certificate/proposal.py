@@ -27,7 +27,7 @@ ENDS = ("reference", "same_score", "same_start", "model")
 RARE = Assumption(
     "no unseen rare jumps",
     "assumed",
-    "the limits are asymptotic; a jump rarer than about 1 in n is not seen",
+    "the limits are asymptotic; a jump rarer than about 3 in n may not be seen",
 )
 
 

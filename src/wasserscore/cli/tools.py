@@ -108,8 +108,9 @@ def audit(
             "--fail-if",
             metavar="RULE",
             show_default=False,
-            help="Exit with 1 when this holds, such as 'copies>0.1%'; repeatable. "
-            "Quantities: copies, near_copies, repeats, excess_near_copies, flagged.",
+            help="Exit with 1 when this holds, such as 'flagged>0' or 'copies>0.1%'; repeatable. "
+            "Quantities: copies (exact ones), near_copies, repeats, excess_near_copies, flagged "
+            "(1 where the verdict is memorized or suspicious).",
         ),
     ] = None,
     out: Annotated[
@@ -138,7 +139,7 @@ def audit(
 
     **Examples**
 
-        wasserscore audit train.csv synthetic.csv --holdout test.csv --fail-if 'copies>0.1%'
+        wasserscore audit train.csv synthetic.csv --holdout test.csv --fail-if 'flagged>0'
 
         wasserscore audit shards:image new.npy --holdout kept-out:image
     """  # fmt: skip

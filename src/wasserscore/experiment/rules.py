@@ -53,7 +53,7 @@ def parse_rule(text: str, quantities: tuple[str, ...]) -> Rule:
     match = _RULE.fullmatch(text)
     if match is None:
         raise InputError(explain("a rule must read quantity, sign, number", got=repr(text),
-                                 do="for example --fail-if 'copies>0.1%'"))  # fmt: skip
+                                 do="for example --fail-if 'flagged>0'"))  # fmt: skip
     quantity, sign, number, percent = match.groups()
     if quantity not in quantities:
         raise InputError(explain("a rule names an unknown quantity", got=repr(quantity),

@@ -141,7 +141,7 @@ class Candidate:
             near = min(range(low, high + 1, 4), key=cost)
             near = min((near - 2, near, near + 2), key=cost)
         best = min((near - 1, near, near + 1), key=cost)
-        while best != near:
+        while best != near and cost(best) < math.inf:  # nor where all scores are not finite
             near, best = best, min((2 * best - near, best), key=cost)
         self.problem.hints[group] = best
         return seen[best], best

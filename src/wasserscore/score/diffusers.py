@@ -115,7 +115,7 @@ def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
     good = label is None if last < 0 else label is not None and 0 <= label <= last
     require(good, "label must be given for a model of classes, only", got=label, do=advice)
     edm = type(scheduler).__name__.startswith("EDM")
-    kind = scheduler.config["prediction_type"]
+    kind = scheduler.config.get("prediction_type")
     require(kind in PREDICTS, f"prediction_type must be one of {', '.join(PREDICTS)}", got=kind)
     require(not edm or kind != "sample", "an EDM scheduler predicts epsilon or v", got=kind)
     network = DiffusersNetwork(name, settings, edm, edm and kind == "epsilon", label)
