@@ -7,7 +7,7 @@ from sklearn.covariance import ledoit_wolf
 
 from wasserscore.core.errors import InputError
 from wasserscore.core.linalg import bures_squared
-from wasserscore.data import Scaling
+from wasserscore.data import Mapped, Scaling
 from wasserscore.planner.surrogate import Surrogate
 
 
@@ -100,3 +100,13 @@ def test_unusable_data_is_refused():
         Surrogate.of(torch.ones(50, 2, dtype=torch.float64))
     with pytest.raises(InputError, match="finite"):
         Surrogate.of(torch.full((50, 2), float("nan"), dtype=torch.float64))
+
+
+def test_rows_on_disk_are_refused_with_what_to_pass_instead(generator):
+    datasets = pytest.importorskip("datasets")
+    x = correlated(500, 2, generator)
+    stored = datasets.Dataset.from_dict({"a": x[:, 0].numpy(), "b": x[:, 1].numpy()})
+    data = Mapped(stored, ("a", "b"), dtype=torch.float64)
+    with pytest.raises(InputError, match=r"rows on disk; pass .* data\[:10000\]"):
+        Surrogate.of(data)
+    torch.testing.assert_close(Surrogate.of(data[:10000]).eigenvalues, Surrogate.of(x).eigenvalues)

@@ -12,6 +12,7 @@ from wasserscore.core.linalg import symmetric
 from wasserscore.core.results import Record
 from wasserscore.core.tensors import as_points
 from wasserscore.core.typing import Matrix, Vector
+from wasserscore.data import Mapped
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,12 @@ class Surrogate(Record):
         Args:
             data: The points or the law.
             scaling: The model's way back to data units, for points (a law knows its own).
+
+        Raises:
+            InputError: If the points are all the same, not finite, or still on disk.
         """
+        require(not isinstance(data, Mapped), "a plan needs a covariance, of points in memory",
+                got="rows on disk", do="pass some of the rows, such as data[:10000]")  # fmt: skip
         if hasattr(data, "moments"):
             mean, covariance = data.moments()
             scale = _scale(getattr(data, "scaling", None))
