@@ -63,7 +63,7 @@ def measured(what: str, *words: object) -> dict[str, object]:
     """One command in a process of its own."""
     begin = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "wasserscore.cli.main", what, *map(str, words)],
+        [sys.executable, "-m", "wasserscore", what, *map(str, words)],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}"},
         stdout=subprocess.DEVNULL,
     )  # fmt: skip

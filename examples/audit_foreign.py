@@ -37,5 +37,5 @@ for name, model in models.items():
     command = ["audit", *files, "--holdout", str(folder / "holdout.csv"),
                "--out", str(folder / name), "--fail-if", "flagged>0"]  # fmt: skip
     print(f"\n$ wasserscore {' '.join(command)}", flush=True)
-    run = subprocess.run([sys.executable, "-m", "wasserscore.cli.main", *command], check=False)
+    run = subprocess.run([sys.executable, "-m", "wasserscore", *command], check=False)
     print(f"exit code {run.returncode}")
