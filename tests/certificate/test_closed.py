@@ -119,6 +119,9 @@ def test_a_layer_of_unknown_slope_is_refused():
     assert layer_product([nn.ReLU(), nn.Sequential(nn.Tanh())]) == 1.0
     with pytest.raises(InputError, match="LayerNorm"):
         layer_product([nn.LayerNorm(3)])
+    assert layer_product([nn.Softplus()]) == 1.0
+    with pytest.raises(InputError, match="Softplus"):
+        layer_product([nn.Softplus(threshold=0.5)])  # it jumps where it becomes the identity
     with pytest.raises(InputError, match="lipschitz_layers"):
         certified(NetworkScore(linear(torch.eye(3)), VP_LINEAR, shape=(3,)))
 
