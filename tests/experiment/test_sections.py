@@ -6,7 +6,7 @@ from wasserscore.experiment.config import RunConfig, read_config
 from wasserscore.experiment.sections import command
 
 
-def test_the_command_of_a_run_makes_the_same_configuration(tmp_path):
+def test_the_command_of_a_run_makes_the_same_configuration():
     for source in ("o'brien.csv", "x'$(touch pwned)'.csv", "my data.csv"):
         config = RunConfig(
             source=source, models=("proximal",), curve=(3, 5), order="o'clock", seed=4,

@@ -1,5 +1,6 @@
 """Rows of another file in the space of rows that are known: what an audit and a flow compare."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, Layout, load
 from wasserscore.data.files import TABLES
 from wasserscore.data.tables import Codec, read_frame
+from wasserscore.data.tables.category import Category
 from wasserscore.data.tables.number import Number
 from wasserscore.experiment.drawn import Drawn, rows_of
 
@@ -53,16 +55,27 @@ def rows_like(
     if other.codec is not None:
         other = _numbers(known, other, other.codec, Path(source))
     if known.kind == other.kind == "table" and _has_names(known) and _has_names(other):
-        lost = [name for name in known.columns if name not in other.columns]
-        extra = tuple(f"{source} has a column {name!r} that {known.name} has not; left out"
-                      for name in other.columns if name not in known.columns)  # fmt: skip
-        require(not lost, f"{source} must have the columns of {known.name}",
-                got=f"no {', '.join(map(repr, lost))}")  # fmt: skip
+        extra = _extra(known, source, list(other.columns), known.columns, known.columns)
         order = [other.columns.index(column) for column in known.columns]
-        return Alike(other.points[:, order], other.name, notes + extra)
+        return Alike(other.points[:, order], other.name, (*notes, *extra))
     require(other.d == known.d, f"{source} must have the {known.d} columns of {known.name}",
             got=other.d)  # fmt: skip
     return Alike(other.points, other.name, notes)
+
+
+def _extra(
+    known: Layout, source: str, names: list[str], all_of: Sequence[str], needed: Sequence[str]
+) -> list[str]:
+    """A note on every column of ``source`` that is not of ``all_of``.
+
+    Raises:
+        InputError: If one of those ``needed`` is not there; names all of them.
+    """
+    lost = [name for name in needed if name not in names]
+    require(not lost, f"{source} must have the columns of {known.name}",
+            got=f"no {', '.join(map(repr, lost))}")  # fmt: skip
+    return [f"{source} has a column {name!r} that {known.name} has not; left out"
+            for name in names if name not in all_of]  # fmt: skip
 
 
 def _has_names(rows: Layout) -> bool:
@@ -94,17 +107,14 @@ def _encoded(known: Layout, codec: Codec, source: str, missing: tuple[str, ...])
     frame = read_frame(Path(source), like=codec, missing=missing)
     require(len(frame) > 0, f"{source} must have rows", got="none")
     absent = [name for name in codec.names if name not in frame.columns]
-    silent = {c.name for c in codec.columns if not c.coordinates}
-    lost = [name for name in absent if name not in silent]
-    require(not lost, f"{source} must have the columns of {known.name}",
-            got=f"no {', '.join(map(repr, lost))}")  # fmt: skip
-    extra = [str(name) for name in frame.columns if name not in codec.names]
+    needed = [c.name for c in codec.columns if c.coordinates]
+    extra = _extra(known, source, list(frame.columns), codec.names, needed)
     notes = [f"{source} has no column {name!r}, which takes no part in distances"
              for name in absent]  # fmt: skip
-    notes += [f"{source} has a column {name!r} that {known.name} has not; left out"
-              for name in extra]  # fmt: skip
+    notes += extra
+    levels = {c.name: c for c in codec.columns if isinstance(c, Category)}
     for name, values in codec.unseen(frame).items():
-        strange = int(frame[name].astype(object).fillna("missing").astype(str).isin(values).sum())
+        strange = int((levels[name].numbers(frame[name]) < 0).sum())
         require(strange <= len(frame) / 2, f"most cells of column {name!r} in {source} must be "
                 f"levels of {known.name}", got=f"{strange} of {len(frame)} that are not, such as "
                 f"{values[0]!r}", do="write them alike (leading zeros, capitals), or leave the "

@@ -9,13 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.audit import PRIVACY, AuditReport
+from wasserscore.audit.tables import exact_matches
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.files import write_json
 from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, load, on_disk
 from wasserscore.data.tables import Codec, Overrides, read_overrides
-from wasserscore.experiment.alike import Alike, left_out, rows_like
+from wasserscore.experiment.alike import left_out, rows_like
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.drawn import mapped
 from wasserscore.experiment.marginals import table_section
@@ -131,17 +132,14 @@ def read_sides(
         fresh = rows_like(train, holdout, missing=missing, drawn=seed)
     generated = rows_like(train, fake, missing=missing)
     notes = (*left_out(train), *(() if fresh is None else fresh.notes), *generated.notes)
-    if fresh is not None and isinstance(train, Dataset) and (same := _shared(train, fresh)) > 0.5:
+    same = 0.0
+    if fresh is not None and isinstance(train, Dataset):
+        same = float(exact_matches(fresh.points, train.points).double().mean())
+    if same > 0.5:
         notes += (f"{same:.0%} of the rows of {holdout} are rows of {real}: if the same records "
                   "are in both, the hold-out cannot tell copies from fresh data",)  # fmt: skip
     unseen = None if fresh is None else fresh.points
     return Sides(train, generated.points, unseen, generated.name, notes)
-
-
-def _shared(train: Dataset, fresh: Alike) -> float:
-    """The share of held-out rows that are training rows to the last bit."""
-    known = {row.tobytes() for row in train.points.numpy()}
-    return sum(row.tobytes() in known for row in fresh.points.numpy()) / len(fresh.points)
 
 
 def _on_disk(real: str, overrides: Overrides | None) -> Whole:

@@ -1,13 +1,14 @@
 """Every law of a run, model or baseline, weighed on the same scales."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from wasserscore.audit.closeness import mean_number
 from wasserscore.core.results import Estimate, plain
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset
@@ -102,9 +103,6 @@ class Scales:
 
 def mean_log_density(values: Tensor) -> Estimate:
     """The mean over held-out rows with its standard error, in nats per row."""
-    stderr = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
     finite = bool(torch.isfinite(values).all())
-    return Estimate(
-        float(values.mean()), stderr=stderr, n=len(values), units="nats per row",
-        status="ok" if finite else "a held-out row has density zero",
-    )  # fmt: skip
+    return replace(mean_number(values, "nats per row"),
+                   status="ok" if finite else "a held-out row has density zero")  # fmt: skip

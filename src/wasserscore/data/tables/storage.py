@@ -78,10 +78,7 @@ class Storage:
         target: Any = (np.uint64 if cells.dtype.kind == "u" else np.int64) if integers else float
         if cells.dtype.kind not in "biuf":
             found = pd.to_numeric(cells, errors="coerce")
-            words = np.asarray(found.isna(), dtype=bool) & ~absent
-            require(not words.any(), f"column {cells.name!r} must hold numbers",
-                    got=f"{cells.iloc[int(words.argmax())]!r} at row {int(words.argmax())}"
-                    if words.any() else "")  # fmt: skip
+            _require_read(cells, found, absent, f"column {cells.name!r} must hold numbers")
             cells = found
         filled = cells.fillna(0) if integers and absent.any() else cells
         return np.asarray(filled.to_numpy(dtype=target, na_value=0 if integers else np.nan),
@@ -109,7 +106,11 @@ class Storage:
     def _ticks(self, cells: "pd.Series[Any]", absent: Array) -> Array:
         if self.date is None:
             if not pd.api.types.is_datetime64_any_dtype(cells):
-                cells = _read(cells, absent)
+                # Of moments as text, only ISO 8601 says without doubt which they are.
+                moments = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
+                _require_read(cells, moments, absent, f"moments of column {cells.name!r} must read "
+                              "as in 2024-12-31 23:59")  # fmt: skip
+                cells = moments
             stamps = pd.DatetimeIndex(cells)
             stamps = stamps.tz_convert("UTC").tz_localize(None) if stamps.tz else stamps
             return np.asarray(stamps.asi8, dtype=np.int64)
@@ -134,14 +135,14 @@ class Storage:
         return pd.Series(index, name=name)
 
 
-def _read(cells: "pd.Series[Any]", absent: Array) -> "pd.Series[Any]":
-    """Moments that are written as text, which only ISO 8601 says without doubt."""
-    found = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
+def _require_read(
+    cells: "pd.Series[Any]", found: "pd.Series[Any]", absent: Array, what: str
+) -> None:
+    """Refuse the first present cell that could not be read, by row."""
     odd = np.asarray(found.isna(), dtype=bool) & ~absent
-    require(not odd.any(), f"moments of column {cells.name!r} must read as in 2024-12-31 23:59",
-            got=f"{cells.iloc[int(odd.argmax())]!r} at row {int(odd.argmax())}" if odd.any()
-            else "")  # fmt: skip
-    return found
+    if odd.any():
+        row = int(odd.argmax())
+        raise InputError(explain(what, got=f"{cells.iloc[row]!r} at row {row}"))
 
 
 def parse_dates(texts: Array, form: str) -> Array | None:
