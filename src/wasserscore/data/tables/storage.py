@@ -108,8 +108,8 @@ class Storage:
             if not pd.api.types.is_datetime64_any_dtype(cells):
                 # Of moments as text, only ISO 8601 says without doubt which they are.
                 moments = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
-                _require_read(cells, moments, absent, f"moments of column {cells.name!r} must read "
-                              "as in 2024-12-31 23:59")  # fmt: skip
+                what = f"moments of column {cells.name!r} must read as in 2024-12-31 23:59"
+                _require_read(cells, moments, absent, what)
                 cells = moments
             stamps = pd.DatetimeIndex(cells)
             stamps = stamps.tz_convert("UTC").tz_localize(None) if stamps.tz else stamps
