@@ -49,11 +49,10 @@ def test_restore_puts_constants_back_and_vary_takes_them_out(generator):
         data.restore(x)
 
 
-def test_clip_cuts_to_the_range_of_each_column():
+def test_within_cuts_to_the_range_of_each_column():
     data = load(torch.tensor([[0.0, 5.0, 10.0], [1.0, 5.0, 20.0]]).double())
     wild = torch.tensor([[-9.0, 9.0, 99.0]]).double()
-    assert data.clip(wild).tolist() == [[0.0, 5.0, 20.0]]
-    assert data.clip(wild[:, [0, 2]]).tolist() == [[0.0, 20.0]]
+    assert data.within(wild).tolist() == [[0.0, 5.0, 20.0]]
 
 
 def test_images_share_one_range_and_one_lattice():
@@ -101,6 +100,6 @@ def test_layout_round_trip_restores_without_the_rows(name):
     data = load(name)
     layout = Layout.from_dict(json.loads(json.dumps(data.layout.to_dict())))
     assert torch.equal(layout.restore(data.varying), data.points)
-    assert torch.equal(layout.clip(3 * data.points), data.clip(3 * data.points))
+    assert torch.equal(layout.within(3 * data.points), data.within(3 * data.points))
     assert (layout.columns, layout.shape, layout.kind) == (data.columns, data.shape, data.kind)
     assert (layout.lattice is None) == (data.lattice is None)

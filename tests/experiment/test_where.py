@@ -1,5 +1,7 @@
 """Rows under a condition: it holds exactly, and the law of the rest is the conditional one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from tests.experiment import mixed
 
 from wasserscore.core.errors import InputError
 from wasserscore.data import Dataset, Scaling, load
+from wasserscore.data.margins import Margin, Margins
 from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture, forward_process
 from wasserscore.experiment.where import Condition, parse_where, sample_where
 from wasserscore.score import LatentScore, ProximalScore
@@ -62,6 +65,18 @@ def test_the_law_given_an_equality_is_the_known_conditional(known, a):
     found = np.cov(rows[:, 1:].T)
     spread = np.sqrt(np.diag(covariance))
     assert (np.abs(found - covariance) < 0.1 * np.outer(spread, spread)).all()
+
+
+def test_a_condition_is_asked_before_the_margins(known):
+    """Margins that carry every number x of the model to 2 x + 1: a = 5 is a = 2 of the law."""
+    line = torch.linspace(-90, 90, 500, dtype=torch.float64).expand(3, -1)
+    margins = Margins(tuple(map(Margin, range(3))), line, 2 * line + 1)
+    wide = Model(known.score, replace(known.layout, margins=margins))
+    rows = sample_where(wide, 6000, parse_where("a=5", wide.layout), seed=0).numpy()
+    assert (rows[:, 0] == 5).all()
+    mean, covariance = conditional_moments(2.0)
+    error = np.sqrt(np.diag(covariance) / 6000)
+    assert (np.abs((rows[:, 1:].mean(0) - 1) / 2 - mean) < 4 * error).all()
 
 
 def test_inequalities_cut_the_law(known):

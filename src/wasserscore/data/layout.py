@@ -11,6 +11,7 @@ from wasserscore.core.errors import require
 from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud, Vector
 from wasserscore.data.lattice import quantise
+from wasserscore.data.margins import Margin, Margins
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,7 @@ class Layout:
         units: Units of the values, in words.
         codec: Of a mixed table: what makes rows of points; columns here are its coordinates.
         dtypes: Of the columns of a table of numbers, where rows are to have them again.
+        margins: Of the numbers of a fitted model and of the data, where they are known.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Layout:
     units: str = "data units"
     codec: "Codec | None" = field(default=None, repr=False)
     dtypes: tuple[str, ...] | None = field(default=None, repr=False)
+    margins: Margins | None = field(default=None, repr=False)
 
     @property
     def d(self) -> int:
@@ -98,10 +101,16 @@ class Layout:
         require(flat.shape[1] == self.d, f"images must have {self.d} entries", got=flat.shape[1])
         return flat
 
-    def clip(self, x: Cloud) -> Cloud:
-        """``x`` of shape ``(m, d)`` or ``(m, v)`` cut to the range of the data."""
-        keep = ... if x.shape[1] == self.d else ~self.constant
-        return torch.minimum(torch.maximum(x, self.low[keep].to(x)), self.high[keep].to(x))
+    def numbers(self) -> list[Margin]:
+        """Where points of a table hold numbers."""
+        if self.codec is not None:
+            return self.codec.numbers()
+        return [Margin(j) for j in (~self.constant).nonzero()[:, 0].tolist()]
+
+    def within(self, x: Cloud) -> Cloud:
+        """``x`` of shape ``(m, d)`` by the margins, where there are some, and cut to the range."""
+        x = x if self.margins is None else self.margins.apply(x)
+        return torch.minimum(torch.maximum(x, self.low.to(x)), self.high.to(x))
 
     def snap(self, x: Cloud) -> Cloud:
         """``x`` of shape ``(m, d)``, tables moved to the points of rows that may exist."""
@@ -151,6 +160,7 @@ class Layout:
             high=numbers("high"), constant=torch.tensor(d["constant"], dtype=torch.bool),
             constants=numbers("constants"), source=d["source"], units=d["units"],
             codec=codec, dtypes=None if d.get("dtypes") is None else tuple(d["dtypes"]),
+            margins=None if d.get("margins") is None else Margins.from_dict(d["margins"]),
         )  # fmt: skip
 
 

@@ -84,7 +84,7 @@ class Model:
             rows = sample(self.score, n, solver=solver, steps=steps, seed=seed, callback=callback)
         else:
             rows = self.score.sample(n, seed=seed)
-        points: Cloud = self.layout.restore(self.layout.clip(rows.reshape(n, -1).double()))
+        points: Cloud = self.layout.within(self.layout.restore(rows.reshape(n, -1).double()))
         return self.layout.snap(points)
 
     @property

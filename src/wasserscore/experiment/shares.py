@@ -1,17 +1,18 @@
-"""The layout of a fitted model, whose levels come as often as in the rows it was fitted to."""
+"""The layout of a fitted model, whose values come as often as in the rows it was fitted to."""
 
 from dataclasses import replace
 
 from wasserscore.core.random import Streams
 from wasserscore.data import Dataset, Layout, Scaling
+from wasserscore.data.margins import find_margins
 from wasserscore.score import ProximalLaw
 
 DRAWN = 2**15
-"""Points that are drawn to see how often levels come: a share of 1 % to a twentieth of it."""
+"""Points that are drawn to see how often values come: a share of 1 % to a twentieth of it."""
 
 
 def shared_layout(score: ProximalLaw, scaling: Scaling, train: Dataset, seed: int) -> Layout:
-    """The layout of the training rows; of a mixed table, with prices of levels.
+    """The layout of the training rows; of a table, with margins of numbers and prices of levels.
 
     Args:
         score: The fitted model.
@@ -20,10 +21,14 @@ def shared_layout(score: ProximalLaw, scaling: Scaling, train: Dataset, seed: in
         seed: Of the draws.
     """
     layout = train.layout
-    if layout.codec is None:
+    if layout.kind not in ("table", "mixed"):
         return layout
-    from wasserscore.data.tables.shares import with_shares
-
     points = score.sample_marginal(DRAWN, generator=Streams(seed).generator("shares"))
-    drawn = layout.restore(layout.clip(scaling.undo(points.double())))
-    return replace(layout, codec=with_shares(layout.codec, drawn, train.points))
+    drawn = layout.restore(scaling.undo(points.double()))
+    if layout.codec is not None:
+        from wasserscore.data.tables.shares import with_shares
+
+        layout = replace(
+            layout, codec=with_shares(layout.codec, layout.within(drawn), train.points)
+        )
+    return replace(layout, margins=find_margins(layout.numbers(), drawn, train.points))

@@ -170,9 +170,10 @@ def _known(conditions: tuple[Condition, ...], layout: Layout) -> Vector:
 def _blocks(model: Model, known: Vector, seed: int, together: int) -> Iterator[Cloud]:
     """Exact draws of the conditional law, some blocks together, as rows of the table."""
     layout, scaling = model.layout, model.score.scaling
-    varying = known[~layout.constant]
     # A coordinate that never changes is no part of the law; rejection decides about it.
-    given = scaling.apply(varying[None])[0]
+    fixed = ~torch.isnan(known) & ~layout.constant
+    inner = known[None] if layout.margins is None else layout.margins.undo(known[None])
+    given = scaling.apply(layout.vary(inner))[0]
     free = torch.isnan(given)
     law = None
     if bool(free.all()):
@@ -188,10 +189,10 @@ def _blocks(model: Model, known: Vector, seed: int, together: int) -> Iterator[C
                 for i in range(together)
             ]
             rows[:, free] = torch.cat(drawn).double()
-        points = layout.clip(scaling.undo(rows))
+        points = layout.within(layout.restore(scaling.undo(rows)))
         # Scaling there and back may lose a bit of what was given.
-        points[:, ~free] = varying[~free]
-        yield layout.snap(layout.restore(points))
+        points[:, fixed] = known[fixed]
+        yield layout.snap(points)
         block += together
 
 

@@ -361,6 +361,7 @@ def test_the_user_overrules():
     pd.testing.assert_frame_equal(codec.decode(codec.encode(frame)), frame, check_exact=True)
     assert (column["age"].low, column["age"].high) == (0, 120)
     assert column["share"].low == -1.0
+
     assert column["sex"].count == 3
     assert column["income"].spread is None
     assert column["day"].kind == "categorical"
@@ -399,3 +400,12 @@ def test_columns_that_could_not_be_built_again_are_refused():
 def test_dates_of_several_offsets_are_no_dates():
     texts = np.array(["2024-03-30 12:00:00+0100", "2024-03-31 12:00:00+0200"], dtype=object)
     assert parse_dates(texts, "%Y-%m-%d %H:%M:%S%z") is None
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [(Wish(low=3), "low of column 'age' must hold"), (Wish(high=8.5), "but 9 in the table")],
+)
+def test_a_bound_that_the_data_break_is_refused(wish, says):
+    with pytest.raises(InputError, match=says):
+        Codec.infer(pd.DataFrame({"age": [2, 5, 9, 4]}), Overrides({"age": wish}))

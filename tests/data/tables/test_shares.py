@@ -13,8 +13,11 @@ from tests.data.tables.test_codec import COLUMNS
 
 from wasserscore.core.errors import InputError
 from wasserscore.core.random import Streams
+from wasserscore.data.margins import find_margins
 from wasserscore.data.tables import Codec
 from wasserscore.data.tables.shares import LARGEST, prices, with_shares
+
+LEVELS = np.linspace(0, 1, 21)
 
 
 def gaussians(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -74,6 +77,26 @@ def test_smoothed_rows_keep_the_shares_of_every_kind_of_column():
         error = (share * (1 - share) / len(real)) ** 0.5
         assert abs(without - share) > 5 * error
         assert abs(found - share) < rest * error
+
+
+def test_a_number_counts_where_its_flags_say_so_at_their_prices():
+    """Generated amounts beside the zeros, and ages beside the missing ones, have real margins."""
+    frame = people()
+    plain = Codec.infer(frame)
+    real = plain.encode(frame)
+    drawn = real.mean(0) + 0.45 * (real - real.mean(0)) + 0.2 * gaussians(*real.shape)
+    codec = with_shares(plain, drawn, real)
+    margins = find_margins(codec.numbers(), drawn, real)
+    assert [len(margin.flags) for margin in margins.numbers] == [1, 1]
+    made, before = (codec.decode(codec.snap(x)) for x in (margins.apply(drawn), drawn))
+    for column in ("gain", "age"):
+        wanted, found, without = (
+            np.quantile(f[column][f[column].notna() & (f[column] != 0)].astype(float), LEVELS)
+            for f in (frame, made, before)
+        )
+        span = wanted[-1] - wanted[0]
+        assert (np.abs(found - wanted) < 0.03 * span).all()
+        assert np.abs(without - wanted).max() > 0.1 * span
 
 
 def test_levels_that_are_words_of_a_code_keep_their_shares():

@@ -18,8 +18,9 @@ import torch
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud
+from wasserscore.data.margins import Margin
 from wasserscore.data.tables.category import Category, Constant, Identifier
-from wasserscore.data.tables.codes import priced
+from wasserscore.data.tables.codes import APART, priced
 from wasserscore.data.tables.infer import Column, infer_column
 from wasserscore.data.tables.number import Grid, Number
 from wasserscore.data.tables.overrides import Overrides
@@ -116,6 +117,17 @@ class Codec:
             start += width
         raise InputError(explain("no such column", got=repr(name),
                                  do=f"choose one of {', '.join(self.names)}"))  # fmt: skip
+
+    def numbers(self) -> list[Margin]:
+        """Where points hold the numbers of columns."""
+        found = []
+        for k, column in enumerate(self.columns):
+            if isinstance(column, Number):
+                place, *flags = self.places(column.name)
+                prices = self.prices[k] if self.prices and self.prices[k] else [0.0] * len(flags)
+                limits = tuple((j, APART / 2 - by) for j, by in zip(flags, prices, strict=True))
+                found.append(Margin(place, limits))
+        return found
 
     def encode(self, frame: pd.DataFrame, *, exact: bool = True) -> Cloud:
         """Points ``(n, D)``, float64; columns are found by name, others are ignored.

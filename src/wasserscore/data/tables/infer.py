@@ -214,15 +214,24 @@ def _number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Number:
                 got="values with more than 10 decimals",
                 do="round it, for example to 6 decimals, or declare it numeric")  # fmt: skip
     return Number(
-        name, storage, kind, low=_bound(wish.low, low, min), high=_bound(wish.high, high, max),
+        name, storage, kind, low=_bound(name, "low", wish.low, low, min),
+        high=_bound(name, "high", wish.high, high, max),
         exponent=_exponent(body, grid if whole else None), middle=middle, spread=spread, grid=grid,
         atom=atom, missing=bool(absent.any()), seen=few,
     )  # fmt: skip
 
 
-def _bound(wished: float | int | None, seen: Any, outer: Any) -> Any:
-    """A declared bound, or what the data show where they go beyond it."""
-    return seen if wished is None else outer(type(seen)(wished), seen)
+def _bound(name: str, which: str, wished: float | int | None, seen: Any, outer: Any) -> Any:
+    """A declared bound, or what the data show where none is."""
+    if wished is None:
+        return seen
+    require(
+        outer(wished, seen) == wished,
+        f"{which} of column {name!r} must hold for every cell",
+        got=f"{wished}, but {seen} in the table",
+        do="declare a wider range, or drop such rows",
+    )
+    return type(seen)(wished)
 
 
 def _kind(
