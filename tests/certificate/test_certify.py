@@ -193,8 +193,10 @@ def test_output_that_is_not_finite_has_an_infinite_bound():
     found = certify(lambda x, t: x / 0.0, reference, n=32)
     assert found.upper.value == math.inf
     assert found.vacuous
-    assert any(a.status == "violated" for a in found.assumptions)
-    json.dumps(found.to_dict(), allow_nan=False)
+    assert [a.name for a in found.violated] == ["the sampler's output is finite"]
+    said = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert not said["valid"]
+    assert not any(rung["valid"] for rung in said["rungs"])
 
 
 def test_a_reference_path_with_another_law_is_noticed():
@@ -217,6 +219,8 @@ def test_the_certificate_reads_well_and_is_plain_json():
     assert "a mixture law in 2 dimensions" in text
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert data["upper"]["level"] == 0.95
+    assert data["valid"]
+    assert [rung["valid"] for rung in data["rungs"]] == [rung.valid for rung in found.rungs]
     assert data["best"] in ("synchronous coupling", "coupled transport")
     assert {rung["name"] for rung in data["rungs"]} >= {
         "synchronous coupling",

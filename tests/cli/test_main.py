@@ -11,10 +11,12 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from tests.data.test_load import bad
 from tests.experiment import tiny
 from typer.testing import CliRunner
 
+import wasserscore as ws
 from wasserscore.cli.main import app
 from wasserscore.experiment.models import Model
 
@@ -209,6 +211,19 @@ def test_certify_and_plan_in_words_and_json(finished):
     assert "<svg" in (plans / "plan.svg").read_text()
     refused = call("plan", "digits", "--target-w2", 2, "--model", "network", "--out", plans)
     assert refused.exit_code == 2
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_certificate_that_is_not_valid_is_refused(finished, tmp_path, form):
+    network = ws.networks.MLP(3, 8, 1)
+    score = ws.NetworkScore(network, ws.EDM(sigma_max=80.0))
+    for weights in network.parameters():
+        torch.nn.init.constant_(weights, 1e38)  # finite, so that it can be saved
+    ws.save(score, tmp_path / "nan")
+    result = call("certify", tmp_path / "nan", "--reference", finished[0] / "models" / "proximal",
+                  "-n", 16, "--steps", 3, *form)  # fmt: skip
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "got [violated] the sampler's output is finite; check the score" in result.stderr
 
 
 def test_report_again(finished):

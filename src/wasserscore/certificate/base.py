@@ -148,6 +148,11 @@ class Certificate(Record):
         return tuple(a for a in self.assumptions if a not in others)
 
     @property
+    def violated(self) -> tuple[Assumption, ...]:
+        """What the smallest rung rests on and this run contradicts: with any, not valid."""
+        return tuple(a for a in self.resting if a.status == "violated")
+
+    @property
     def certified(self) -> bool:
         """Whether nothing is left to believe.
 
@@ -183,14 +188,19 @@ class Certificate(Record):
                 f" The bound is vacuous: the reference's own spread is {_number(self.spread)},"
                 " so it says nothing yet; use more steps, a better score or more pairs."
             )
-        violated = [a.name for a in self.resting if a.status == "violated"]
-        if violated:
-            words += " NOT VALID, violated: " + "; ".join(violated) + "."
+        if self.violated:
+            words += " NOT VALID, violated: " + "; ".join(a.name for a in self.violated) + "."
         return words
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as JSON types, with the best rung, the verdict and the sentence added."""
+        """The record as JSON types, with the best rung, the verdict and the sentence added.
+
+        Where anything is ``violated``, neither the certificate nor a rung of it is "valid".
+        """
+        valid = not self.violated
         return super().to_dict() | {
+            "rungs": [r.to_dict() | {"valid": r.valid and valid} for r in self.rungs],
+            "valid": valid,
             "best": self.best().name,
             "vacuous": self.vacuous,
             "shares": plain(self.shares),

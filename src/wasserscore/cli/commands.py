@@ -120,8 +120,11 @@ def sample(
 
 
 def certify(folder: Path, *, model: str | None, json: bool, **options: Any) -> None:
-    """A certificate, in words or as JSON."""
+    """A certificate, in words or as JSON; one that is not valid is refused."""
     found = revisit.certify_model(folder, model, **options)
+    require(not found.violated, "a certificate needs everything that it rests on",
+            got=", ".join(map(repr, found.violated)),
+            do="check the score near t = 0, or stop early with --stop")  # fmt: skip
     print_json(found.to_dict()) if json else print_lines(repr(found))
 
 
