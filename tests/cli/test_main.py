@@ -54,7 +54,8 @@ def test_every_command_explains_itself_with_an_example(command):
 def test_the_first_screen_names_every_command_and_exit_code():
     result = call("--help")
     assert all(f" {command} " in result.output for command in COMMANDS)
-    assert "130" in result.output
+    words = " ".join(result.output.split())
+    assert all(code in words for code in ("70 a bug", "130 interrupted"))
     assert call("--version").output.startswith("wasserscore 0.")
 
 
@@ -269,6 +270,29 @@ def test_numbers_that_are_not_finite_have_a_code_of_their_own(table, tmp_path):
                   "--set", "network.learning_rate=1e30")  # fmt: skip
     assert result.exit_code == 3
     assert "diverged" in result.stderr
+
+
+def test_a_bug_is_70_and_shows_its_traceback(table, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise KeyError("nobody foresaw this")
+
+    monkeypatch.setattr("wasserscore.cli.commands.start", broken)
+    result = call("fit", table, "--out", tmp_path / "run")
+    assert result.exit_code == 70
+    first, *_, last = result.stderr.splitlines()
+    assert first.startswith("Traceback")
+    assert "KeyError: 'nobody foresaw this'" in result.stderr
+    assert last == "wasserscore: a bug of ours, KeyError; report it with the lines above"
+
+
+def test_a_theorem_that_does_not_apply_is_bad_input(table, tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise ws.AssumptionError("this bound needs a log-concave law")
+
+    monkeypatch.setattr("wasserscore.cli.commands.start", refused)
+    result = call("fit", table, "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert result.stderr == "wasserscore: this bound needs a log-concave law\n"
 
 
 def test_ctrl_c_is_130_and_says_how_to_continue(table, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import wraps
@@ -11,9 +12,9 @@ from typing import Annotated, NoReturn, ParamSpec
 import typer
 
 from wasserscore import __version__
-from wasserscore.core.errors import InputError
+from wasserscore.core.errors import AssumptionError, InputError
 
-RULE_FAILED, BAD_INPUT, NUMERICAL, INTERRUPTED = 1, 2, 3, 130
+RULE_FAILED, BAD_INPUT, NUMERICAL, BUG, INTERRUPTED = 1, 2, 3, 70, 130
 GRACE = 10.0
 """Seconds that a further process leaves the first one to say why both of them stop."""
 P = ParamSpec("P")
@@ -31,13 +32,16 @@ the copies.
 **Start here:** `wasserscore run digits --out runs/digits`, then open `runs/digits/report.html`.
 
 **Exit codes:** 0 passed, 1 a --fail-if condition held, 2 bad input, 3 numbers that are not finite,
-130 interrupted.
+70 a bug of ours, 130 interrupted.
 """,
 )
 
 
 def exit_codes(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn every foreseen outcome of a command into one line on stderr and an exit code."""
+    """Turn every outcome of a command into one line on stderr and an exit code.
+
+    Before the line of one that nobody foresaw goes its traceback.
+    """
 
     @wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -46,15 +50,18 @@ def exit_codes(command: Callable[P, None]) -> Callable[P, None]:
                 command(*args, **kwargs)
         except KeyboardInterrupt:
             _stop("interrupted; the same command continues a run", INTERRUPTED)
-        except InputError as error:
+        except (InputError, AssumptionError) as error:
             _stop(str(error), BAD_INPUT)
         except ArithmeticError as error:
             _stop(str(error), NUMERICAL)
-        except BrokenPipeError:
+        except (BrokenPipeError, typer.Exit):
             raise
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             _stop(f"{error.strerror or error}{where}", BAD_INPUT)
+        except Exception as error:
+            traceback.print_exc()
+            _stop(f"a bug of ours, {type(error).__name__}; report it with the lines above", BUG)
 
     return guarded
 
