@@ -255,6 +255,8 @@ def test_audit_exit_codes(table, tmp_path):
     assert found["verdict"] == "not judged: no hold-out"
     assert found["failed_rules"] == ["copies>50%"]
     assert call("audit", train, train, "--fail-if", "fid>3").exit_code == 2
+    assert call("audit", train, train, "--fail-if", "repeats>3").exit_code == 2
+    assert call("audit", train, train, "--fail-if", "excess_near_copies>=-1").exit_code == 1
     assert call("audit", train, tmp_path / "none.csv").exit_code == 2
 
 

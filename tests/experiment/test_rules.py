@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from wasserscore.core.errors import InputError
 from wasserscore.experiment.rules import parse_rule
 
-NAMES = ("copies", "w2")
+NAMES = {"copies": (0.0, 1.0), "w2": (-math.inf, math.inf)}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,17 @@ def test_a_number_that_is_missing_fails():
 def test_what_is_no_rule_is_refused(text):
     with pytest.raises(InputError, match="a rule must read"):
         parse_rule(text, NAMES)
+
+
+@pytest.mark.parametrize("text", ["copies>2", "copies>1", "copies>=100.1%", "copies<0"])
+def test_what_can_never_hold_is_refused(text):
+    with pytest.raises(InputError, match=f"copies lies between 0 and 1, got '{text}'; write two"):
+        parse_rule(text, NAMES)
+
+
+@pytest.mark.parametrize("text", ["copies>=1", "copies>99.9%", "copies<=0", "copies<0.1"])
+def test_what_holds_at_an_end_is_a_rule(text):
+    assert parse_rule(text, NAMES).text == text
 
 
 def test_unknown_quantities_are_refused_with_the_known_ones():

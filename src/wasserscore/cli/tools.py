@@ -109,8 +109,8 @@ def audit(
             metavar="RULE",
             show_default=False,
             help="Exit with 1 when this holds, such as 'flagged>0' or 'copies>0.1%'; repeatable. "
-            "Quantities: copies (exact ones), near_copies, repeats, excess_near_copies, flagged "
-            "(1 where the verdict is memorized or suspicious).",
+            "Shares of rows: copies (exact ones), near_copies, repeats, excess_near_copies; and "
+            "flagged (1 where the verdict is memorized or suspicious).",
         ),
     ] = None,
     out: Annotated[

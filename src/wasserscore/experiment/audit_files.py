@@ -26,8 +26,9 @@ from wasserscore.experiment.usefulness import require_target
 from wasserscore.experiment.whole import Whole
 from wasserscore.report import write_audit
 
-QUANTITIES = ("copies", "near_copies", "repeats", "excess_near_copies", "flagged")
-"""What a ``--fail-if`` rule may name; see :func:`numbers`."""
+QUANTITIES = {"copies": (0.0, 1.0), "near_copies": (0.0, 1.0), "repeats": (0.0, 1.0),
+              "excess_near_copies": (-1.0, 1.0), "flagged": (0.0, 1.0)}  # fmt: skip
+"""What a ``--fail-if`` rule may name, and between which values it lies; see :func:`numbers`."""
 
 
 def read_rules(texts: list[str]) -> list[Rule]:

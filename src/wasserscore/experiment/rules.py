@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from wasserscore.core.errors import InputError, explain
+from wasserscore.core.errors import InputError, explain, require
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
@@ -37,18 +37,18 @@ class Rule:
         return value is None or _OPERATORS[self.sign](value, self.limit)
 
 
-def parse_rule(text: str, quantities: tuple[str, ...]) -> Rule:
+def parse_rule(text: str, quantities: Mapping[str, tuple[float, float]]) -> Rule:
     """A rule from its text.
 
-    >>> parse_rule("copies > 0.1%", ("copies",)).limit
+    >>> parse_rule("copies > 0.1%", {"copies": (0.0, 1.0)}).limit
     0.001
 
     Args:
         text: ``quantity sign number``, the number possibly in percent.
-        quantities: The names that can be used.
+        quantities: The names that can be used, each with its least and its largest value.
 
     Raises:
-        InputError: If the text is no rule or names an unknown quantity.
+        InputError: If the text is no rule, names an unknown quantity, or can never hold.
     """
     match = _RULE.fullmatch(text)
     if match is None:
@@ -59,4 +59,9 @@ def parse_rule(text: str, quantities: tuple[str, ...]) -> Rule:
         raise InputError(explain("a rule names an unknown quantity", got=repr(quantity),
                                  do=f"use one of {', '.join(quantities)}"))  # fmt: skip
     limit = float(number) / 100 if percent else float(number)
+    low, high = quantities[quantity]
+    holds = _OPERATORS[sign]
+    require(holds(low, limit) or holds(high, limit),
+            f"a rule must be able to hold: {quantity} lies between {low:g} and {high:g}",
+            got=repr(text), do="write two percent as 2% or 0.02")  # fmt: skip
     return Rule(quantity, sign, limit, text.strip())
