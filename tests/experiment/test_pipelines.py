@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
+import wasserscore as ws
 from wasserscore.cli.main import app
 from wasserscore.core.errors import InputError
 from wasserscore.experiment.pipelines import pipeline_model, rows_law
@@ -14,19 +16,23 @@ from wasserscore.score.diffusers import DiffusersNetwork
 diffusers = pytest.importorskip("diffusers")
 
 
+def pipeline(channels, **settings):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = diffusers.UNet2DModel(
+            sample_size=4, in_channels=channels, out_channels=channels, layers_per_block=1,
+            block_out_channels=(4,), norm_num_groups=2, attention_head_dim=4,
+            down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",), **settings,
+        )  # fmt: skip
+    scheduler = diffusers.DDPMScheduler(num_train_timesteps=50, beta_start=0.01, beta_end=0.3)
+    return diffusers.DDPMPipeline(model.eval(), scheduler)
+
+
 @pytest.fixture(scope="module")
 def there(tmp_path_factory):
     """A pipeline of 1 x 4 x 4 images, and grey levels of that size."""
     folder = tmp_path_factory.mktemp("there")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = diffusers.UNet2DModel(
-            sample_size=4, in_channels=1, out_channels=1, layers_per_block=1,
-            block_out_channels=(4,), norm_num_groups=2, attention_head_dim=4,
-            down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",),
-        )  # fmt: skip
-    scheduler = diffusers.DDPMScheduler(num_train_timesteps=50, beta_start=0.01, beta_end=0.3)
-    diffusers.DDPMPipeline(model.eval(), scheduler).save_pretrained(folder / "ddpm")
+    pipeline(1).save_pretrained(folder / "ddpm")
     grey = np.random.default_rng(0).integers(0, 256, (40, 4, 4)).astype(float)
     grey[:, 0, 0] = 0.0  # a border that never changes
     np.save(folder / "grey.npy", grey)
@@ -44,6 +50,29 @@ def test_units_are_those_of_the_data(there):
     assert float(rows.min()) >= 0
     assert float(rows.max()) > 1.5  # not in [-1, 1]
     torch.testing.assert_close(law.points.flatten(1), data.points / 127.5 - 1)
+
+
+def test_a_folder_of_colour_images_has_its_channels_last(tmp_path):
+    pipeline(3).save_pretrained(tmp_path / "ddpm")
+    colours = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3), dtype=np.uint8)
+    (tmp_path / "images").mkdir()
+    for k, image in enumerate(colours):
+        Image.fromarray(image).save(tmp_path / "images" / f"{k:02}.png")
+    name, images = f"diffusers:{tmp_path / 'ddpm'}", str(tmp_path / "images")
+    model, data = pipeline_model(name, images)
+    shown = torch.from_numpy(colours).permute(0, 3, 1, 2) / 127.5 - 1
+    torch.testing.assert_close(rows_law(model, data, 0.0).points.float(), shown)
+    how = {"solver": "ddim", "steps": 3, "seed": 0}
+    drawn = ws.sample(model.score, 5, **how).clamp(float(data.points.min()), 255)
+    rows = model.sample(5, **how).reshape(5, 4, 4, 3)
+    torch.testing.assert_close(rows, drawn.permute(0, 2, 3, 1).double())
+    words = (name, "--data", images, "--solver", "ddim", "--steps", 2)
+    found = call("certify", *words, "-n", 16)
+    assert found.exit_code == 0, found.output
+    found = call("sample", *words, "-n", 30, "--out", tmp_path / "new.npy")
+    assert found.exit_code == 0, found.output
+    found = call("audit", images, tmp_path / "new.npy")
+    assert found.exit_code == 0, found.output
 
 
 def test_certify_and_sample(there):

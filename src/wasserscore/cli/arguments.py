@@ -57,8 +57,9 @@ RunOrPipeline = Annotated[
 PipelineData = Annotated[
     str | None,
     typer.Option("--data", metavar="SOURCE", show_default=False,
-                 help="Of a pipeline only: images in its shape, a file or a folder (of Arrow or "
-                 "Parquet files, FOLDER:COLUMN, up to 20,000 rows are drawn)."),
+                 help="Of a pipeline only: images of its size, channels first or last: a file, a "
+                 "folder of PNG images, or FOLDER:COLUMN of Arrow or Parquet files (up to 20,000 "
+                 "rows are drawn)."),
 ]  # fmt: skip
 ModelName = Annotated[
     str | None,

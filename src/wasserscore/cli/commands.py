@@ -27,6 +27,7 @@ from wasserscore.experiment.compare_records import short
 from wasserscore.experiment.config import RunConfig, read_config
 from wasserscore.experiment.journey import run as run_journey
 from wasserscore.experiment.journey import start
+from wasserscore.experiment.models import Model
 from wasserscore.experiment.on_disk import fit_on_disk
 from wasserscore.experiment.pipelines import is_pipeline, pipeline_model
 from wasserscore.experiment.where import has_exact_draws, parse_where, sample_where
@@ -96,6 +97,7 @@ def sample(
 ) -> None:
     """Rows from a fitted model into a new file; exactly, where it can and no solver is named."""
     on_first(lambda: _require_new(out, force))
+    fitted: Model
     if is_pipeline(folder):
         name, fitted = "the pipeline", pipeline_model(folder, data, seed=seed)[0]
     else:

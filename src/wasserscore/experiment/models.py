@@ -84,8 +84,12 @@ class Model:
             rows = sample(self.score, n, solver=solver, steps=steps, seed=seed, callback=callback)
         else:
             rows = self.score.sample(n, seed=seed)
-        points: Cloud = self.layout.within(self.layout.restore(rows.reshape(n, -1).double()))
+        points: Cloud = self.layout.within(self.layout.restore(self.flat(rows).double()))
         return self.layout.snap(points)
+
+    def flat(self, points: Points) -> Cloud:
+        """Points of the score ``(n, *shape)`` as rows ``(n, v)``, in the order of the columns."""
+        return points.flatten(1)
 
     @property
     def has_score(self) -> bool:

@@ -1,11 +1,12 @@
 """Saved pipelines of diffusers beside data: ``diffusers:FOLDER`` where commands take a model."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.typing import Cloud, Points
 from wasserscore.data import Dataset, Scaling
 from wasserscore.experiment.drawn import rows_of
 from wasserscore.experiment.models import Model, nearest_scale
@@ -21,14 +22,35 @@ def is_pipeline(name: str | Path | None) -> bool:
     return name is not None and str(name).startswith(PREFIX)
 
 
+@dataclass(frozen=True, eq=False)
+class Pipeline(Model):
+    """The model of a pipeline: its images have channels first, those of the data perhaps last."""
+
+    @property
+    def _channels_last(self) -> bool:
+        shape, (channels, *size) = self.layout.shape, self.score.shape
+        return shape != self.score.shape and shape == (*size, channels)
+
+    def flat(self, points: Points) -> Cloud:
+        """Images ``(n, c, h, w)`` as rows ``(n, d)`` like those of the data."""
+        return self.layout.rows(points) if self._channels_last else points.flatten(1)
+
+    def shaped(self, rows: Cloud) -> Points:
+        """The inverse of :meth:`flat`."""
+        if self._channels_last:
+            return self.layout.images(rows)
+        return rows.reshape(len(rows), *self.score.shape)
+
+
 def pipeline_model(
     name: str | Path, source: str | None, *, seed: int = 0
-) -> tuple[Model, Dataset]:
+) -> tuple[Pipeline, Dataset]:
     """The model of a pipeline in the units of a data set, and that data set.
 
     Args:
         name: ``diffusers:FOLDER``.
-        source: Images in [-1, 1], [0, 1] or [0, 255]; see :func:`rows_of`.
+        source: Images in [-1, 1], [0, 1] or [0, 255], channels first or last; see
+            :func:`rows_of`.
         seed: Of the rows drawn, where they are on disk; their range is then that of the data.
 
     Raises:
@@ -39,10 +61,11 @@ def pipeline_model(
                                  do="give --data images, a file or a folder"))  # fmt: skip
     score = from_diffusers(Path(str(name).removeprefix(PREFIX)))
     data = rows_of(source, seed=seed)
-    ours = score.shape[1:] if score.shape[0] == 1 else score.shape
-    require(data.shape in (ours, score.shape, (score.dim,)),
+    channels, *size = score.shape
+    grey = [tuple(size)] if channels == 1 else []
+    require(data.shape in (score.shape, (*size, channels), (score.dim,), *grey),
             f"the model makes points of shape {score.shape}: the data must have that shape",
-            got=data.shape, do="put channels first and give the model's size")  # fmt: skip
+            got=data.shape, do="give images of the model's channels and size")  # fmt: skip
     low, high = float(data.points.min()), float(data.points.max())
     fits = [(a, b) for a, b in RANGES if a <= low and high <= b]
     require(bool(fits) and low != high, "image values must lie in [-1, 1], [0, 1] or [0, 255]",
@@ -50,10 +73,10 @@ def pipeline_model(
     a, b = next((r for r in fits if low >= 0 and r[0] == 0), fits[0])
     whole = replace(data.layout, constant=torch.zeros_like(data.constant),
                     constants=data.constants[:0])  # fmt: skip
-    return Model(replace(score, scaling=Scaling.span(a, b, data.d)), whole), data
+    return Pipeline(replace(score, scaling=Scaling.span(a, b, data.d)), whole), data
 
 
-def rows_law(model: Model, data: Dataset, bandwidth: float | None = None) -> EmpiricalScore:
+def rows_law(model: Pipeline, data: Dataset, bandwidth: float | None = None) -> EmpiricalScore:
     """The rows of the data, smoothed, as a law under the model's process and in its units.
 
     Args:
@@ -63,6 +86,5 @@ def rows_law(model: Model, data: Dataset, bandwidth: float | None = None) -> Emp
     """
     points = model.score.scaling.apply(data.points)
     width = nearest_scale(points) if bandwidth is None else bandwidth
-    shaped = points.reshape(len(points), *model.score.shape)
-    return EmpiricalScore(shaped, model.score.process, bandwidth=width,
+    return EmpiricalScore(model.shaped(points), model.score.process, bandwidth=width,
                           scaling=model.score.scaling)  # fmt: skip
