@@ -1,5 +1,7 @@
 """A saved pipeline of diffusers beside data, in the data's units."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -86,6 +88,30 @@ def test_certify_and_sample(there):
     assert np.load(there / "new.npy").shape[0] == 5
 
 
+def test_a_pipeline_of_classes_is_asked_for_one(there, tmp_path):
+    pipeline(1, num_class_embeds=3).save_pretrained(tmp_path / "classes")
+    name, grey = f"diffusers:{tmp_path / 'classes'}", str(there / "grey.npy")
+    drawn = {label: pipeline_model(name, grey, label=label)[0].sample(
+        2, solver="ddim", steps=2, seed=0) for label in (1, 2)}  # fmt: skip
+    words = (name, "--data", grey, "--solver", "ddim", "--steps", 2)
+    for label, rows in drawn.items():
+        out = tmp_path / f"{label}.npy"
+        found = call("sample", *words, "--label", label, "-n", 2, "--out", out)
+        assert found.exit_code == 0, found.output
+        np.testing.assert_array_equal(np.load(out), rows.reshape(2, 4, 4))
+    assert not torch.equal(drawn[1], drawn[2])
+    bounds = [call("certify", *words, "-n", 16, "--json", "--label", label) for label in (1, 2)]
+    upper = [json.loads(found.stdout)["upper"]["value"] for found in bounds]
+    assert upper[0] != upper[1]
+    for command in (("certify", *words), ("plan", grey, "--target-w2", 1, "--model", name)):
+        refused = call(*command)
+        assert refused.exit_code == 2
+        assert "label must be given" in refused.stderr
+        assert "choose one of 0 to 2" in refused.stderr
+    planned = call("plan", grey, "--target-w2", 1, "--model", name, "--label", 3)
+    assert "got 3; choose one of 0 to 2" in planned.stderr
+
+
 def test_data_on_disk_are_drawn_from(there):
     datasets = pytest.importorskip("datasets")
     datasets.disable_progress_bars()
@@ -135,7 +161,12 @@ def test_what_does_not_fit_is_refused(there, source, message, tmp_path):
         pipeline_model(f"diffusers:{there / 'ddpm'}", source)
 
 
-def test_data_are_for_pipelines_only(there, tmp_path):
-    found = call("certify", tmp_path, "--data", there / "grey.npy")
-    assert found.exit_code == 2
-    assert "only a pipeline needs data" in found.output
+@pytest.mark.parametrize("words", [("--data", "x.npy"), ("--label", 1)])
+def test_data_and_labels_are_for_pipelines_only(words, tmp_path):
+    new = tmp_path / "new.npy"
+    for command in (("certify", tmp_path), ("sample", tmp_path, "--out", new)):
+        found = call(*command, *words)
+        assert found.exit_code == 2
+        assert f"only a pipeline needs data or a label, got {words[0]};" in found.output
+    planned = call("plan", "digits", "--target-w2", 1, "--label", 1)
+    assert "only a pipeline needs data or a label, got --label" in planned.output

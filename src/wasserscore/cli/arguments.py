@@ -61,6 +61,11 @@ PipelineData = Annotated[
                  "folder of PNG images, or FOLDER:COLUMN of Arrow or Parquet files (up to 20,000 "
                  "rows are drawn)."),
 ]  # fmt: skip
+PipelineLabel = Annotated[
+    int | None,
+    typer.Option("--label", show_default=False,
+                 help="Of a pipeline that knows classes: the class, by number; data are of it."),
+]  # fmt: skip
 ModelName = Annotated[
     str | None,
     typer.Option("--model", "-m", help="empirical, proximal or network [the run's last].",

@@ -29,7 +29,7 @@ from wasserscore.experiment.journey import run as run_journey
 from wasserscore.experiment.journey import start
 from wasserscore.experiment.models import Model
 from wasserscore.experiment.on_disk import fit_on_disk
-from wasserscore.experiment.pipelines import is_pipeline, pipeline_model
+from wasserscore.experiment.pipelines import is_pipeline, pipeline_model, require_no_pipeline
 from wasserscore.experiment.where import has_exact_draws, parse_where, sample_where
 from wasserscore.experiment.write import require_format, write_rows
 from wasserscore.flow import Annealing, ScoreDifferenceFlow
@@ -93,14 +93,16 @@ def sample(
     steps: int | None,
     solver: str | None,
     data: str | None,
+    label: int | None,
     force: bool,
 ) -> None:
     """Rows from a fitted model into a new file; exactly, where it can and no solver is named."""
     on_first(lambda: _require_new(out, force))
     fitted: Model
     if is_pipeline(folder):
-        name, fitted = "the pipeline", pipeline_model(folder, data, seed=seed)[0]
+        name, fitted = "the pipeline", pipeline_model(folder, data, label=label, seed=seed)[0]
     else:
+        require_no_pipeline(data, label)
         name, fitted = revisit.fitted(folder, model)
     exact = solver is None and steps is None and has_exact_draws(fitted)
     how: dict[str, Any] = {"solver": solver or "heun", "steps": steps or 18}

@@ -17,6 +17,7 @@ from wasserscore.cli.arguments import (
     Order,
     Out,
     PipelineData,
+    PipelineLabel,
     RunOrPipeline,
     Seed,
     Settings,
@@ -133,6 +134,7 @@ def sample(
         ),
     ] = None,
     data: PipelineData = None,
+    label: PipelineLabel = None,
     force: Force = False,
 ) -> None:
     """Draw new rows from a fitted model, in the data's units, columns and range.
@@ -152,7 +154,7 @@ def sample(
 
     commands.sample(
         folder, out, n, model=model, where=where, balance=balance, seed=seed, steps=steps,
-        solver=solver, data=data, force=force,
+        solver=solver, data=data, label=label, force=force,
     )  # fmt: skip
 
 
@@ -203,6 +205,7 @@ def certify(
     ] = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence level.")] = 0.95,
     data: PipelineData = None,
+    label: PipelineLabel = None,
     bandwidth: Annotated[
         float | None,
         typer.Option(
@@ -231,5 +234,5 @@ def certify(
     commands.certify(
         folder, model=model, reference=reference, n=n, steps=steps, solver=solver, eta=eta,
         grid=grid, stop=stop, start=start, target=target, constant=constant, level=level,
-        bandwidth=bandwidth, data=data, seed=seed, json=json,
+        bandwidth=bandwidth, data=data, label=label, seed=seed, json=json,
     )  # fmt: skip

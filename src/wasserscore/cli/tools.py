@@ -14,6 +14,7 @@ from wasserscore.cli.arguments import (
     Json,
     MaybeSeed,
     Order,
+    PipelineLabel,
     RunFolder,
     Seed,
     Source,
@@ -38,6 +39,7 @@ def plan(
             help="A fitted model of the run SOURCE, or diffusers:FOLDER: plan for its own score.",
         ),
     ] = None,
+    label: PipelineLabel = None,
     mode: Annotated[
         str | None,
         typer.Option(
@@ -83,8 +85,8 @@ def plan(
     from wasserscore.cli import commands
 
     commands.plan(
-        source, target_w2, out=out, json=json, model=model, mode=mode, surrogate=surrogate,
-        solver=solver, seed=seed,
+        source, target_w2, out=out, json=json, model=model, label=label, mode=mode,
+        surrogate=surrogate, solver=solver, seed=seed,
     )  # fmt: skip
 
 

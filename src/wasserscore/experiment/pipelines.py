@@ -22,6 +22,18 @@ def is_pipeline(name: str | Path | None) -> bool:
     return name is not None and str(name).startswith(PREFIX)
 
 
+def require_no_pipeline(data: str | None, label: int | None) -> None:
+    """Refuse what only a pipeline needs: a run has its own data.
+
+    Raises:
+        InputError: If either is given.
+    """
+    options = {"--data": data, "--label": label}
+    given = [name for name, value in options.items() if value is not None]
+    require(not given, "only a pipeline needs data or a label", got=" and ".join(given),
+            do="leave it out, or name a pipeline as diffusers:FOLDER")  # fmt: skip
+
+
 @dataclass(frozen=True, eq=False)
 class Pipeline(Model):
     """The model of a pipeline: its images have channels first, those of the data perhaps last."""
@@ -43,7 +55,7 @@ class Pipeline(Model):
 
 
 def pipeline_model(
-    name: str | Path, source: str | None, *, seed: int = 0
+    name: str | Path, source: str | None, *, label: int | None = None, seed: int = 0
 ) -> tuple[Pipeline, Dataset]:
     """The model of a pipeline in the units of a data set, and that data set.
 
@@ -51,6 +63,7 @@ def pipeline_model(
         name: ``diffusers:FOLDER``.
         source: Images in [-1, 1], [0, 1] or [0, 255], channels first or last; see
             :func:`rows_of`.
+        label: The class to ask for, where the model knows classes; the data are to be of it.
         seed: Of the rows drawn, where they are on disk; their range is then that of the data.
 
     Raises:
@@ -59,7 +72,7 @@ def pipeline_model(
     if source is None:
         raise InputError(explain("a pipeline needs the data that it stands for", got="none",
                                  do="give --data images, a file or a folder"))  # fmt: skip
-    score = from_diffusers(Path(str(name).removeprefix(PREFIX)))
+    score = from_diffusers(Path(str(name).removeprefix(PREFIX)), label=label)
     data = rows_of(source, seed=seed)
     channels, *size = score.shape
     grey = [tuple(size)] if channels == 1 else []

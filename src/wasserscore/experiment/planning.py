@@ -11,7 +11,12 @@ from wasserscore.data import Dataset
 from wasserscore.experiment import revisit
 from wasserscore.experiment.drawn import about, rows_of
 from wasserscore.experiment.models import fit_empirical
-from wasserscore.experiment.pipelines import is_pipeline, pipeline_model, rows_law
+from wasserscore.experiment.pipelines import (
+    is_pipeline,
+    pipeline_model,
+    require_no_pipeline,
+    rows_law,
+)
 from wasserscore.planner import Plan, plan
 from wasserscore.report import figure_bytes, plan_figure
 
@@ -19,8 +24,8 @@ FILES = ("plan.json", "plan.png", "plan.svg")
 
 
 def plan_steps(
-    source: str, target_w2: float, *, model: str | None = None, mode: str | None = None,
-    seed: int = 0, **options: Any,
+    source: str, target_w2: float, *, model: str | None = None, label: int | None = None,
+    mode: str | None = None, seed: int = 0, **options: Any,
 ) -> Plan:  # fmt: skip
     """A plan for a data set, for the training rows of a run folder, or for one of its models.
 
@@ -29,6 +34,7 @@ def plan_steps(
         target_w2: W2 that sampling may add, data units.
         model: A fitted model of the run, or ``diffusers:FOLDER`` beside a data set: only its own
             process is then planned for.
+        label: Of a pipeline only: the class to ask for, where the model knows classes.
         mode: Of ``plan``; with a model ``"model"``, else ``"calibrated"`` by default.
         seed: Of everything drawn.
         **options: Of ``plan``: solver, surrogate.
@@ -38,9 +44,10 @@ def plan_steps(
     """
     options |= {"seed": seed, "curves": True}
     if is_pipeline(model):
-        made, data = pipeline_model(str(model), source, seed=seed)
+        made, data = pipeline_model(str(model), source, label=label, seed=seed)
         return _about(data, plan(rows_law(made, data, 0.0), target_w2, score=made.score,
                                  mode=mode or "model", **options))  # fmt: skip
+    require_no_pipeline(None, label)
     is_run = (Path(source) / "config.json").is_file()
     asked = model is not None or mode == "model"
     require(is_run or not asked, "only a run folder has a model to plan for", got=repr(source),

@@ -19,7 +19,12 @@ from wasserscore.experiment.models import (
     forward_process,
     nearest_scale,
 )
-from wasserscore.experiment.pipelines import is_pipeline, pipeline_model, rows_law
+from wasserscore.experiment.pipelines import (
+    is_pipeline,
+    pipeline_model,
+    require_no_pipeline,
+    rows_law,
+)
 from wasserscore.report import write_report
 from wasserscore.score import GaussianScore
 from wasserscore.score import load as load_model
@@ -91,6 +96,7 @@ def certify_model(
     reference: str = "smoothed",
     bandwidth: float | None = None,
     data: str | None = None,
+    label: int | None = None,
     seed: int = 0,
     **options: Any,
 ) -> Certificate:
@@ -107,6 +113,7 @@ def certify_model(
             the path of a saved closed-form model.
         bandwidth: Smoothing in model units; from the data unless given.
         data: Of a pipeline only: the rows whose smoothed law is the reference.
+        label: Of a pipeline only: the class to ask for, where the model knows classes.
         seed: Of everything drawn.
         **options: Of ``certify``: solver, steps, grid, eta, stop, start, n, level, target,
             constant.
@@ -114,10 +121,10 @@ def certify_model(
     if is_pipeline(folder):
         require(reference == REFERENCES[0], "the reference of a pipeline is smoothed rows",
                 got=reference, do="give them with --data")  # fmt: skip
-        made, rows = pipeline_model(folder, data, seed=seed)
+        made, rows = pipeline_model(folder, data, label=label, seed=seed)
         found = certify(made.score, rows_law(made, rows, bandwidth), seed=seed, **options)
         return replace(found, reference=about(found.reference, rows))
-    require(data is None, "only a pipeline needs data; a run has its own", got=data)
+    require_no_pipeline(data, label)
     is_run = (Path(folder) / "config.json").is_file()
     require(is_run or reference not in REFERENCES, "a saved model needs a saved reference",
             got=reference, do="give --reference the path of a closed-form model")  # fmt: skip
