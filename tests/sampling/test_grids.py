@@ -58,6 +58,18 @@ def test_spacings_are_in_the_noise_to_signal_ratio(process):
     assert torch.allclose(with_stop, with_stop[0].expand_as(with_stop), rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["karras", "logsnr"])
+def test_a_chain_is_not_asked_before_its_first_step(kind):
+    chain = VP.chain(betas=[0.01 + 0.002 * k for k in range(100)])
+    times = time_grid(chain, 18, kind).times
+    assert times[-2:].tolist() == pytest.approx([1.0, 0.0], abs=1e-9)
+    assert float(times[:-1].min()) >= 1.0
+    assert float(time_grid(chain, 18, kind, stop=0.5).times[-1]) == 0.5  # as you say
+    assert time_grid(chain, 5, kind, start=0.9).steps == 5
+    fine = VP.chain(betas=[1e-6] + [0.1] * 50)  # its first step is no noise to speak of
+    assert float(time_grid(fine, 18, kind).times[-2]) > 1.0
+
+
 def test_uniform_is_in_time():
     assert time_grid(EDM(sigma_max=4.0), 4, "uniform").times.tolist() == [4, 3, 2, 1, 0]
     between = time_grid(EDM(sigma_max=4.0), 2, "uniform", start=3.0, stop=1.0)

@@ -102,6 +102,26 @@ def test_our_samplers_walk_their_trajectories(walk):
     torch.testing.assert_close(ours, y, rtol=1e-5, atol=1e-5 * float(y.abs().max()))
 
 
+def test_sampling_never_asks_for_less_noise_than_the_model_has_seen():
+    score, times = from_diffusers(pipeline()), []
+
+    def watched(x, t):
+        times.append(float(t))
+        return score(x, t)
+
+    ws.sample(watched, 2, process=score.process, shape=SHAPE)
+    assert min(times) == 1
+
+
+def test_at_less_noise_than_that_it_is_asked_for_its_first_timestep():
+    theirs = pipeline()
+    score, x, t = from_diffusers(theirs), points(), 0.25
+    with torch.no_grad():
+        noise = theirs.unet(x, 0).sample.double()
+    expected = -noise / score.process.sigma(t)
+    torch.testing.assert_close(score(x.double(), t), expected, rtol=1e-6, atol=1e-6)
+
+
 def test_ancestral_steps_have_their_mean_and_variance():
     theirs = pipeline(clip_sample=False)
     score, x, k = from_diffusers(theirs), points(), 60

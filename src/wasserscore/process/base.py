@@ -113,6 +113,11 @@ class Process(Named, ABC):
         return expand_like(self.alpha(t), x0) * x0 + expand_like(self.sigma(t), x0) * z, z
 
     @property
+    def least_time(self) -> float:
+        """The first time after 0 at which noise was ever seen: 0, or the first step of a chain."""
+        return 0.0
+
+    @property
     def family(self) -> str:
         """The call that makes it, for example ``"VP.linear"``."""
         return type(self).__name__

@@ -8,6 +8,7 @@ signal factor is linear.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,7 @@ class Chain(Schedule):
     """
 
     betas: tuple[float, ...]
+    least_time: ClassVar[float] = 1.0
 
     @cached_property
     def _rates(self) -> Float[Tensor, " k"]:

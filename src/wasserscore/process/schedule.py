@@ -6,6 +6,7 @@ Integrals and inverses keep their digits near ``t = 0`` and for small exponents 
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,9 @@ from wasserscore.process.quadrature import solve_increasing
 
 class Schedule(ABC):
     """A non-negative rate of time."""
+
+    least_time: ClassVar[float] = 0.0
+    """Where time comes in steps: the end of the first."""
 
     @abstractmethod
     def rate(self, t: Tensor) -> Tensor:

@@ -50,6 +50,11 @@ class Scheduled(Process):
         return replace(process, horizon=float(process.time_at(DEFAULT_NOISE_TO_SIGNAL)))
 
     @property
+    def least_time(self) -> float:
+        """The schedule's."""
+        return self.schedule.least_time
+
+    @property
     def family(self) -> str:
         """Class and factory."""
         return f"{type(self).__name__}.{self.recipe.factory}"

@@ -24,7 +24,8 @@ def time_grid(
 
     ``"uniform"`` has equal steps in ``t``. The others space :math:`r = \sigma_t / \alpha_t`
     from its value at the start down to ``least_noise``, and the last step goes from there to
-    ``t = 0`` (with ``stop`` all steps are spaced, down to ``stop``):
+    ``t = 0`` (with ``stop`` all steps are spaced, down to ``stop``). A chain knows nothing below
+    the end of its first step: these grids end there where that is noisier than ``least_noise``.
 
     .. math:: \text{karras: } r^{1/\rho} \text{ in equal steps},\qquad
               \text{logsnr: } \log r \text{ in equal steps}
@@ -58,12 +59,13 @@ def time_grid(
         times = torch.linspace(first, last, steps + 1, dtype=torch.float64)
     else:
         top = float(process.noise_to_signal(first)) ** 0.5
-        least = min(least_noise, top * 1e-3)
+        known = process.least_time if process.least_time < first else 0.0
+        least = max(min(least_noise, top * 1e-3), float(process.noise_to_signal(known)) ** 0.5)
         inner = steps if stop else steps - 1
         bottom = float(process.noise_to_signal(last)) ** 0.5 if stop else least
         spaced = _spaced(top, bottom, inner, rho if kind == "karras" else None)
         times = process.time_at(spaced**2)
-        times = times if stop else torch.cat([times, times.new_zeros(1)])
+        times = times if stop else torch.cat([times.clamp_min(known), times.new_zeros(1)])
     times[0], times[-1] = first, last
     return TimeGrid(times)
 

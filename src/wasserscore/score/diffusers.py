@@ -4,7 +4,8 @@ A model there is asked as ``model(x, timestep)``; what its scheduler's settings 
 what the model predicts makes it a :class:`NetworkScore`:
 
 * chains (DDPM, DDIM, DPM-Solver, Euler, Heun, ...): :meth:`VP.chain` of the scheduler's betas,
-  with timestep k at time k + 1; in between, where no model was trained, timesteps are fractions;
+  with timestep k at time k + 1; in between, where no model was trained, timesteps are fractions,
+  and before time 1 they are 0: the least noise that the model has seen;
 * EDM schedulers: the process :class:`EDM` with EDM preconditioning. Their "epsilon" is minus our
   velocity, in our notation :math:`F = -(s z - r x_0 / s) / \sqrt{r^2 + s^2}`.
 
@@ -48,7 +49,7 @@ class DiffusersNetwork(nn.Module):
         model: Its class.
         settings: What that is built with.
         edm: Asked with EDM's noise label, and of the opposite sign where ``flip``; otherwise with
-            the timestep, which is time less one.
+            the timestep, which is time less one and never negative.
         flip: Whether the output changes sign.
         label: The class that is asked for, where the model knows classes.
     """
@@ -84,7 +85,7 @@ class DiffusersNetwork(nn.Module):
         asked: dict[str, Tensor] = {}
         if self.label is not None:
             asked["class_labels"] = torch.full((len(x),), self.label, device=x.device)
-        step = c_noise if self.edm else c_noise - 1
+        step = c_noise if self.edm else (c_noise - 1).clamp_min(0)
         out: Tensor = self.model(x, step, return_dict=False, **asked)[0][:, : x.shape[1]]
         return -out if self.flip else out
 
