@@ -2,7 +2,7 @@
 
 import os
 
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 install_import_hook("wasserscore", "beartype.beartype")
 
@@ -23,6 +23,14 @@ def no_global_randomness():
     before = torch.get_rng_state()
     yield
     assert torch.equal(before, torch.get_rng_state()), "torch's global random state was used"
+
+
+@pytest.fixture
+def unchecked():
+    """Calls as users make them: shapes and types are not checked at run time."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -55,6 +55,8 @@ def test_tile_rows_shrink_for_large_points():
         (np.zeros((0, 2)), "at least 1 rows"),
         (np.zeros((2, 0)), "at least one column"),
         (np.array([["a"]]), "must be numbers"),
+        (np.ones((2, 2), dtype=complex), "must be numbers, got dtype complex128"),
+        (torch.ones(2, 2, dtype=torch.complex64), "must be real numbers, got dtype torch.complex"),
         (np.array([[0.0, 1.0], [np.nan, 1.0]]), "nan at row 1, column 0"),
         (np.array([[0.0, np.inf]]), "inf at row 0, column 1"),
     ],
@@ -63,6 +65,11 @@ def test_bad_points_are_refused_in_one_line(x, message):
     with pytest.raises(InputError, match=message) as error:
         as_points(x)
     assert "\n" not in str(error.value)
+
+
+def test_rows_of_an_array_may_come_backwards():
+    array = np.arange(6.0).reshape(3, 2)[::-1]
+    assert as_points(array).tolist() == [[4, 5], [2, 3], [0, 1]]
 
 
 def test_points_keep_their_float_type_and_are_copied():

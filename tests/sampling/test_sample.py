@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -138,6 +139,14 @@ def test_starting_points_are_used_as_they_are(generator):
     cut = sample(matrix_score, 10, process=PROCESS, start=start, grid=grid, solver="ddim",
                  batch_size=3)  # fmt: skip
     assert torch.equal(cut, x)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_starting_points_may_be_an_array():
+    start = np.arange(18.0).reshape(3, 6)[::-1]
+    how = {"process": PROCESS, "steps": 2, "solver": "ddim"}
+    expected = sample(matrix_score, 3, start=torch.tensor(start.copy()), **how)
+    assert torch.equal(sample(matrix_score, 3, start=start, **how), expected)
 
 
 def test_the_prior_has_the_noise_of_the_first_time(counting):

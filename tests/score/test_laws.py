@@ -16,6 +16,21 @@ def gaussian(process, *, d=3):
     return GaussianScore(1 + draw(d), dense(1, d)[0], process)
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_laws_may_be_made_of_arrays_and_lists():
+    process, x = EDM(sigma_max=80.0), draw(4, 3)
+    mean, covariance = draw(3), dense(1, 3)[0]
+    expected = GaussianScore(mean, covariance, process)(x, 1.0)
+    assert torch.equal(GaussianScore(mean.numpy(), covariance.numpy(), process)(x, 1.0), expected)
+    assert torch.equal(GaussianScore(mean.tolist(), covariance, process)(x, 1.0), expected)
+    one = MixtureScore([1], mean.numpy()[None], covariance.numpy()[None], process)
+    torch.testing.assert_close(one(x, 1.0), expected)
+    with pytest.raises(InputError, match=r"covariance must be real numbers, got dtype torch\.c"):
+        GaussianScore(mean, covariance + 1j, process)
+    with pytest.raises(InputError, match="means must be numbers, got dtype <U1"):
+        MixtureScore([1], [["a"]], covariance, process)
+
+
 @pytest.mark.parametrize("process", PROCESSES)
 def test_gaussian_reverse_transition_is_the_conditional_law(process):
     """Conditional mean and covariance of the joint Gaussian of (x_s, x_t), entry by entry."""

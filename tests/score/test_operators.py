@@ -43,6 +43,17 @@ class TestContract:
         assert a.forward(x).dtype == a.adjoint(a.forward(x)).dtype == torch.float32
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_operators_may_be_made_of_arrays_and_lists():
+    x = draw(2, 2, 3)
+    assert torch.equal(Mask(KNOWN.numpy()).forward(x), OPERATORS["mask"].forward(x))
+    assert torch.equal(Mask(KNOWN.tolist()).forward(x), OPERATORS["mask"].forward(x))
+    matrix = OPERATORS["matrix"].matrix
+    assert torch.equal(MatrixMap(matrix.numpy(), (2, 3)).forward(x), x.flatten(1) @ matrix.T)
+    with pytest.raises(InputError, match=r"must be True and False, got torch\.int64"):
+        Mask([1, 0])
+
+
 def test_a_mask_keeps_the_known_coordinates():
     x = torch.arange(6.0).reshape(1, 2, 3)
     assert OPERATORS["mask"].forward(x).tolist() == [[0.0, 2.0, 4.0]]

@@ -19,13 +19,14 @@ def expand_like(a: Tensor | float, x: Tensor) -> Tensor:
     return a.reshape(a.shape + (1,) * (x.ndim - a.ndim)) if a.ndim else a
 
 
-def as_points(x: Any, name: str = "points", *, minimum: int = 1) -> Tensor:
-    """A finite floating tensor ``(n, *shape)`` from a tensor, an array or a DataFrame.
+def as_floats(x: Any, name: str) -> Tensor:
+    """A floating tensor of any shape from a tensor, an array, a DataFrame or nested lists.
 
-    Keeps float32 and float64; other number types become float64.
+    Keeps float32 and float64; other number types become float64. A tensor that is one already is
+    returned itself, all else is copied.
 
     Raises:
-        InputError: Names the first bad cell, or the shape that came.
+        InputError: If these are no real numbers.
     """
     if hasattr(x, "to_numpy"):
         x = x.to_numpy()
@@ -34,8 +35,21 @@ def as_points(x: Any, name: str = "points", *, minimum: int = 1) -> Tensor:
         require(x.dtype.kind in "fiub", f"{name} must be numbers", got=f"dtype {x.dtype}")
         wanted = x.dtype if x.dtype in (np.float32, np.float64) else np.float64
         x = torch.from_numpy(np.array(x, dtype=wanted, order="C"))
-    if x.dtype not in (torch.float32, torch.float64):
-        x = x.to(torch.float64)
+    require(not x.is_complex(), f"{name} must be real numbers", got=f"dtype {x.dtype}",
+            do="pass real and imaginary parts as columns")  # fmt: skip
+    real: Tensor = x if x.dtype in (torch.float32, torch.float64) else x.to(torch.float64)
+    return real
+
+
+def as_points(x: Any, name: str = "points", *, minimum: int = 1) -> Tensor:
+    """A finite floating tensor ``(n, *shape)`` from a tensor, an array or a DataFrame.
+
+    Keeps float32 and float64; other number types become float64.
+
+    Raises:
+        InputError: Names the first bad cell, or the shape that came.
+    """
+    x = as_floats(x, name)
     came = f"shape {tuple(x.shape)}"
     require(x.ndim >= 2, f"{name} must have one row per point", got=came, do="reshape to (n, d)")
     require(x.shape[0] >= minimum, f"{name} needs at least {minimum} rows", got=x.shape[0])

@@ -11,7 +11,7 @@ from wasserscore.core.ahead import Ahead
 from wasserscore.core.distributed import shared, world
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
-from wasserscore.core.tensors import cuts, tile_rows
+from wasserscore.core.tensors import as_floats, cuts, tile_rows
 from wasserscore.core.typing import Points
 from wasserscore.dynamics import Info, TimeGrid
 from wasserscore.process import Process
@@ -134,8 +134,9 @@ def _start(start: Tensor | str | None, n: int) -> Tensor | None:
         require(start in (None, "prior"), "unknown start", got=repr(start),
                 do='pass "prior" or a tensor of n starting points')  # fmt: skip
         return None
-    require(start.shape[:1] == (n,), f"start must have n={n} rows", got=tuple(start.shape))
-    return start
+    points = as_floats(start, "start")
+    require(points.shape[:1] == (n,), f"start must have n={n} rows", got=tuple(points.shape))
+    return points
 
 
 def _counter(

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.tensors import as_floats
 from wasserscore.core.typing import Vector
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
@@ -41,6 +42,8 @@ class GaussianScore(ComponentScore):
     law: Components = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        for name in ("mean", "covariance"):
+            object.__setattr__(self, name, as_floats(getattr(self, name), name))
         object.__setattr__(self, "shape", tuple(self.shape or self.mean.shape))
         require(self.dim == len(self.mean), "shape must fit the mean", got=self.shape)
         one = torch.ones(1, dtype=self.mean.dtype, device=self.mean.device)

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.tensors import as_floats
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Vector
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
@@ -88,6 +89,8 @@ class MixtureScore(ComponentScore):
     law: Components = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        for name in ("weights", "means", "covariances"):
+            object.__setattr__(self, name, as_floats(getattr(self, name), name))
         object.__setattr__(self, "shape", tuple(self.shape or self.means.shape[1:]))
         require(self.dim == self.means.shape[1], "shape must fit the means", got=self.shape)
         object.__setattr__(self, "law", Components(self.weights, self.means, self.covariances))

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.tensors import as_floats
 from wasserscore.core.typing import Points
 
 Measurements = Float[Tensor, "b *m"]
@@ -62,13 +63,16 @@ class Mask(LinearMap):
         known: True where a coordinate is measured, shaped like a point.
 
     Raises:
-        InputError: If nothing is known.
+        InputError: If nothing is known, or something is neither True nor False.
     """
 
     known: Bool[Tensor, "*shape"]
 
     def __post_init__(self) -> None:
-        require(bool(self.known.any()), "a mask must keep a coordinate", got="none known")
+        known = torch.as_tensor(self.known)
+        require(known.dtype == torch.bool, "a mask must be True and False", got=known.dtype)
+        object.__setattr__(self, "known", known)
+        require(bool(known.any()), "a mask must keep a coordinate", got="none known")
 
     @property
     def shape(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -96,6 +100,7 @@ class MatrixMap(LinearMap):
     shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "matrix", as_floats(self.matrix, "matrix"))
         object.__setattr__(self, "shape", tuple(self.shape or self.matrix.shape[1:]))
         require(prod(self.shape) == self.matrix.shape[1], "the matrix must have a column for each "
                 "coordinate", got=f"{tuple(self.matrix.shape)} for {self.shape}")  # fmt: skip
