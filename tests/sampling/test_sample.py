@@ -149,6 +149,12 @@ def test_starting_points_may_be_an_array():
     assert torch.equal(sample(matrix_score, 3, start=start, **how), expected)
 
 
+@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
+def test_a_device_that_is_not_there_is_refused(device):
+    with pytest.raises(InputError, match=f"device {device} cannot be used here.*or pass 'cpu'"):
+        sample(matrix_score, 3, process=PROCESS, shape=(6,), device=device)
+
+
 def test_the_prior_has_the_noise_of_the_first_time(counting):
     nothing = counting(lambda x, t: 0 * x)
     process = VP.linear(a=19.9, b=0.1, horizon=1.0)

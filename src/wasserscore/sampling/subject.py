@@ -40,13 +40,22 @@ def shape_of(score: Any, shape: tuple[int, ...] | None, points: Tensor | None) -
 
 
 def like_of(score: Any, points: Tensor | None, device: Any, dtype: torch.dtype | None) -> Tensor:
-    """An empty tensor with the dtype and device of the run."""
+    """An empty tensor with the dtype and device of the run.
+
+    Raises:
+        InputError: If there is no such device here, or the dtype is not one of ours.
+    """
     own = (
         points
         if points is not None
         else next(_tensors(score), torch.empty(0, dtype=torch.float32))
     )
-    like = torch.empty(0, device=device or own.device, dtype=dtype or own.dtype)
+    try:
+        like = torch.empty(0, device=device or own.device, dtype=dtype or own.dtype)
+    except (AssertionError, RuntimeError) as error:  # a torch without CUDA asserts
+        reason = str(error).split("\n")[0][:80]
+        raise InputError(explain(f"device {device} cannot be used here", got=reason,
+                                 do="leave device out, or pass 'cpu'")) from None  # fmt: skip
     require(like.dtype in (torch.float32, torch.float64), "dtype must be float32 or float64",
             got=like.dtype)  # fmt: skip
     return like
