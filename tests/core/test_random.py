@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -51,6 +52,12 @@ def test_noise_is_standard_normal_and_uniform(drawn):
 def test_golden_value():
     """The keys are part of the contract: a change would silently change everybody's samples."""
     assert Streams(0).key("start") == 2154843950513044444
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_integer_of_numpy_is_a_seed():
+    assert Streams(np.uint8(7)).key("start") == Streams(7).key("start")
+    assert type(Streams(np.int64(7)).seed) is int
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5])

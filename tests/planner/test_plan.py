@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -259,6 +260,13 @@ def test_default_horizons_are_times_that_float64_has(size, families, generator):
         assert ratio == pytest.approx(longest, rel=1e-3)
     planned = plan(points, 0.1 * size, solver="heun", grids=["logsnr"])
     assert planned.predicted.w2 <= planned.aim
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_number_of_numpy_is_a_target():
+    target = Gaussian(torch.ones(2).double(), torch.eye(2).double())
+    made = plan(target, np.float32(0.5), solver="heun", most_steps=64)
+    assert made.steps == plan(target, 0.5, solver="heun", most_steps=64).steps
 
 
 def test_a_target_above_the_spread_is_called_vacuous(generator):

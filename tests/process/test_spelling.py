@@ -1,5 +1,8 @@
 """Processes by name or by call: the round trip, and refusals in one line."""
 
+import json
+
+import numpy as np
 import pytest
 from tests.process.families import MEMBERS
 
@@ -13,6 +16,21 @@ STORABLE = {name: p for name, p in MEMBERS.items() if not isinstance(p, LinearSD
 @pytest.mark.parametrize("name", STORABLE)
 def test_the_repr_of_a_process_is_a_spelling_of_it(name):
     assert from_text(repr(STORABLE[name])) == STORABLE[name]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "process",
+    [ws.EDM(sigma_max=80.0), ws.VP.linear(a=19.5, b=0.125, horizon=1.0)],
+    ids=lambda process: process.family,
+)
+def test_numbers_of_numpy_are_numbers(process):
+    scalars = {name: np.float32(value) for name, value in process.parameters.items()}
+    maker = ws.EDM if process.family == "EDM" else ws.VP.linear
+    made = maker(**scalars)
+    assert made == process
+    assert repr(made) == repr(process)
+    assert json.loads(json.dumps(made.to_dict())) == process.to_dict()
 
 
 def test_the_published_presets():

@@ -149,6 +149,17 @@ def test_starting_points_may_be_an_array():
     assert torch.equal(sample(matrix_score, 3, start=start, **how), expected)
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_numbers_of_numpy_are_numbers():
+    how = {"process": PROCESS, "shape": (6,), "solver": "ddim"}
+    expected = sample(matrix_score, 3, steps=2, seed=5, eta=0.5, stop=0.5, **how)
+    found = sample(matrix_score, np.uint8(3), steps=np.int64(2), seed=np.int32(5),
+                   eta=np.float32(0.5), stop=np.float64(0.5), **how)  # fmt: skip
+    assert torch.equal(found, expected)
+    with pytest.raises(InputError, match="n must be a positive integer"):
+        sample(matrix_score, np.float64(3), **how)
+
+
 @pytest.mark.parametrize("device", ["cuda:99", "abacus"])
 def test_a_device_that_is_not_there_is_refused(device):
     with pytest.raises(InputError, match=f"device {device} cannot be used here.*or pass 'cpu'"):

@@ -8,6 +8,7 @@ number of ranks or the device, and no global seed is read or set.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -35,10 +36,11 @@ class Streams:
 
     def __post_init__(self) -> None:
         require(
-            isinstance(self.seed, int) and 0 <= self.seed < 2**63,
+            isinstance(self.seed, Integral) and 0 <= self.seed < 2**63,
             "seed must be an integer in [0, 2**63)",
             got=self.seed,
         )
+        object.__setattr__(self, "seed", int(self.seed))  # NumPy's overflow and are no JSON
 
     def key(self, purpose: str, block: int = 0) -> int:
         """The 63-bit seed of one block of one purpose (SHA-256 of the three names)."""

@@ -1,6 +1,7 @@
 """``plan``: which process, which solver, which grid, how many steps for a target W2."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 from wasserscore.certificate.base import Assumption
@@ -88,8 +89,9 @@ def plan(
     """
     require(mode in MOST_STEPS, "unknown mode", got=repr(mode),
             do=f"one of {', '.join(MOST_STEPS)}")  # fmt: skip
-    positive = isinstance(target_w2, int | float) and 0 < target_w2 < float("inf")
+    positive = isinstance(target_w2, Real) and 0 < target_w2 < float("inf")
     require(positive, "target_w2 must be a positive distance", got=target_w2)
+    target_w2 = float(target_w2)
     most = MOST_STEPS[mode] if most_steps is None else most_steps
     require(most >= 1, "most_steps must be at least 1", got=most)
     require(score_error >= 0, "score_error must be non-negative", got=score_error)

@@ -17,10 +17,12 @@ from abc import ABC, abstractmethod
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from wasserscore.core.random import normal_like
+from wasserscore.core.results import plain
 from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import Points
 from wasserscore.process.keywords import Named
@@ -134,12 +136,14 @@ class Process(Named, ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """The call as JSON types; :func:`wasserscore.process.from_dict` makes it again."""
-        return {"family": self.family, **self.parameters}
+        call: dict[str, Any] = plain({"family": self.family, **self.parameters})
+        return call
 
     def call(self, digits: int | None = None) -> str:
         """The call that makes it, in full or with so many digits; of long lists the ends."""
 
         def spelled(value: object) -> str:
+            value = value.item() if isinstance(value, np.generic) else value
             if isinstance(value, list) and len(value) > LONG:
                 return f"[{spelled(value[0])}, {spelled(value[1])}, ..., {spelled(value[-1])}]"
             if isinstance(value, float) and digits is not None:

@@ -1,5 +1,7 @@
 """Where to put the steps: exactly as many as were asked for, each of them a real one."""
 
+from numbers import Integral
+
 import torch
 from torch import Tensor
 
@@ -50,7 +52,9 @@ def time_grid(
     if isinstance(kind, TimeGrid):
         return _checked(kind, process, steps, start, stop)
     steps = 18 if steps is None else steps
-    require(isinstance(steps, int) and steps >= 1, "steps must be a positive integer", got=steps)
+    require(isinstance(steps, Integral) and steps >= 1, "steps must be a positive integer",
+            got=steps)  # fmt: skip
+    steps = int(steps)
     require(kind in KINDS, "unknown grid", got=repr(kind),
             do=f"one of {', '.join(KINDS)}, or a TimeGrid")  # fmt: skip
     require(0 <= last < first <= process.horizon, "a grid needs 0 <= stop < start <= horizon",

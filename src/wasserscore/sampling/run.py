@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from math import prod
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -76,7 +77,8 @@ def sample(
     Raises:
         InputError: If something is missing or does not fit, or the score is not finite.
     """
-    require(isinstance(n, int) and n >= 1, "n must be a positive integer", got=n)
+    require(isinstance(n, Integral) and n >= 1, "n must be a positive integer", got=n)
+    n = int(n)
     require(batch_size is None or batch_size >= 1, "batch_size must be positive", got=batch_size)
     process = process_of(score, process)
     points = _start(start, n)
