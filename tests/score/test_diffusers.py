@@ -233,6 +233,15 @@ def test_what_cannot_be_read_is_said(saved, tmp_path):
         to_diffusers(ours, tmp_path / "x")
 
 
+def test_a_pipeline_prints_as_one_line():
+    score = from_diffusers(pipeline())
+    weights = sum(p.numel() for p in score.network.parameters())
+    assert repr(score) == (
+        f"NetworkScore(DiffusersNetwork of {weights:,} weights, noise, points (3, 8, 8), "
+        "VP.chain(betas=[0.001, 0.00301, ..., 0.2], horizon=100))"
+    )
+
+
 def test_a_scheduler_without_a_kind_of_prediction_is_refused():
     pipe = diffusers.DDPMPipeline(unet(), diffusers.FlowMatchEulerDiscreteScheduler())
     with pytest.raises(InputError, match=r"prediction_type must be one of .*, got None"):

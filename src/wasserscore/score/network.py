@@ -79,7 +79,7 @@ _OUTPUT: dict[str, Callable[[Tensor, Tensor, float, bool], tuple[Tensor, Tensor]
 PREDICTIONS = tuple(_OUTPUT)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NetworkScore:
     """A network as a score, callable like every other one; the list above says what it predicts.
 
@@ -128,6 +128,13 @@ class NetworkScore:
                 got=(),
             )
             object.__setattr__(self, "shape", (self.network.dim,))
+
+    def __repr__(self) -> str:
+        weights = sum(p.numel() for p in self.network.parameters())
+        network = f"{type(self.network).__name__} of {weights:,} weights"
+        told = "" if self.label is None else f", label {self.label}"
+        points = f"{self.prediction}, points {self.shape}{told}"
+        return f"NetworkScore({network}, {points}, {self.process.call(4)})"
 
     @property
     def dim(self) -> int:
