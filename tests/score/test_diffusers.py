@@ -1,6 +1,7 @@
 """Models of diffusers: the score is theirs, our samplers walk their ways, and files return."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -224,13 +225,44 @@ def test_what_cannot_be_read_is_said(saved, tmp_path):
     )
     with pytest.raises(InputError, match="one model that is known"):
         from_diffusers(tmp_path / "other")
-    flow = diffusers.FlowMatchEulerDiscreteScheduler()
-    flow.register_to_config(prediction_type="epsilon")
     with pytest.raises(InputError, match="chain of betas"):
-        from_diffusers(diffusers.DDPMPipeline(unet(), flow))
+        from_diffusers(diffusers.DDPMPipeline(unet(), diffusers.FlowMatchEulerDiscreteScheduler()))
     ours = ws.NetworkScore(ws.networks.MLP(4, 8, 1), VP.cosine())
     with pytest.raises(InputError, match="only a U-Net of diffusers on a chain"):
         to_diffusers(ours, tmp_path / "x")
+
+
+SETTINGS = {
+    "scheduler/scheduler_config.json": [
+        ({"beta_end": "x"}, "beta_end of the scheduler must be a number.* got 'x'"),
+        ({"num_train_timesteps": -5}, "num_train_timesteps of the scheduler must be .* got -5"),
+        ({"num_train_timesteps": 0}, r"betas must lie between 0 and 1, one per step, got \[\]"),
+        ({"beta_end": 2.0}, r"betas of the scheduler must lie between 0 and 1, got \[1\."),
+        ({"trained_betas": ["a"]}, "scheduler_config.json cannot be read, got ValueError"),
+        ({"beta_schedule": "steep"}, "cannot be read, got NotImplementedError: steep is not"),
+        ({"_class_name": "EDMEulerScheduler", "sigma_data": None}, "sigma_data of .* got None"),
+        ({"_class_name": "IPNDMScheduler"}, "must be a chain of betas, or EDM's, got IPNDM"),
+    ],
+    "unet/config.json": [
+        ({"class_embed_type": "identity"}, "class_embed_type must be None.* got 'identity'"),
+        ({"sample_size": "a"}, "sample_size must be a number or two, got 'a'"),
+        ({"sample_size": [8, 8, 8]}, r"sample_size must be a number or two, got \[8, 8, 8\]"),
+        ({"in_channels": "a"}, "unet cannot be read, got TypeError"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [(file, *case) for file, cases in SETTINGS.items() for case in cases],
+)
+def test_settings_that_make_no_model_are_refused_by_name(saved, tmp_path, file, change, message):
+    shutil.copytree(saved, tmp_path / "there")
+    path = tmp_path / "there" / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=message) as found:
+        from_diffusers(tmp_path / "there")
+    assert "\n" not in str(found.value)
 
 
 def test_a_pipeline_prints_as_one_line():
@@ -243,6 +275,7 @@ def test_a_pipeline_prints_as_one_line():
 
 
 def test_a_scheduler_without_a_kind_of_prediction_is_refused():
-    pipe = diffusers.DDPMPipeline(unet(), diffusers.FlowMatchEulerDiscreteScheduler())
+    pipe = pipeline()
+    pipe.scheduler.register_to_config(prediction_type=None)
     with pytest.raises(InputError, match=r"prediction_type must be one of .*, got None"):
         from_diffusers(pipe)

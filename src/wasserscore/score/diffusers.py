@@ -21,6 +21,7 @@ nothing is unpickled, downloaded or run from the folder.
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ from wasserscore.score.network import NetworkScore
 PARTS = {"UNet2DModel": "unet", "DiTTransformer2DModel": "transformer"}
 """Models that are known, and their folders in a pipeline."""
 PREDICTS = {"epsilon": "noise", "v_prediction": "velocity", "sample": "data"}
+NUMBERS = ("num_train_timesteps", "beta_start", "beta_end", "sigma_max", "sigma_data")
+"""Settings of schedulers that must be numbers where they are given."""
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 SCHEDULER = "scheduler_config.json"
 
@@ -76,9 +79,10 @@ class DiffusersNetwork(nn.Module):
     def shape(self) -> tuple[int, ...]:
         """Of one point: channels, height, width."""
         size = self.model.config["sample_size"]
-        require(size is not None, "the model must state its sample_size", got=None)
-        high, wide = (size, size) if isinstance(size, int) else size
-        return int(self.model.config["in_channels"]), int(high), int(wide)
+        sides = [size, size] if isinstance(size, int) else size
+        good = isinstance(sides, list | tuple) and [type(side) for side in sides] == [int, int]
+        require(good, "the model's sample_size must be a number or two", got=repr(size))
+        return int(self.model.config["in_channels"]), *map(int, sides)
 
     def forward(self, x: Points, c_noise: PerPoint) -> Points:
         """Points ``(b, *shape)`` and times (or EDM's noise labels) ``(b,)`` to outputs like x."""
@@ -110,12 +114,18 @@ def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
                 got=f"{type(source).__name__} with {type(model).__name__}",
                 do=f"known are {', '.join(PARTS)}")  # fmt: skip
     name, settings = type(model).__name__, _settings(model)
+    embedding = settings.get("class_embed_type")
+    require(embedding is None, "class_embed_type must be None: classes are asked for by number",
+            got=repr(embedding))  # fmt: skip
     # A DiT has one label more than classes: of none.
     last = settings.get("num_embeds_ada_norm") or (settings.get("num_class_embeds") or 0) - 1
     advice = f"choose one of 0 to {last}" if last >= 0 else "leave it out"
     good = label is None if last < 0 else label is not None and 0 <= label <= last
     require(good, "label must be given for a model of classes, only", got=label, do=advice)
     edm = type(scheduler).__name__.startswith("EDM")
+    require(edm or hasattr(scheduler, "alphas_cumprod"),
+            "the scheduler must be a chain of betas, or EDM's",
+            got=type(scheduler).__name__)  # fmt: skip
     kind = scheduler.config.get("prediction_type")
     require(kind in PREDICTS, f"prediction_type must be one of {', '.join(PREDICTS)}", got=kind)
     require(not edm or kind != "sample", "an EDM scheduler predicts epsilon or v", got=kind)
@@ -167,24 +177,41 @@ def _read(folder: Path) -> tuple[Any, Any]:
             model = getattr(library, kind).from_pretrained(
                 folder / part, use_safetensors=True, local_files_only=True
             )
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(explain(f"{folder / part} cannot be read", got=reason)) from None
-    settings = _json(folder / "scheduler" / SCHEDULER)
+    except Exception as error:  # settings that make no model fail anywhere in the library
+        raise _unreadable(folder / part, error) from None
+    return model, _scheduler(folder / "scheduler" / SCHEDULER)
+
+
+def _scheduler(path: Path) -> Any:
+    """The scheduler of a file of settings."""
+    library, settings = _library(), _json(path)
     name = str(settings.get("_class_name"))
     require(name.endswith("Scheduler") and hasattr(library, name),
             "the scheduler must be one of diffusers", got=repr(name))  # fmt: skip
-    return model, getattr(library, name).from_config(settings)
+    for key in NUMBERS:
+        value = settings.get(key, 1)
+        good = isinstance(value, int | float) and 0 <= value < math.inf
+        require(good, f"{key} of the scheduler must be a number, not negative", got=repr(value))
+    try:
+        return getattr(library, name).from_config(settings)
+    except Exception as error:  # as above
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    """What to raise where the library failed, with its reason in one line."""
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return InputError(explain(f"{path} cannot be read", got=reason))
 
 
 def _process(scheduler: Any, edm: bool) -> Process:
     """The forward process that a scheduler's settings describe."""
     if edm:
         return EDM(sigma_max=float(scheduler.config["sigma_max"]))
-    require(hasattr(scheduler, "alphas_cumprod"),
-            "the scheduler must be a chain of betas, or EDM's",
-            got=type(scheduler).__name__)  # fmt: skip
     kept: Tensor = scheduler.alphas_cumprod.double()
+    falls = bool((kept >= 0).all() and (kept.diff() <= 0).all())
+    require(falls, "betas of the scheduler must lie between 0 and 1",
+            got=[beta for beta in scheduler.betas.tolist() if not 0 <= beta <= 1][:3])  # fmt: skip
     kept = kept[kept > 0]  # chains rescaled to end in pure noise have no score there
     before = torch.cat([kept.new_ones(1), kept[:-1]])
     return VP.chain(betas=(1 - kept / before).tolist())
