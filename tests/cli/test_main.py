@@ -51,6 +51,12 @@ def test_every_command_explains_itself_with_an_example(command):
     assert "Example" in result.output
 
 
+def test_plan_says_where_it_writes():
+    words = " ".join(call("plan", "--help").output.split())
+    assert "always writes it too" in words
+    assert "into --out, or into runs/plan-SOURCE here" in words
+
+
 def test_the_first_screen_names_every_command_and_exit_code():
     result = call("--help")
     assert all(f" {command} " in result.output for command in COMMANDS)

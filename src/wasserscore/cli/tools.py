@@ -72,9 +72,10 @@ def plan(
 ) -> None:
     """How many steps, which process, solver and grid reach a target W2 on data like this.
 
-    Prints the ranked table and writes it with a picture of W2 against evaluations. SOURCE may
-    also be a run folder: then its training rows are used, and with --model its own score. Of
-    rows on disk up to 20,000 are drawn by the seed, and the plan says so.
+    Prints the ranked table, and always writes it too, with a picture of W2 against evaluations:
+    into --out, or into runs/plan-SOURCE here. SOURCE may also be a run folder: then its training
+    rows are used, and with --model its own score. Of rows on disk up to 20,000 are drawn by the
+    seed, and the plan says so.
 
     **Examples**
 
