@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import wasserscore as ws
 from wasserscore.core.errors import InputError
@@ -263,6 +264,14 @@ def test_settings_that_make_no_model_are_refused_by_name(saved, tmp_path, file, 
     with pytest.raises(InputError, match=message) as found:
         from_diffusers(tmp_path / "there")
     assert "\n" not in str(found.value)
+
+
+def test_weights_that_are_missing_are_named(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "there")
+    path = tmp_path / "there" / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file({k: v for k, v in load_file(path).items() if k != "conv_in.bias"}, path)
+    with pytest.raises(InputError, match=r"all weights .* 1 missing, such as \['conv_in.bias'\]"):
+        from_diffusers(tmp_path / "there")
 
 
 def test_a_pipeline_prints_as_one_line():

@@ -174,11 +174,15 @@ def _read(folder: Path) -> tuple[Any, Any]:
             got="no such file", do="save it with safe_serialization=True")  # fmt: skip
     try:
         with torch.random.fork_rng(devices=[]):
-            model = getattr(library, kind).from_pretrained(
-                folder / part, use_safetensors=True, local_files_only=True
-            )
+            model, told = getattr(library, kind).from_pretrained(
+                folder / part, use_safetensors=True, local_files_only=True,
+                output_loading_info=True,
+            )  # fmt: skip
     except Exception as error:  # settings that make no model fail anywhere in the library
         raise _unreadable(folder / part, error) from None
+    missing = told["missing_keys"]
+    require(not missing, f"{folder / part / WEIGHTS} must hold all weights of the model",
+            got=f"{len(missing)} missing, such as {missing[:1]}")  # fmt: skip
     return model, _scheduler(folder / "scheduler" / SCHEDULER)
 
 
