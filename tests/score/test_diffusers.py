@@ -250,6 +250,10 @@ SETTINGS = {
         ({"sample_size": [8, 8, 8]}, r"sample_size must be a number or two, got \[8, 8, 8\]"),
         ({"in_channels": "a"}, "unet cannot be read, got TypeError"),
     ],
+    "model_index.json": [
+        ({"unet": None}, "must hold one model that is known"),
+        ({"unet": "UNet2DModel", "scheduler": 3}, "must hold one model that is known"),
+    ],
 }  # fmt: skip
 
 

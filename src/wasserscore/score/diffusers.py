@@ -15,33 +15,23 @@ DDIMScheduler and EulerDiscreteScheduler take the steps of "ddim", HeunDiscreteS
 
 Points are what the model sees: images in [-1, 1], latents where a pipeline decodes them. Samplers
 of that library clip what they take for the clean image to [-1, 1] unless told not to; ours do not.
-
-Only local folders and safetensors are read, and only classes of the library itself are built:
-nothing is unpickled, downloaded or run from the folder.
 """
 
-import json
-import math
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network import register
 from wasserscore.process import EDM, VP
 from wasserscore.process.base import Process
 from wasserscore.score.network import NetworkScore
+from wasserscore.score.pipeline import PARTS, diffusers_library, read_pipeline
 
-PARTS = {"UNet2DModel": "unet", "DiTTransformer2DModel": "transformer"}
-"""Models that are known, and their folders in a pipeline."""
 PREDICTS = {"epsilon": "noise", "v_prediction": "velocity", "sample": "data"}
-NUMBERS = ("num_train_timesteps", "beta_start", "beta_end", "sigma_max", "sigma_data")
-"""Settings of schedulers that must be numbers where they are given."""
-WEIGHTS = "diffusion_pytorch_model.safetensors"
-SCHEDULER = "scheduler_config.json"
 
 
 @register
@@ -65,7 +55,7 @@ class DiffusersNetwork(nn.Module):
         require(model in PARTS, f"the model must be one of {', '.join(PARTS)}", got=repr(model))
         self.model_class, self.edm, self.flip, self.label = model, edm, flip, label
         with torch.random.fork_rng(devices=[]):  # its first weights come from the global state
-            self.model = getattr(_library(), model)(**settings)
+            self.model = getattr(diffusers_library(), model)(**settings)
         for module in self.model.modules():  # tables that are not saved could not be rebuilt
             module._non_persistent_buffers_set.clear()
 
@@ -105,7 +95,7 @@ def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
         InputError: If the folder, its model or its scheduler is not one that can be read.
     """
     if isinstance(source, str | Path):
-        model, scheduler = _read(Path(source))
+        model, scheduler = read_pipeline(Path(source))
     else:
         model = next((getattr(source, p) for p in PARTS.values() if hasattr(source, p)), None)
         scheduler = getattr(source, "scheduler", None)
@@ -152,60 +142,13 @@ def to_diffusers(score: NetworkScore, path: str | Path) -> Path:
             got=f"{type(network).__name__} under {process!r}")  # fmt: skip
     target = Path(path)
     require(not target.exists(), f"{target} must be a new folder", got="one that is there")
-    library, kinds = _library(), {ours: theirs for theirs, ours in PREDICTS.items()}
+    library, kinds = diffusers_library(), {ours: theirs for theirs, ours in PREDICTS.items()}
     scheduler = library.DDPMScheduler(
         num_train_timesteps=len(betas), trained_betas=betas,
         prediction_type=kinds[score.prediction], clip_sample=False,
     )  # fmt: skip
     library.DDPMPipeline(network.model, scheduler).save_pretrained(target, safe_serialization=True)
     return target
-
-
-def _read(folder: Path) -> tuple[Any, Any]:
-    """Model and scheduler of a pipeline's folder."""
-    library = _library()
-    index = _json(folder / "model_index.json")
-    known = [(part, kind) for kind, part in PARTS.items() if index.get(part, [0, 0])[1] == kind]
-    require(len(known) == 1, f"{folder} must hold one model that is known",
-            got=[value[1] for value in index.values() if isinstance(value, list)],
-            do=f"known are {', '.join(PARTS)}")  # fmt: skip
-    part, kind = known[0]
-    require((folder / part / WEIGHTS).is_file(), f"{folder / part} must hold {WEIGHTS}",
-            got="no such file", do="save it with safe_serialization=True")  # fmt: skip
-    try:
-        with torch.random.fork_rng(devices=[]):
-            model, told = getattr(library, kind).from_pretrained(
-                folder / part, use_safetensors=True, local_files_only=True,
-                output_loading_info=True,
-            )  # fmt: skip
-    except Exception as error:  # settings that make no model fail anywhere in the library
-        raise _unreadable(folder / part, error) from None
-    missing = told["missing_keys"]
-    require(not missing, f"{folder / part / WEIGHTS} must hold all weights of the model",
-            got=f"{len(missing)} missing, such as {missing[:1]}")  # fmt: skip
-    return model, _scheduler(folder / "scheduler" / SCHEDULER)
-
-
-def _scheduler(path: Path) -> Any:
-    """The scheduler of a file of settings."""
-    library, settings = _library(), _json(path)
-    name = str(settings.get("_class_name"))
-    require(name.endswith("Scheduler") and hasattr(library, name),
-            "the scheduler must be one of diffusers", got=repr(name))  # fmt: skip
-    for key in NUMBERS:
-        value = settings.get(key, 1)
-        good = isinstance(value, int | float) and 0 <= value < math.inf
-        require(good, f"{key} of the scheduler must be a number, not negative", got=repr(value))
-    try:
-        return getattr(library, name).from_config(settings)
-    except Exception as error:  # as above
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    """What to raise where the library failed, with its reason in one line."""
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    return InputError(explain(f"{path} cannot be read", got=reason))
 
 
 def _process(scheduler: Any, edm: bool) -> Process:
@@ -224,22 +167,3 @@ def _process(scheduler: Any, edm: bool) -> Process:
 def _settings(model: Any) -> dict[str, Any]:
     """What a model was built with."""
     return {key: value for key, value in model.config.items() if not key.startswith("_")}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(explain(f"{path} must be a JSON file of a saved pipeline",
-                                 got=repr(error)[:200])) from None  # fmt: skip
-    require(isinstance(found, dict), f"{path} must hold an object", got=type(found).__name__)
-    return dict(found)
-
-
-def _library() -> Any:
-    try:
-        import diffusers
-    except ImportError:
-        raise InputError(explain("models of diffusers need the library", got="none installed",
-                                 do="pip install 'wasserscore[diffusers]'")) from None  # fmt: skip
-    return diffusers
