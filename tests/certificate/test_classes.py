@@ -74,6 +74,13 @@ def test_the_table_names_every_class_at_its_part_of_the_level():
     assert found.to_dict()["classes"] == ["a", "b"]
 
 
+def test_a_class_whose_certificate_is_not_valid_is_marked():
+    laws = {"a": gaussian(0.0, 1.0), "b": gaussian(3.0, 1.0)}
+    found = ws.certify_classes({**laws, "b": lambda x, t: x / 0.0}, laws, n=32, steps=5)
+    assert ["NOT VALID" in line for line in repr(found).split("\n")[2:]] == [False, True]
+    assert [c["valid"] for c in found.to_dict()["certificates"]] == [True, False]
+
+
 def test_a_score_that_knows_classes_against_laws_that_do():
     process = EDM(sigma_max=20.0)
     points = torch.tensor([[-2.0], [-1.5], [1.5], [2.0]], dtype=torch.float64)
