@@ -19,7 +19,7 @@ from wasserscore.experiment.shares import shared_layout
 from wasserscore.kernel import nearest
 from wasserscore.network import MLP
 from wasserscore.process import EDM
-from wasserscore.proximal import fit_groups, fit_proximal
+from wasserscore.proximal import fit_correlated, fit_groups, fit_proximal
 from wasserscore.sampling import sample
 from wasserscore.score import (
     EmpiricalScore,
@@ -180,8 +180,11 @@ def fit_kernel_mixture(
     points = scaling.apply(train.vary(smooth_rows(train, "train", seed)))
     options: dict[str, Any] = {} if latent is None else {"latent": latent}
     options |= {"method": method, "seed": seed, "scaling": scaling}
-    if per is None:
-        score: ProximalLaw = fit_proximal(points, forward_process(), **options)
+    of_table = train.kind in ("table", "mixed") and method == "auto" and latent is None
+    if per is None and of_table:
+        score: ProximalLaw = fit_correlated(points, forward_process(), seed=seed, scaling=scaling)
+    elif per is None:
+        score = fit_proximal(points, forward_process(), **options)
     else:
         groups = numbered(cells_of(train, per, role="per"))
         score = fit_groups(points, groups, forward_process(), told=callback or (lambda *_: None),

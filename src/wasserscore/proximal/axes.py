@@ -10,6 +10,7 @@ Source: Tipping and Bishop, Journal of the Royal Statistical Society B 61 (1999)
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,7 @@ class PrincipalAxes:
         residual: psi; 0 where no axis was left out.
         explained: Share of the variance on the axes.
         lost: Mean squared distance of a row from the axes.
+        turned: Of how many columns they are, where the other axes are columns themselves.
     """
 
     axes: Float[Tensor, "d l"]
@@ -41,6 +43,7 @@ class PrincipalAxes:
     residual: float
     explained: float
     lost: float
+    turned: int | None = None
 
     def coordinates(self, rows: Rows) -> Rows:
         """The rows on the axes, whitened where the axes are."""
@@ -68,6 +71,8 @@ class PrincipalAxes:
     def note(self) -> str:
         """What a report says of the axes."""
         d, l = self.axes.shape
+        if self.turned is not None:
+            return f"{self.turned} of {d} columns along their principal axes"
         text = f"{l} principal axes of {d} hold {100 * self.explained:.1f} % of the variance"
         if l < d:
             text += f"; across them, noise of standard deviation {self.residual**0.5:.3g}"
@@ -109,6 +114,30 @@ def principal_axes(
         residual=max(lost / (d - l), floor) if l < d else 0.0,
         explained=float(held[l - 1]),
         lost=lost,
+    )
+
+
+def turned_axes(rows: Rows, columns: Sequence[int], least: Vector) -> PrincipalAxes:
+    """As many axes as there are columns: principal ones of some, whitened, and the others.
+
+    Args:
+        rows: The data.
+        columns: Those that are seen along their principal axes, two or more.
+        least: Smallest variance allowed per column; no axis has less than their mean.
+    """
+    d, some = rows.points.shape[1], torch.tensor(columns)
+    require(len(set(columns)) == len(columns) > 1 and set(columns) <= set(range(d)),
+            f"turn must name two columns or more, each once, from 0 to {d - 1}",
+            got=repr(columns))  # fmt: skip
+    share = rows.counts / rows.counts.sum()
+    middle = share @ rows.points
+    gap = (rows.points - middle)[:, some]
+    values, vectors = torch.linalg.eigh(gap.mT @ (gap * share[:, None]))
+    axes, scale = torch.eye(d).to(vectors), torch.ones(d).to(vectors)
+    axes[some[:, None], some] = vectors
+    scale[some] = values.clamp_min(float(least[some].mean())).sqrt()
+    return PrincipalAxes(
+        axes, middle, scale, residual=0.0, explained=1.0, lost=0.0, turned=len(columns)
     )
 
 

@@ -15,6 +15,7 @@ Source: :cite:p:`zhang2024` sections 4.1, 4.2 for the model; local principal com
 a trained precision network.
 """
 
+from collections.abc import Sequence
 from typing import Any, overload
 
 from wasserscore.core.errors import require
@@ -22,7 +23,7 @@ from wasserscore.core.random import Streams
 from wasserscore.core.tensors import as_points
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
-from wasserscore.proximal.axes import principal_axes
+from wasserscore.proximal.axes import principal_axes, turned_axes
 from wasserscore.proximal.choose import TUNING_ROWS, choose, tried
 from wasserscore.proximal.memory import require_room
 from wasserscore.proximal.network_fit import NETWORKS
@@ -39,6 +40,7 @@ def fit_proximal(
     *,
     method: str = "auto",
     fit_points: Any = None,
+    turn: Sequence[int] | None = None,
     seed: int = 0,
     scaling: Scaling | None = None,
 ) -> ProximalScore: ...
@@ -65,6 +67,7 @@ def fit_proximal(
     fit_points: Any = None,
     latent: int | float | None = None,
     whiten: bool = False,
+    turn: Sequence[int] | None = None,
     seed: int = 0,
     scaling: Scaling | None = None,
 ) -> ProximalScore | LatentScore:
@@ -89,6 +92,8 @@ def fit_proximal(
             (a number below one); the other directions get isotropic noise of their own variance,
             so that the density stays one in all coordinates. None fits the points as they are.
         whiten: Whether the axes are scaled to unit variance for the fit.
+        turn: Columns that are fitted along their principal axes, scaled to unit variance; the
+            others stay as they are. For columns that are hardly ever apart, among many others.
         seed: Decides the folds (and the rows for tuning, if there are more than 1500).
         scaling: Stored with the score.
 
@@ -106,17 +111,25 @@ def fit_proximal(
             got=f"method={method!r}, latent={latent!r}", do="method='network'")  # fmt: skip
     require(latent is not None or not whiten, "whiten scales principal axes, and there are none",
             got="latent=None", do="say how many axes with latent=")  # fmt: skip
+    require(turn is None or (latent is None and fit_points is None),
+            "turn takes the points as they are, and all of their directions",
+            got=f"latent={latent!r}", do="leave out one of them")  # fmt: skip
     x = as_points(points, minimum=2)
     n, d = len(x), x[0].numel()
     candidates = tried(method, n, d) if latent is None else ("principal axes",)
     require_room(n, d, candidates, TUNING_ROWS)
     rows, shape = distinct(x)
     streams = Streams(seed).child("fit_proximal")
-    if latent is None:
+    if latent is None and turn is None:
         law, report = choose(rows, method, streams, fit_points)
         return ProximalScore(law.centres, law.covariance, process, law.weights, shape, scaling,
                              report)  # fmt: skip
-    axes = principal_axes(rows, latent, least_variance(rows), whiten=whiten)
+    least = least_variance(rows)
+    if turn is None:
+        assert latent is not None
+        axes = principal_axes(rows, latent, least, whiten=whiten)
+    else:
+        axes = turned_axes(rows, turn, least)
     coordinates = axes.coordinates(rows)
     n, d = coordinates.points.shape
     require_room(n, d, tried(method, n, d), TUNING_ROWS)
@@ -125,4 +138,5 @@ def fit_proximal(
         axes.centres(law.centres), axes.covariance(law.covariance), process, law.weights,
         fit_report=report.on_axes(axes.log_likelihood, axes.note),
     )  # fmt: skip
-    return LatentScore(inner, axes.axes, axes.middle, axes.residual, process, shape, scaling)
+    score = LatentScore(inner, axes.axes, axes.middle, axes.residual, process, shape, scaling)
+    return score if turn is None else score.full()

@@ -1,6 +1,7 @@
 """A proximal fit per group: the rows of every group by themselves, weighted by their share."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -59,7 +60,7 @@ def fit_groups(
         f"{int(groups.bincount().max())}",
         do="name another column, or fit all rows at once",
     )
-    options = {} if latent is None else {"latent": latent}
+    options: dict[str, Any] = {} if latent is None else {"latent": latent}
     streams, laws = Streams(seed).child("groups"), []
     for done, rows in enumerate(parts):
         told(done, len(parts))

@@ -47,7 +47,7 @@ class FitReport(Record):
             gain: What a point's log-likelihood gains in the mean from the other directions, nats.
             note: What to say of the axes.
         """
-        why = f"{self.why}; {gain:+.2f} from the directions across the principal axes"
+        why = f"{self.why}; {gain:+.2f} from the principal axes and what lies across them"
         return replace(
             self, log_likelihood=self.log_likelihood + gain, why=why, notes=(note, *self.notes),
             candidates={name: value + gain for name, value in self.candidates.items()},

@@ -1,0 +1,81 @@
+"""Correlations survive among many columns of noise; what turned columns are fitted along."""
+
+import pytest
+import torch
+
+from wasserscore.core.errors import InputError
+from wasserscore.core.random import Streams
+from wasserscore.process import EDM
+from wasserscore.proximal import fit_correlated, fit_proximal
+from wasserscore.proximal.correlated import LOST
+
+PROCESS = EDM()
+
+
+def normal(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=Streams(seed).generator("x"), dtype=torch.float64)
+
+
+def pair_in_noise(n: int, noise: int) -> torch.Tensor:
+    """Two columns that are hardly ever apart, among columns of noise."""
+    x = normal(n, noise + 2)
+    x[:, 0] = x[:, 1] + 0.05 * x[:, 0]
+    return x
+
+
+def correlation(score) -> float:
+    drawn = score.sample_marginal(20_000, generator=Streams(1).generator("drawn"))
+    return float(torch.corrcoef(drawn[:, :2].T)[0, 1])
+
+
+def test_a_pair_of_columns_stays_together_among_noise():
+    x = pair_in_noise(300, 40)
+    plain, mended = fit_proximal(x, PROCESS), fit_correlated(x, PROCESS)
+    assert correlation(plain) < 1 - LOST
+    assert correlation(mended) > 0.99
+    assert "2 of 42 columns along their principal axes" in mended.fit_report.notes
+
+
+def test_a_fit_that_keeps_correlations_is_left():
+    x = pair_in_noise(200, 1)
+    torch.testing.assert_close(
+        fit_correlated(x, PROCESS).centres, fit_proximal(x, PROCESS).centres, rtol=0, atol=0
+    )
+
+
+def test_a_full_kernel_does_not_care_which_columns_are_turned():
+    x, fresh = (normal(n, 5, seed=n) @ normal(5, 5) for n in (240, 50))
+    plain = fit_proximal(x, PROCESS, method="full").log_prob(fresh)
+    turned = fit_proximal(x, PROCESS, method="full", turn=[0, 3, 4])
+    torch.testing.assert_close(turned.log_prob(fresh), plain, rtol=0, atol=0.02)
+
+
+def test_turned_columns_are_fitted_in_whitened_axes():
+    """The law of columns 0 and 2 along the axes of their covariance, column 1 as it is."""
+    x = normal(200, 3)
+    x[:, 2] = 3 * x[:, 0] + 0.3 * x[:, 2]
+    some = x[:, [0, 2]] - x[:, [0, 2]].mean(0)
+    values, vectors = torch.linalg.eigh(some.T @ some / 200)
+    z = torch.stack([x[:, 1] - x[:, 1].mean(), *(some @ vectors / values.sqrt()).T], 1)
+    wanted = fit_proximal(z, PROCESS, method="columns")
+    score = fit_proximal(x, PROCESS, method="columns", turn=[2, 0])
+    volume = float(values.log().sum()) / 2
+    assert abs(volume) > 1
+    found, expected = score.log_prob(x).mean(), wanted.log_prob(z).mean() - volume
+    assert float(found) == pytest.approx(float(expected), abs=0.1)
+    held_out = wanted.fit_report.log_likelihood - volume
+    assert score.fit_report.log_likelihood == pytest.approx(held_out, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"turn": [0]}, "turn must name two columns or more"),
+        ({"turn": [0, 0]}, "each once, from 0 to 2"),
+        ({"turn": [0, 3]}, "each once, from 0 to 2"),
+        ({"turn": [0, 1], "latent": 2}, "turn takes the points as they are"),
+    ],
+)
+def test_what_cannot_be_turned_is_refused(options, says):
+    with pytest.raises(InputError, match=says):
+        fit_proximal(normal(20, 3), PROCESS, method="columns", **options)
