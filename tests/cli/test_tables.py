@@ -6,7 +6,7 @@ import pytest
 from tests.cli.test_main import call
 from tests.experiment import mixed
 
-from wasserscore.data import read_frame, write_frame
+from wasserscore.data import read_frame, read_overrides, write_frame
 
 
 def test_from_a_csv_file_to_rows_and_their_audit(tmp_path):
@@ -74,3 +74,28 @@ def test_rows_flow_from_one_mixed_table_to_another(tmp_path):
     refused = call("flow", "moons", *words[2:], "--out", tmp_path / "e.csv")
     assert refused.exit_code == 2
     assert "moons must be a table with the columns of b, got no table" in refused.stderr
+
+
+def test_a_german_table_stays_german(tmp_path):
+    """Semicolons, decimal commas and cp1252 go in and come out, and the audit reads both."""
+    written = {"sep": ";", "decimal": ",", "encoding": "cp1252", "index": False}
+    for name, seed in (("real", 0), ("holdout", 1)):
+        mixed.frame(seed=seed).to_csv(tmp_path / f"{name}.csv", **written)
+    (tmp_path / "s.toml").write_text("decimal = ','\nencoding = 'cp1252'\n")
+    real, holdout, run, new = (tmp_path / name for name in ("real.csv", "holdout.csv", "run",
+                                                            "new.csv"))  # fmt: skip
+    schema = ("--schema", tmp_path / "s.toml")
+    refused = call("fit", real, "--out", run, "--models", "proximal")
+    assert refused.exit_code == 2
+    assert "real.csv must be written in UTF-8" in refused.stderr
+    fitted = call("fit", real, "--out", run, "--models", "proximal", *schema, "--order", "day")
+    assert fitted.exit_code == 0, fitted.output
+    assert call("sample", run, "-n", 60, "--out", new).exit_code == 0
+    text = new.read_bytes().decode("cp1252")
+    assert text.startswith("id;age;sex;city;income;day;site\n")
+    assert "Köln" in text
+    rows = read_frame(new, overrides=read_overrides(tmp_path / "s.toml"))
+    assert rows.dtypes.to_dict() == mixed.frame().dtypes.to_dict()
+    audited = call("audit", real, new, "--holdout", holdout, *schema)
+    assert audited.exit_code == 0, audited.output
+    assert "No sign of copying" in audited.stdout

@@ -11,7 +11,7 @@ from wasserscore.core.errors import require
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, Layout, load
 from wasserscore.data.files import TABLES
-from wasserscore.data.tables import Codec, read_frame
+from wasserscore.data.tables import Codec, Overrides, read_frame
 from wasserscore.data.tables.category import Category
 from wasserscore.data.tables.number import Number
 from wasserscore.experiment.drawn import Drawn, rows_of
@@ -35,21 +35,21 @@ class Alike(NamedTuple):
 
 
 def rows_like(
-    known: Layout, source: str, *, missing: tuple[str, ...] = (), drawn: int | None = None
+    known: Layout, source: str, *, overrides: Overrides | None = None, drawn: int | None = None
 ) -> Alike:
     """The rows of ``source`` with the columns of ``known``, text through its codec.
 
     Args:
         known: The rows whose columns and units count.
         source: Name or path of the others; the columns of tables are matched by name.
-        missing: Texts that mean a missing cell of a mixed table, beside the empty one.
+        overrides: How the file of a mixed table is written, and what means a missing cell.
         drawn: Seed of the rows drawn from files on disk; None refuses such files.
 
     Raises:
         InputError: On a file that cannot be used or does not fit.
     """
     if known.codec is not None:
-        return _encoded(known, known.codec, source, missing)
+        return _encoded(known, known.codec, source, overrides)
     other = load(source) if drawn is None else rows_of(source, seed=drawn)
     notes = (f"{source}: {other.source}",) if isinstance(other, Drawn) else ()
     if other.codec is not None:
@@ -100,11 +100,11 @@ def left_out(known: Layout) -> tuple[str, ...]:
     return tuple(f"identifier column {name!r} takes no part in distances" for name in named)
 
 
-def _encoded(known: Layout, codec: Codec, source: str, missing: tuple[str, ...]) -> Alike:
+def _encoded(known: Layout, codec: Codec, source: str, overrides: Overrides | None) -> Alike:
     """The rows of another table as points of the known rows' space; what is odd is noted."""
     require(source.lower().endswith(TABLES), f"{source} must be a table with the columns of "
             f"{known.name}", got="no table", do=f"use one of {', '.join(TABLES)}")  # fmt: skip
-    frame = read_frame(Path(source), like=codec, missing=missing)
+    frame = read_frame(Path(source), like=codec, overrides=overrides)
     require(len(frame) > 0, f"{source} must have rows", got="none")
     absent = [name for name in codec.names if name not in frame.columns]
     needed = [c.name for c in codec.columns if c.coordinates]

@@ -127,11 +127,10 @@ def read_sides(
     require(on_disk(fake) is None, "generated rows are read into memory", got=repr(fake),
             do="give one .npy, .csv or .parquet file, as wasserscore sample writes")  # fmt: skip
     train = load(real, schema=overrides) if on_disk(real) is None else _on_disk(real, overrides)
-    missing = () if overrides is None else overrides.missing
     fresh = None
     if holdout is not None:
-        fresh = rows_like(train, holdout, missing=missing, drawn=seed)
-    generated = rows_like(train, fake, missing=missing)
+        fresh = rows_like(train, holdout, overrides=overrides, drawn=seed)
+    generated = rows_like(train, fake, overrides=overrides)
     notes = (*left_out(train), *(() if fresh is None else fresh.notes), *generated.notes)
     same = 0.0
     if fresh is not None and isinstance(train, Dataset):

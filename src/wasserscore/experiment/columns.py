@@ -23,7 +23,7 @@ def cells_of(
         role: Who asks, for the message.
         source: The file or DataFrame that it was loaded from: an identifier is no part of the
             points. Anything else is not looked at.
-        schema: The file that says which texts mean a missing cell.
+        schema: The file that says how the table is written, and what means a missing cell.
 
     Raises:
         InputError: On a column that is not there, and on an identifier without a source.
@@ -32,8 +32,8 @@ def cells_of(
     if data.codec is None:
         return pd.Series(data.points[:, data.columns.index(name)].numpy(), name=name)
     if isinstance(source, str | Path):
-        missing = () if schema is None else read_overrides(schema).missing
-        source = read_frame(Path(source), missing=missing)
+        overrides = None if schema is None else read_overrides(schema)
+        source = read_frame(Path(source), overrides=overrides)
     if not isinstance(source, pd.DataFrame):
         source = data.frame(data.points)
     cells: pd.Series[Any] = source[name].reset_index(drop=True)

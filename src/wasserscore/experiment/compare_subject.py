@@ -151,8 +151,8 @@ def _rows(source: Any, holdout: Any, config: CompareConfig) -> tuple[Dataset, Da
 def _in_the_metric_of(data: Dataset, codec: Codec, holdout: Any, schema: str | None) -> Dataset:
     """Held-out rows through the codec of the others: one of their own has other units."""
     if isinstance(holdout, str | Path):
-        missing = () if schema is None else read_overrides(schema).missing
-        points, name, _ = rows_like(data, str(holdout), missing=missing)
+        overrides = None if schema is None else read_overrides(schema)
+        points, name, _ = rows_like(data, str(holdout), overrides=overrides)
     else:
         other = holdout if isinstance(holdout, Dataset) else load(holdout)
         points, name = codec.encode(other.frame(other.points), exact=False), other.name

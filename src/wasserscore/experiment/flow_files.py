@@ -72,8 +72,7 @@ def flow_files(
         x = natural.undo(z)
     else:
         require(n is None, "--n is for the source 'normal'", got=f"{n} beside {source}")
-        missing = () if overrides is None else overrides.missing
-        found = rows_like(known, source, missing=missing)
+        found = rows_like(known, source, overrides=overrides)
         x, notes = known.vary(found.points), notes + found.notes
     scaled = lambda a: a if scaling is None else scaling.apply(a)
     names = [name for name in known.columns if name not in known.constant_columns]

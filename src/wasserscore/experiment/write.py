@@ -29,8 +29,9 @@ def require_format(path: Path) -> None:
 def write_rows(path: Path, rows: Cloud, layout: Layout) -> None:
     """Rows ``(n, d)`` as ``.npy`` (items in their own shape) or as a table, by the file's ending.
 
-    A mixed table is written with its own columns and dtypes (as ``.npy``: its points). Text that
-    a spreadsheet would run is made inert; see :mod:`wasserscore.data.tables.frames`.
+    A mixed table is written with its own columns and dtypes (as ``.npy``: its points), a CSV file
+    in the dialect that its schema states. Text that a spreadsheet would run is made inert; see
+    :mod:`wasserscore.data.tables.frames`.
 
     Args:
         path: Says the format by its ending; appears whole or not at all.
@@ -43,7 +44,8 @@ def write_rows(path: Path, rows: Cloud, layout: Layout) -> None:
         np.save(buffer, rows.reshape(len(rows), *layout.shape).numpy(), allow_pickle=False)
         write_atomically(path, buffer.getvalue())
     else:
-        write_frame(path, _pieces(rows, layout))
+        written = None if layout.codec is None else layout.codec.dialect
+        write_frame(path, _pieces(rows, layout), written)
 
 
 def _pieces(rows: Cloud, layout: Layout) -> Iterator[pd.DataFrame]:

@@ -33,8 +33,9 @@ def test_toml_and_json_say_the_same(tmp_path):
     ("text", "message"),
     [
         ("columns = [", "s.toml cannot be read"),
-        ("[column.age]\n", "keys columns and missing, got column"),
+        ("[column.age]\n", "keys columns, missing, separator, decimal, encoding, got column"),
         ("missing = 3", "list of texts, got 3"),
+        ("separator = 3", r"separator must be text, got \[3\]"),
         ("[columns]\nage = 3", "column 'age' of the schema must be a table, got 3"),
         ("[columns.age]\nkinds = 'x'", "unknown key, got 'kinds'; use kind, low, high"),
         ("[columns.age]\nkind = 'x'", "must be one of numeric, .*, got 'x'"),

@@ -8,7 +8,7 @@ that metric; :meth:`Codec.table` prints it, column by column.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from wasserscore.core.typing import Cloud
 from wasserscore.data.margins import Margin
 from wasserscore.data.tables.category import Category, Constant, Identifier
 from wasserscore.data.tables.codes import APART, priced
+from wasserscore.data.tables.delimited import Dialect
 from wasserscore.data.tables.infer import Column, infer_column
 from wasserscore.data.tables.number import Grid, Number
 from wasserscore.data.tables.overrides import Overrides
@@ -43,11 +44,13 @@ class Codec:
         rules: Columns that follow from another, which generated rows obey.
         prices: Per column those of its levels, missing cells and frequent values, at which
             generated points go to them (:mod:`wasserscore.data.tables.shares`); empty for none.
+        dialect: How a CSV file of generated rows is written.
     """
 
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...] = ()
     prices: tuple[tuple[float, ...], ...] = ()
+    dialect: Dialect = field(default_factory=Dialect)
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, overrides: Overrides | None = None) -> "Codec":
@@ -72,7 +75,8 @@ class Codec:
         points = codec.encode(frame).numpy()
         parts = {c.name: points[:, codec.places(c.name)] for c in columns
                  if isinstance(c, Number | Category)}  # fmt: skip
-        return cls(codec.columns, find_rules(frame, parts, overrides.columns))
+        return cls(codec.columns, find_rules(frame, parts, overrides.columns),
+                   dialect=overrides.dialect)  # fmt: skip
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -219,7 +223,8 @@ class Codec:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; :meth:`from_dict` is its inverse."""
-        more = {"rules": plain(self.rules), "prices": plain(self.prices)}
+        more = {"rules": plain(self.rules), "prices": plain(self.prices),
+                "dialect": {} if self.dialect == Dialect() else plain(self.dialect)}  # fmt: skip
         return {"version": VERSION, "columns": plain(self.columns)} | {
             name: value for name, value in more.items() if value
         }
@@ -238,7 +243,8 @@ class Codec:
             for r in d.get("rules", ())
         )
         prices = tuple(map(tuple, d.get("prices", ())))
-        return cls(tuple(map(_column, d["columns"])), rules, prices)
+        return cls(tuple(map(_column, d["columns"])), rules, prices,
+                   Dialect(**d.get("dialect", {})))  # fmt: skip
 
 
 def require_names(frame: pd.DataFrame) -> None:

@@ -21,7 +21,7 @@ def read_table(path: Path, overrides: Overrides | None = None) -> Dataset:
         overrides: What the user says of the columns; the table is then seen through its codec
             even where all columns are numbers.
     """
-    frame = read_frame(path, missing=() if overrides is None else overrides.missing)
+    frame = read_frame(path, overrides=overrides)
     name = path.name
     for ending in (".gz", ".csv", ".parquet"):
         name = name.removesuffix(ending)

@@ -1,8 +1,9 @@
 """Tables as files: CSV, gzipped CSV and Parquet, with cells kept as they are.
 
 A CSV cell is a number only where every cell of its column is one, written as numbers are: ``007``
-or ``1,5`` make a column of text. An empty cell is missing; so are ``NA``, ``NaN``, ``null`` and
-the like in a column that otherwise holds numbers, and what a schema declares missing.
+makes a column of text, and so does ``1,5`` unless a schema says that decimals follow a comma. An
+empty cell is missing; so are ``NA``, ``NaN``, ``null`` and the like in a column that otherwise
+holds numbers, and what a schema declares missing.
 
 A spreadsheet runs a cell that begins with ``=``, ``+``, ``-`` or ``@``. So a *text* cell (or
 header) that begins so, after any apostrophes, is written with one more apostrophe in front, which
@@ -10,11 +11,11 @@ spreadsheets show as text; and one apostrophe in front of such a cell is taken a
 Both steps undo each other, whatever the text.
 """
 
+import codecs
 import csv
 import gzip
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,25 +28,28 @@ from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.typing import Array
 from wasserscore.data.files import TABLES, unreadable
 from wasserscore.data.tables.codec import Codec, require_names
+from wasserscore.data.tables.delimited import Dialect, Texts, is_number, read_texts
+from wasserscore.data.tables.overrides import Overrides
 
 MARKS = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "<NA>", "?", "-")
 """Texts that mean a missing cell in a column of numbers."""
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _ESCAPED = re.compile(r"''*[=+\-@\t\r\n＝＋－＠]")
 _INTEGER = r"-?(?:0|[1-9][0-9]*)"
-_FLOAT = _INTEGER + r"(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|-?\.[0-9]+(?:[eE][+-]?[0-9]+)?"
-_HEADER = "write one header row and the same number of comma-separated cells in every row"
+_WHOLE = re.compile(_INTEGER)
+_FLOAT = re.compile(_INTEGER + r"(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|-?\.[0-9]+(?:[eE][+-]?[0-9]+)?")
 
 
 def read_frame(
-    path: str | Path, *, like: Codec | None = None, missing: tuple[str, ...] = ()
+    path: str | Path, *, like: Codec | None = None, overrides: Overrides | None = None
 ) -> pd.DataFrame:
     """The table of a ``.csv``, ``.csv.gz`` or ``.parquet`` file.
 
     Args:
         path: The file.
         like: Columns that hold text there hold text here, whatever the cells look like.
-        missing: Texts that mean a missing cell, beside the empty one.
+        overrides: How a CSV file is written, and which texts in it mean a missing cell, beside the
+            empty one.
 
     Raises:
         InputError: In one line, for a file that cannot be read.
@@ -60,17 +64,24 @@ def read_frame(
             raise unreadable(path, error, "write it with DataFrame.to_parquet") from None
         require_names(frame)
         return frame
-    raw = _read_text(path)
+    overrides = overrides or Overrides()
+    raw = [c._replace(name=original(c.name)) for c in read_texts(path, overrides.dialect)]
+    require_names(pd.DataFrame(columns=pd.Index([c.name for c in raw])))
     texts = {c.name for c in like.columns if _holds_text(c)} if like is not None else set()
-    return pd.DataFrame({name: _typed(raw[name], name in texts, missing) for name in raw.columns})
+    return pd.DataFrame({c.name: _typed(c, c.name in texts, overrides) for c in raw})
 
 
-def write_frame(path: str | Path, frames: pd.DataFrame | Iterable[pd.DataFrame]) -> None:
+def write_frame(
+    path: str | Path,
+    frames: pd.DataFrame | Iterable[pd.DataFrame],
+    dialect: Dialect | None = None,
+) -> None:
     """A table, or its pieces in order, as a file that is whole or absent.
 
     Args:
         path: Ends in ``.csv``, ``.csv.gz`` or ``.parquet``.
         frames: The table; pieces of one table are written one after the other.
+        dialect: How a CSV file is written; with commas and points, in UTF-8, by default.
 
     Raises:
         InputError: For another ending, or text that a CSV file could not give back.
@@ -84,7 +95,7 @@ def write_frame(path: str | Path, frames: pd.DataFrame | Iterable[pd.DataFrame])
         if name.endswith(".parquet"):
             _write_parquet(temporary, pieces)
         else:
-            _write_csv(temporary, pieces, packed=name.endswith(".gz"))
+            _write_csv(temporary, pieces, dialect or Dialect(), packed=name.endswith(".gz"))
 
 
 def inert(text: str) -> str:
@@ -100,47 +111,16 @@ def original(text: str) -> str:
 # Reading ----------------------------------------------------------------------------------------
 
 
-def _read_text(path: Path) -> pd.DataFrame:
-    """All cells as text, without a header only where the first row is all numbers."""
-    options: dict[str, Any] = {
-        "header": None, "dtype": str, "na_filter": False, "encoding": "utf-8-sig",
-        "index_col": False,
-    }  # fmt: skip
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            head = pd.read_csv(path, nrows=1, **options)
-            bare = all(_is_number(cell) for cell in head.iloc[0])
-            frame = pd.read_csv(path, **{**options, "skiprows": 0 if bare else 1},
-                                names=list(range(head.shape[1])))  # fmt: skip
-    except pd.errors.EmptyDataError:
-        raise InputError(explain("the file must hold a table", got=f"an empty {path.name!r}",
-                                 do=_HEADER)) from None  # fmt: skip
-    except (
-        pd.errors.ParserError,
-        pd.errors.ParserWarning,
-        OSError,
-        EOFError,
-        ValueError,
-    ) as error:
-        raise unreadable(path, error, _HEADER) from None
-    names = [f"column_{j}" for j in range(frame.shape[1])]
-    cells: pd.DataFrame = frame.set_axis(
-        names if bare else [original(cell) for cell in head.iloc[0]], axis=1
-    )
-    require_names(cells)
-    return cells
-
-
-def _typed(raw: "pd.Series[Any]", text: bool, missing: tuple[str, ...]) -> "pd.Series[Any]":
+def _typed(raw: Texts, text: bool, overrides: Overrides) -> "pd.Series[Any]":
     """A column of text as what its cells are."""
-    different, which = _distinct(raw)
-    absent = np.isin(different, ["", *missing])
+    different, which = raw.different, raw.which
+    absent = np.isin(different, ["", *overrides.missing])
     if not text:
-        numbers = _numbers(different, absent)
+        pointed = overrides.dialect.pointed(different)
+        numbers = _numbers(pointed, absent)
         if numbers is None:
             marked = absent | np.isin(different, MARKS)
-            numbers = None if marked.all() else _numbers(different, marked)
+            numbers = None if marked.all() else _numbers(pointed, marked)
             absent = absent if numbers is None else marked
         else:
             marked = absent
@@ -148,28 +128,23 @@ def _typed(raw: "pd.Series[Any]", text: bool, missing: tuple[str, ...]) -> "pd.S
             return _filled(numbers, absent, which, raw.name)
         if set(different[~absent]) <= {"True", "False"} and not absent.all():
             return _filled(different == "True", absent, which, raw.name)
-        _require_not_mixed(raw, different, absent)
+        _require_not_mixed(raw, pointed, absent)
     cells = np.empty(len(different), dtype=object)
     cells[:] = [None if gone else original(cell)
                 for cell, gone in zip(different, absent, strict=True)]  # fmt: skip
     return pd.Series(cells[which], name=raw.name, dtype="str")
 
 
-def _distinct(raw: "pd.Series[Any]") -> tuple[Array, Array]:
-    codes, different = pd.factorize(raw.astype(object), use_na_sentinel=False)
-    return np.array([str(cell) for cell in different], dtype=object), codes
-
-
 def _numbers(different: Array, absent: Array) -> Array | None:
     """The numbers that all present cells are (int64 or float64), or None."""
     present = different[~absent]
-    if all(re.fullmatch(_INTEGER, cell) for cell in present):
+    if all(map(_WHOLE.fullmatch, present)):
         if any(not -(2**63) <= int(cell) < 2**63 for cell in present):
             return None  # longer than any machine integer: text, which loses no digit
         numbers = np.zeros(len(different), dtype=np.int64)
         numbers[~absent] = [int(cell) for cell in present]
         return numbers
-    if not all(re.fullmatch(_FLOAT, cell) for cell in present):
+    if not all(map(_FLOAT.fullmatch, present)):
         return None
     floats = np.full(len(different), np.nan)
     floats[~absent] = [float(cell) for cell in present]
@@ -185,29 +160,22 @@ def _filled(values: Array, absent: Array, which: Array, name: Any) -> "pd.Series
     return cells.astype(wide).mask(gone)  # type: ignore[call-overload, no-any-return]
 
 
-def _require_not_mixed(raw: "pd.Series[Any]", different: Array, absent: Array) -> None:
+def _require_not_mixed(raw: Texts, pointed: Array, absent: Array) -> None:
     """A column of numbers with a few words in it is a mistake more often than a category."""
-    digits = [any(c.isdigit() for c in cell) for cell in different]  # "inf" is no number here
-    number = np.array([d and _is_number(c) for d, c in zip(digits, different, strict=True)],
+    digits = [any(c.isdigit() for c in cell) for cell in pointed]  # "inf" is no number here
+    number = np.array([d and is_number(c) for d, c in zip(digits, pointed, strict=True)],
                       dtype=bool) & ~absent  # fmt: skip
-    padded = [bool(re.match(r"-?0[0-9]", cell)) for cell in different[number]]
+    padded = [bool(re.match(r"-?0[0-9]", cell)) for cell in pointed[number]]
     words = ~number & ~absent
     if not words.any() or any(padded) or number.sum() <= words.sum():
         return
-    row = int(np.isin(raw.to_numpy(dtype=object), different[words]).argmax())
+    row = int(words[raw.which].argmax())
+    cell = raw.different[raw.which[row]]
     raise InputError(explain(
         f"column {raw.name!r} must not mix numbers and text",
-        got=f"text in column {raw.name!r}, for example {str(raw.iloc[row])[:40]!r} at row {row}",
+        got=f"text in column {raw.name!r}, for example {cell[:40]!r} at row {row}",
         do="correct the cell, or say in a schema that the text means a missing cell",
     ))  # fmt: skip
-
-
-def _is_number(cell: object) -> bool:
-    try:
-        float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _holds_text(column: Any) -> bool:
@@ -233,7 +201,10 @@ def _whole(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _write_csv(path: Path, pieces: Iterator[pd.DataFrame], *, packed: bool) -> None:
+def _write_csv(
+    path: Path, pieces: Iterator[pd.DataFrame], dialect: Dialect, *, packed: bool
+) -> None:
+    encoder = codecs.getincrementalencoder(dialect.encoding or "utf-8")()
     with path.open("wb") as file:
         # Without a time in it, the same table is the same file.
         target: IO[bytes] = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if packed else file  # type: ignore[assignment]
@@ -241,8 +212,9 @@ def _write_csv(path: Path, pieces: Iterator[pd.DataFrame], *, packed: bool) -> N
             text, quoted = _harmless(piece)
             quoting: Any = csv.QUOTE_NONNUMERIC if quoted else csv.QUOTE_MINIMAL
             block = text.to_csv(index=False, header=number == 0, quoting=quoting,
-                                lineterminator="\n")  # fmt: skip
-            target.write(block.encode())
+                                lineterminator="\n", sep=dialect.between,
+                                decimal=dialect.decimal)  # fmt: skip
+            target.write(encoder.encode(block))
         if packed:
             target.close()
 

@@ -3,6 +3,9 @@
 .. code-block:: toml
 
     missing = ["?", "unknown"]        # texts that mean "no value", beside the empty cell
+    separator = ";"                   # of CSV files, that are read and that are written
+    decimal = ","
+    encoding = "cp1252"
 
     [columns.age]
     kind = "integer"
@@ -23,6 +26,7 @@ from typing import Any
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.data.tables.category import Category, Constant, Identifier
+from wasserscore.data.tables.delimited import Dialect
 from wasserscore.data.tables.infer import Wish
 from wasserscore.data.tables.number import Number
 
@@ -40,10 +44,12 @@ class Overrides:
     Args:
         columns: By column name.
         missing: Texts that mean a missing cell.
+        dialect: How CSV files are written.
     """
 
     columns: Mapping[str, Wish] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    dialect: Dialect = field(default_factory=Dialect)
 
     def require_columns(self, names: tuple[str, ...]) -> None:
         """Every column that is spoken of must be there.
@@ -76,15 +82,20 @@ def read_overrides(path: str | Path) -> Overrides:
 
 def parse_overrides(found: Any) -> Overrides:
     """Overrides from plain values: ``{"missing": [...], "columns": {name: {key: value}}}``."""
-    require(isinstance(found, dict) and found.keys() <= {"columns", "missing"},
-            "a schema has the keys columns and missing",
+    written = [f.name for f in fields(Dialect)]
+    require(isinstance(found, dict) and found.keys() <= {"columns", "missing", *written},
+            f"a schema has the keys columns, missing, {', '.join(written)}",
             got=", ".join(map(str, found)) if isinstance(found, dict) else type(found).__name__,
             do='write [columns."NAME"] and below it kind = "categorical"')  # fmt: skip
     marks, columns = found.get("missing", []), found.get("columns", {})
     require(isinstance(marks, list) and all(isinstance(m, str) for m in marks),
             "missing must be a list of texts", got=repr(marks))  # fmt: skip
     require(isinstance(columns, dict), "columns must be tables by name", got=repr(columns))
-    return Overrides({name: _wish(name, given) for name, given in columns.items()}, tuple(marks))
+    how = {key: found[key] for key in written if key in found}
+    odd = [key for key, value in how.items() if not isinstance(value, str)]
+    require(not odd, f"{' and '.join(odd)} must be text", got=repr([how[key] for key in odd]))
+    return Overrides({name: _wish(name, given) for name, given in columns.items()}, tuple(marks),
+                     Dialect(**how))  # fmt: skip
 
 
 def _wish(name: str, given: Any) -> Wish:

@@ -1,0 +1,188 @@
+"""CSV files as text: what separates their cells, how letters are written, where a row is broken.
+
+Nothing is guessed that could change a value: the separator is the one that cuts the first row
+into most cells, letters are UTF-8 (or UTF-16 that begins with its mark), and whatever else a file
+is written in, a :class:`Dialect` says.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import zlib
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, count, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.typing import Array
+from wasserscore.data.files import unreadable
+
+SEPARATORS = ",;\t|"
+DECIMALS = ".,"
+BLOCK = 4096
+"""Rows that are taken in together."""
+_HEADER = "write one header row and the same number of cells in every row"
+_SWAPPED = str.maketrans(DECIMALS, DECIMALS[::-1])
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV file is written, in reading and in writing.
+
+    Args:
+        separator: Between two cells; None for the one that the first row shows.
+        decimal: The sign before decimals, ``.`` or ``,``.
+        encoding: The name of a code of letters; None for UTF-8.
+    """
+
+    separator: str | None = None
+    decimal: str = "."
+    encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        require(self.separator is None or self.separator in tuple(SEPARATORS),
+                "separator must be one of , ; | and the tab",
+                got=repr(self.separator))  # fmt: skip
+        require(self.decimal in tuple(DECIMALS), "decimal must be . or ,", got=repr(self.decimal))
+        require(self.decimal != self.separator, "separator and decimal must differ",
+                got=repr(self.decimal))  # fmt: skip
+        try:
+            "".encode(self.encoding or "utf-8")
+        except LookupError:
+            raise InputError(explain("encoding must be a code of letters", got=repr(self.encoding),
+                                     do="for example 'cp1252' or 'utf-16'")) from None  # fmt: skip
+
+    @property
+    def between(self) -> str:
+        """The separator to write."""
+        return self.separator or (";" if self.decimal == "," else ",")
+
+    def pointed(self, cells: Array) -> Array:
+        """Texts with a point where they had the decimal sign."""
+        if self.decimal == ".":
+            return cells
+        return np.array([cell.translate(_SWAPPED) for cell in cells], dtype=object)
+
+
+class Texts(NamedTuple):
+    """A column as text: its name, its different cells, and which of them each row has."""
+
+    name: str
+    different: Array
+    which: Array
+
+
+def read_texts(path: Path, dialect: Dialect) -> list[Texts]:
+    """The columns of a CSV file: under the names of its first row, unless that is all numbers.
+
+    Args:
+        path: The file, gzipped or not.
+        dialect: How it is written.
+
+    Raises:
+        InputError: In one line, for a file that cannot be read, and for a row with too few or
+            too many cells, by its line.
+            So for a first row of names and numbers that looks like the rows below it.
+    """
+    try:
+        with _opened(path, dialect) as file:
+            separator = dialect.separator or _separator(file, dialect)
+            file.seek(0)
+            rows = _rows(csv.reader(file, delimiter=separator, strict=True), path.name)
+            head = next(rows, None)
+            if head is None:
+                raise InputError(explain("the file must hold a table",
+                                         got=f"an empty {path.name!r}", do=_HEADER))  # fmt: skip
+            if all(map(is_number, dialect.pointed(np.array(head, dtype=object)))):
+                return _columns([f"column_{j}" for j in range(len(head))], chain([head], rows))
+            columns = _columns(head, rows)
+    except UnicodeError as error:
+        told = f"encoding {dialect.encoding!r}" if dialect.encoding else "UTF-8"
+        raise InputError(explain(
+            f"{path.name} must be written in {told}", got=" ".join(str(error).split())[:120],
+            do="say how in the schema, for example encoding = 'cp1252' (Excel) or 'utf-16'",
+        )) from None  # fmt: skip
+    except (csv.Error, OSError, EOFError, zlib.error) as error:
+        raise unreadable(path, error, _HEADER) from None
+    _require_header(columns, path.name, dialect)
+    return columns
+
+
+def is_number(cell: str) -> bool:
+    """Whether a text is a number, however it is written; infinities and NaN are."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _opened(path: Path, dialect: Dialect) -> io.TextIOWrapper:
+    opened: Any = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rb") as raw:
+        marked = raw.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    found = dialect.encoding or ("utf-16" if marked else "utf-8-sig")
+    text: io.TextIOWrapper = opened(path, "rt", encoding=found, newline="")
+    return text
+
+
+def _separator(file: io.TextIOWrapper, dialect: Dialect) -> str:
+    """The one that cuts the first row into most cells; the comma where none does."""
+    found = {}
+    for sign in SEPARATORS.replace(dialect.decimal, ""):
+        file.seek(0)
+        found[sign] = max((len(row) for row in islice(csv.reader(file, delimiter=sign), 1)),
+                          default=0)  # fmt: skip
+    return max(found, key=lambda sign: found[sign])
+
+
+def _rows(reader: Any, name: str) -> Iterator[list[str]]:
+    """Rows that are not blank, each with as many cells as the first."""
+    width = 0
+    for row in reader:
+        if not row or (width != 1 and len(row) == 1 and not row[0].strip()):
+            continue
+        if not width and any("\0" in cell for cell in row):
+            raise UnicodeError("NUL characters")
+        width = width or len(row)
+        if len(row) != width:
+            raise InputError(explain(
+                f"{name} must have {width} cells in every row, as in its first",
+                got=f"{len(row)} in line {reader.line_num}",
+                do="correct the line (is the file cut off, or a separator not in quotes?), or say "
+                "separator = ';' in a schema"))  # fmt: skip
+        yield row
+
+
+def _columns(head: list[str], rows: Iterator[list[str]]) -> list[Texts]:
+    known: list[dict[str, int]] = [defaultdict(count().__next__) for _ in head]
+    which = [array("q") for _ in head]
+    while block := list(islice(rows, BLOCK)):
+        for cells, numbers, places in zip(zip(*block, strict=True), known, which, strict=True):
+            places.extend(map(numbers.__getitem__, cells))
+    return [
+        Texts(name, np.array([*numbers, None], dtype=object)[:-1],
+              np.frombuffer(places, dtype=np.int64) if places else np.zeros(0, dtype=np.int64))
+        for name, numbers, places in zip(head, known, which, strict=True)
+    ]  # fmt: skip
+
+
+def _require_header(columns: list[Texts], name: str, dialect: Dialect) -> None:
+    """Refuse a first row of values: texts that come again below, numbers over numbers."""
+    again = [c.name for c in columns if c.name and not is_number(c.name) and c.name in c.different]
+    numbers = [
+        c.name for c in columns
+        if is_number(c.name) and all(map(is_number, dialect.pointed(c.different)))
+    ]  # fmt: skip
+    if again and (numbers or len(again) == len(columns)):
+        shown = ", ".join(map(repr, [*numbers[:2], *again[:2]]))
+        raise InputError(explain(f"the first row of {name} must name the columns",
+                                 got=f"{shown}, as in the rows below it",
+                                 do="write a header row"))  # fmt: skip
