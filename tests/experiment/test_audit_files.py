@@ -9,7 +9,7 @@ from wasserscore.core.errors import InputError
 from wasserscore.data import load
 from wasserscore.experiment.alike import rows_like
 from wasserscore.experiment.audit_files import audit_files, numbers, read_rules, read_sides
-from wasserscore.experiment.sections import neighbours_section
+from wasserscore.experiment.sections import data_section, neighbours_section
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +156,11 @@ def test_a_hold_out_of_training_rows_is_noted(tmp_path):
         mixed.to_csv(tmp_path / "kept.csv", index=False)
         sides = read_sides(*(str(tmp_path / f"{f}.csv") for f in ("real", "real", "kept")))
         assert any("the hold-out cannot tell" in note for note in sides.notes) == said
+
+
+def test_levels_that_look_like_numbers_are_noted(tmp_path):
+    table_of(60, 0).assign(tax=[f"{i % 3} %" for i in range(60)]).to_csv(tmp_path / "r.csv")
+    (note,) = read_sides(str(tmp_path / "r.csv"), str(tmp_path / "r.csv")).notes[1:]
+    assert "column 'tax' looks like numbers" in note
+    known = load(tmp_path / "r.csv")
+    assert data_section(known, known, known)["notes"] == [note]

@@ -89,6 +89,7 @@ def results(kind="image", shape=(8, 8)):
             "columns": ["<script>alert(1)</script>", "b"],
             "constant_columns": ["<script>alert(1)</script>"],
             "units": "data units",
+            "notes": ["column <a> looks like numbers"],
             "low": [-1.0],
             "high": [1.0],
             "sha256": "ab" * 32,

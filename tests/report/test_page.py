@@ -65,6 +65,7 @@ def test_text_from_the_data_is_inert():
     assert "&lt;script&gt;alert(1)" in text
     assert "runs/&lt;x&gt;" in text
     assert "a &lt;b&gt;" in text
+    assert "<li>column &lt;a&gt; looks" in text
 
 
 def test_numbers_on_the_page_are_those_of_the_run():
@@ -114,6 +115,7 @@ def audit(shape=(3,), kind="table"):
     data = {"kind": kind, "shape": list(shape), "name": "train", "d": 3, "low": [-1.0] * 3,
             "high": [1.0] * 3, "columns": columns}  # fmt: skip
     return {"generated": "fake", "sentence": "Suspicious.", "privacy": "No privacy.",
+            "notes": ["<b>odd"],
             "data": data, "audit": numbers, "neighbours": pairs(shape)}  # fmt: skip
 
 
@@ -123,6 +125,7 @@ def test_the_page_of_an_audit_shows_pairs_first_and_the_numbers_beside_fresh_dat
     assert text.index("<img") < text.index("<tr") < text.index("The numbers")
     assert text.count('class="sample"') == 6
     assert "&lt;b&gt;a" in text
+    assert "<li>&lt;b&gt;odd</li>" in text
     assert "<td>12.5 %</td><td>1.0 %</td>" in text
     assert "<td>-4 ± 1</td><td>–</td>" in text or "<td>-4.2 ± 1.1</td><td>–</td>" in text
     assert "<td>3.0 ± 0.1</td><td>-2.0 ± 0.1</td>" in text

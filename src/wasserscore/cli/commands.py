@@ -53,7 +53,7 @@ def run(config: RunConfig, out: Path, *, force: bool) -> None:
     """The whole journey, then its verdict."""
     with Bars(Console(stderr=True)) as bars:
         results = run_journey(config, out, force=force, progress=bars)
-    print_lines(*results["verdict"])
+    print_lines(*results["data"]["notes"], *results["verdict"])
     console = Console()
     console.width = max(console.width, 88)
     console.print(_table(results))

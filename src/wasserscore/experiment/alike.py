@@ -95,9 +95,11 @@ def _numbers(known: Layout, other: Dataset, codec: Codec, source: Path) -> Datas
 
 
 def left_out(known: Layout) -> tuple[str, ...]:
-    """A note on every column that is there but counts for nothing."""
-    named = () if known.codec is None else known.codec.named("identifier")
-    return tuple(f"identifier column {name!r} takes no part in distances" for name in named)
+    """A note on every column that counts for nothing, or for another thing than it looks like."""
+    if known.codec is None:
+        return ()
+    return (*(f"identifier column {name!r} takes no part in distances"
+              for name in known.codec.named("identifier")), *known.codec.notes)  # fmt: skip
 
 
 def _encoded(known: Layout, codec: Codec, source: str, overrides: Overrides | None) -> Alike:

@@ -43,6 +43,7 @@ def data_section(
         "table": None if whole.codec is None else list(whole.codec.names),
         "columns": whole.columns, "constant_columns": whole.constant_columns,
         "units": whole.units, "sha256": whole.sha256,
+        "notes": [] if whole.codec is None else list(whole.codec.notes),
         "low": whole.low[own], "high": whole.high[own],
         "lattice": None if whole.lattice is None else whole.lattice[own],
     }  # fmt: skip

@@ -68,7 +68,7 @@ def write_audit(results: Mapping[str, Any], folder: Path) -> Path:
 
     Args:
         results: ``audit`` (a report's ``to_dict()``), its ``sentence`` and ``privacy`` note,
-            ``generated`` (a name), ``data`` and ``neighbours`` as in a run's results.
+            ``generated`` (a name), ``notes``, ``data`` and ``neighbours`` as in a run's results.
         folder: A folder that exists.
 
     Returns:

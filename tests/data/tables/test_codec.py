@@ -409,3 +409,16 @@ def test_dates_of_several_offsets_are_no_dates():
 def test_a_bound_that_the_data_break_is_refused(wish, says):
     with pytest.raises(InputError, match=says):
         Codec.infer(pd.DataFrame({"age": [2, 5, 9, 4]}), Overrides({"age": wish}))
+
+
+@pytest.mark.parametrize("tail", ["", ":07.000", ":07Z", ":07+01:00", ":07.00-0500", " UTC"])
+def test_dates_with_one_ending_are_dates(tail):
+    """A time zone that every cell names, or seconds in zeros, changes nothing in between."""
+    cells = [f"2024-03-{1 + i % 28:02} {i % 24:02}:30{tail}" for i in range(100)]
+    frame = pd.DataFrame({"x": np.arange(100) / 7, "when": pd.Series(cells, dtype="str")})
+    codec = Codec.infer(frame)
+    assert codec.columns[1].kind == "datetime"
+    pd.testing.assert_frame_equal(codec.decode(codec.encode(frame)), frame)
+    frame.loc[0, "when"] = frame["when"][0].removesuffix(tail) + ":59+07:00"
+    with pytest.raises(InputError, match="looks like moments"):
+        Codec.infer(frame)

@@ -21,8 +21,9 @@ from wasserscore.core.typing import Cloud
 from wasserscore.data.margins import Margin
 from wasserscore.data.tables.category import Category, Constant, Identifier
 from wasserscore.data.tables.codes import APART, priced
-from wasserscore.data.tables.delimited import Dialect
+from wasserscore.data.tables.delimited import Dialect, is_number
 from wasserscore.data.tables.infer import Column, infer_column
+from wasserscore.data.tables.lookalike import advice, lookalike
 from wasserscore.data.tables.number import Grid, Number
 from wasserscore.data.tables.overrides import Overrides
 from wasserscore.data.tables.rules import Rule, find_rules
@@ -102,6 +103,21 @@ class Codec:
             and not isinstance(c.value, bool) and not c.storage.moments)
             for c in self.columns
         )  # fmt: skip
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What may be another thing than it was taken for: levels, and names of columns."""
+        looks = [(c, list(map(str, c.levels))) for c in self.columns if isinstance(c, Category)]
+        found = [
+            f"column {c.name!r} looks like {what} ({texts[0]!r}), and is taken as {len(texts)} "
+            f"levels without order: {advice(what, texts)}"
+            for c, texts in looks if (what := lookalike(texts)) is not None
+        ]  # fmt: skip
+        odd = next(filter(is_number, self.names), None)
+        if odd is not None:
+            found.append(f"column {odd!r} has a number for a name: if that is a value, write a "
+                         "header row into the file")  # fmt: skip
+        return tuple(found)
 
     def named(self, kind: str) -> tuple[str, ...]:
         """Names of the columns of one kind."""
@@ -219,7 +235,7 @@ class Codec:
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
                  for row in clean]  # fmt: skip
         lines += [f"{_printable(r.column)} follows from {_printable(r.of)}" for r in self.rules]
-        return "\n".join(lines)
+        return "\n".join([*lines, *map(_printable, self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; :meth:`from_dict` is its inverse."""

@@ -12,6 +12,7 @@ from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.typing import Array
 from wasserscore.data.tables.category import Category, Constant, Identifier, Level
 from wasserscore.data.tables.codes import MAX_LEVELS
+from wasserscore.data.tables.lookalike import require_names_rows
 from wasserscore.data.tables.number import EXACT, Grid, Number
 from wasserscore.data.tables.storage import Storage, date_format
 
@@ -93,6 +94,7 @@ def infer_column(cells: "pd.Series[Any]", wish: Wish | None = None) -> Column:
         and storage.dtype != "category"
         and _names_rows(present, storage, name)
     ):
+        require_names_rows(name, list(pd.unique(present)))
         return Identifier(name, storage)
     return _category(cells, present, storage, wish)
 

@@ -11,10 +11,12 @@ from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.typing import Array
 
 FORMATS = (
-    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M",
-    "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y",
+    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y",
 )  # fmt: skip
 """Text that is read as a date where every cell of a column has the same of these forms."""
+_TAIL = re.compile(r"(?<=:[0-9]{2})(?:\.0+)?(?:Z| ?UTC| ?[+-][0-9]{2}:?[0-9]{2})?$")
+"""What may follow a time of day, the same in every cell: a time zone, seconds in zeros."""
 _SENTINELS: dict[str, Any] = {"None": None, "nan": np.nan, "NA": pd.NA, "NaT": pd.NaT}
 
 
@@ -161,11 +163,16 @@ def parse_dates(texts: Array, form: str) -> Array | None:
 
 
 def date_format(texts: Array) -> str | None:
-    """The one format that all texts have; None where there is none or more than one."""
+    """The one format that all texts have; None where there is none or more than one.
+
+    One of :data:`FORMATS`, and what else stands at the end of all texts alike.
+    """
     few = texts[:: max(1, len(texts) // 50)]
     if not all(re.match(r"[0-9]{2,4}[-/.][0-9]", text) for text in few):
         return None
-    likely = [form for form in FORMATS if parse_dates(few, form) is not None]
+    tail = _TAIL.search(few[0])
+    end = tail.group() if tail else ""
+    likely = [form + end for form in FORMATS if parse_dates(few, form + end) is not None]
     found = [form for form in likely if parse_dates(texts, form) is not None]
     return found[0] if len(found) == 1 else None
 

@@ -1,0 +1,65 @@
+"""Text that looks like numbers or moments, and yet is text: prices, percent, odd dates.
+
+Nothing of it is read as what it seems: ``1,200`` is one number in London and another in Berlin,
+and ``1/2/24`` two days. But who reads such a column as names of rows, or as levels without an
+order, ought to be told.
+"""
+
+import re
+from collections.abc import Sequence
+
+from wasserscore.core.errors import InputError, explain
+
+NEARLY_ALL = 0.9
+"""Share of the different texts that look alike."""
+_MONEY = r"(?:[$€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN)"
+_DIGITS = r"(?:[1-9][0-9]{0,2}(?:[,.'\u00a0\u202f][0-9]{3})+|[0-9]+)(?:[.,][0-9]+)?"
+_PLAIN = re.compile(r"[-+]?[0-9]*\.?[0-9]*")
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_CLOCK = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?(?: ?[ap]m)?"
+_DAY = (
+    r"(?:[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}\1[0-9]{4}"
+    rf"|[0-9]{{1,2}}/[0-9]{{1,2}}/[0-9]{{2}}|[0-9]{{1,2}}[-. ]*{_MONTH}[-., ]*[0-9]{{2,4}}"
+    rf"|{_MONTH}[-. ]*[0-9]{{1,2}},? *[0-9]{{4}})"
+)
+_NUMBER = re.compile(rf"[-+(]?\s?{_MONEY}?\s?[-+]?{_DIGITS}\s?(?:{_MONEY}|%|‰)?\)?")
+_MOMENT = re.compile(rf"(?i){_DAY}(?:[T, ].*)?|{_CLOCK}")
+_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
+_ADVICE = {
+    "numbers": "write plain numbers, such as 1200.5",
+    "moments": "write them all as 2024-12-31 or 2024-12-31 23:59:59, or say how they read, as "
+    "date = '%d.%m.%y' for the column in a schema",
+}
+
+
+def lookalike(texts: Sequence[str]) -> str | None:
+    """What nearly all texts look like and are not read as: "numbers", "moments", or None."""
+    for what, looks in (("numbers", _is_dressed), ("moments", _MOMENT.fullmatch)):
+        if texts and sum(map(bool, map(looks, texts))) >= NEARLY_ALL * len(texts):
+            return what
+    return None
+
+
+def advice(what: str, texts: Sequence[str]) -> str:
+    """What to do about texts that look like something."""
+    comma = what == "numbers" and all(map(_COMMA.fullmatch, texts))
+    return ("say decimal = ',' in a schema, or " if comma else "") + _ADVICE[what]
+
+
+def require_names_rows(name: str, texts: Sequence[str]) -> None:
+    """Refuse an identifier that looks like numbers or moments.
+
+    Raises:
+        InputError: Names the column, a cell, and what to do.
+    """
+    what = lookalike(texts)
+    if what is not None:
+        raise InputError(explain(
+            f"column {name!r} of different texts would name the rows, but it looks like {what}",
+            got=repr(texts[0]), do=f"{advice(what, texts)}, or declare its kind in a schema",
+        ))  # fmt: skip
+
+
+def _is_dressed(text: str) -> bool:
+    """Whether a number stands there with more than digits and a point."""
+    return bool(_NUMBER.fullmatch(text)) and not _PLAIN.fullmatch(text)

@@ -1,0 +1,61 @@
+"""Text that looks like numbers or moments is not taken for names or levels in silence."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wasserscore.core.errors import InputError
+from wasserscore.data.tables import Codec, Overrides
+from wasserscore.data.tables.infer import Wish
+from wasserscore.data.tables.lookalike import lookalike
+
+NUMBERS = ["$1,200.50", "€ 5", "5 %", "5%", "1,200", "-1,5", "(1.200,50 €)", "USD 12", "12 EUR",
+           "1'200", "1\u202f200,5"]  # fmt: skip
+MOMENTS = ["2024-1-5", "1/5/2024", "1/5/24", "5-Jan-24", "05 January 2024", "Jan 5, 2024", "10:30",
+           "10:30:00 PM", "2024-01-01 10:00:00.123", "2024-01-01T10:00:00+01:00"]  # fmt: skip
+NEITHER = ["007", "12345", "01234", "A12", "P0001", "192.168.1.1", "1.10.23", "12-34-56", "1,2,3",
+           "+49 170 1234567", "ABC 123", "978-3-16-148410-0", "3:1", "12 Main 33", "a,b", "-", "",
+           "%", "$"]  # fmt: skip
+
+
+def test_prices_and_odd_dates_are_told_from_codes():
+    for what, texts in (("numbers", NUMBERS), ("moments", MOMENTS), (None, NEITHER)):
+        assert {text: lookalike([text]) for text in texts} == dict.fromkeys(texts, what)
+    assert lookalike(["5 %"] * 9 + ["none"]) == "numbers"
+    assert lookalike(["5 %"] * 8 + ["none"] * 2) is None
+
+
+PRICES = [f"$1,{i:03}.50" for i in range(100)]
+
+
+def frame(cells):
+    return pd.DataFrame({"x": np.arange(len(cells)) / 7, "cost": pd.Series(cells, dtype="str")})
+
+
+def test_an_identifier_that_looks_like_numbers_is_refused():
+    with pytest.raises(
+        InputError, match=r"column 'cost' .* looks like numbers, got '\$1,000\.50'"
+    ):
+        Codec.infer(frame(PRICES))
+    with pytest.raises(InputError, match=r"; say decimal = ',' in a schema, or write plain num"):
+        Codec.infer(frame([f"{i},5" for i in range(100)]))
+    with pytest.raises(InputError, match=r"looks like moments, got '1/1/2024'; write them all as"):
+        Codec.infer(frame([f"{1 + i % 12}/{1 + i // 12}/2024" for i in range(100)]))
+    for kind in ("identifier", "categorical"):
+        made = Codec.infer(frame(PRICES), Overrides({"cost": Wish(kind)}))
+        assert made.columns[1].kind == kind
+
+
+def test_levels_that_look_like_numbers_are_noted():
+    codec = Codec.infer(frame([f"{1 + i % 5} %" for i in range(100)]))
+    assert codec.notes == (
+        "column 'cost' looks like numbers ('1 %'), and is taken as 5 levels without order: write "
+        "plain numbers, such as 1200.5",
+    )
+    assert codec.table().endswith(codec.notes[0])
+    assert Codec.infer(frame(["a", "b"] * 50)).notes == ()
+
+
+def test_a_number_for_a_name_is_noted():
+    codec = Codec.infer(frame(["a", "b"] * 50).rename(columns={"x": "39"}))
+    assert codec.notes[0].startswith("column '39' has a number for a name")
