@@ -9,8 +9,9 @@ from tests.cli.test_main import call
 from wasserscore.core.errors import InputError
 from wasserscore.data import load, read_frame, write_frame
 from wasserscore.experiment.balance import sample_balanced
+from wasserscore.experiment.conditions import Condition, parse_where
 from wasserscore.experiment.models import fit_empirical, fit_kernel_mixture
-from wasserscore.experiment.where import parse_where, sample_where
+from wasserscore.experiment.where import sample_where
 
 
 def people(rows=60):
@@ -57,7 +58,9 @@ def test_conditions_hold_and_leave_out_levels(model):
     assert rows["city"].value_counts().to_dict() == {"Bonn": 10, "a, b": 10}
     assert (rows["age"] > 40).all()
     with pytest.raises(InputError, match="conditions must leave a level of column 'vip'"):
-        sample_balanced(model, 9, "vip", parse_where("vip=true,vip=false", model.layout), seed=0)
+        sample_balanced(
+            model, 9, "vip", tuple(Condition("vip", "=", v) for v in ("true", "false")), seed=0
+        )
 
 
 def test_row_i_depends_on_the_seed_and_on_i(model):

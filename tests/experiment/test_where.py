@@ -11,8 +11,9 @@ from tests.experiment import mixed
 from wasserscore.core.errors import InputError
 from wasserscore.data import Dataset, Scaling, load
 from wasserscore.data.margins import Margin, Margins
+from wasserscore.experiment.conditions import Condition, parse_where
 from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture, forward_process
-from wasserscore.experiment.where import Condition, parse_where, sample_where
+from wasserscore.experiment.where import sample_where
 from wasserscore.score import LatentScore, ProximalScore
 from wasserscore.score.spiked import Spiked
 
@@ -183,3 +184,70 @@ def test_what_a_condition_says_is_checked(table):
     numbers = load(frame).layout
     with pytest.raises(InputError, match="column 'x' holds numbers, got 'a'"):
         parse_where("x=a", numbers)
+
+
+def few_and_often(rows=200):
+    rng = np.random.default_rng(0)
+    paid = rng.lognormal(3, 1, rows).round(2)
+    return pd.DataFrame({
+        "days": rng.choice([7, 14, 28, 200], rows),
+        "paid": np.where(rng.random(rows) < 0.4, 0.0, paid),
+        "dose": np.where(rng.random(rows) < 0.1, np.nan, rng.normal(5, 1, rows).round(1)),
+        "when": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 99, rows), "D"),
+        "pay": (rng.standard_cauchy(rows) ** 2 * 1000).astype(int),
+        "note": rng.choice(['the "old" one', "new"], rows), "site": 3,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "values"), [
+    ("days=500", "days=500; rows have 7 to 200"), ("days>14,days<28", "days>14, days<28"),
+    ("days!=7,days<14", ""), ("days>200", ""), ("days=15", ""), ("days<1e30,days=8", ""),
+    ("pay>90000,pay<90001", ""), ("pay<0", ""), ("paid<0", "paid<0; rows have 0 to"),
+    ("paid>0,paid=0", ""), ("dose=5.55", "steps of 0.1"),
+    ("dose=5.1,dose=5.2", ""), ("dose=,dose>1", ""), ("dose>5.1,dose<5.2", ""), ("dose>99", ""),
+    ("when>2025-01-01", "rows have 2024-01-01"), ("when<2024-01-03,when>2024-01-02", ""),
+    ("note=new,note!=new", "note=new, note!=new"), ("site=4", ""), ("site>3", ""),
+])  # fmt: skip
+def test_what_no_row_can_obey_is_refused_at_once(text, values):
+    with pytest.raises(InputError, match="must leave a value that rows may have") as refused:
+        parse_where(text, load(few_and_often()).layout)
+    assert values in str(refused.value)
+
+
+@pytest.mark.parametrize("text", [
+    "days>28", "days>7,days<28", "days!=7,days!=28", "days>=28", "days>7.5,days<14.5",
+    "days<99999999999999999999", "paid>0", "paid=0",
+    "dose>5.1,dose<=5.2", "dose>5.1,dose!=5.2,dose<5.4", "dose=", "dose!=", "pay>90000,pay<90002",
+    "when>2024-01-01,when<2024-01-03", "note!=new", 'note="the ""old"" one"', "site=3", "site<4.5",
+])  # fmt: skip
+def test_what_some_row_can_obey_is_not(text):
+    assert parse_where(text, load(few_and_often()).layout)
+
+
+@pytest.mark.parametrize(("text", "possible"), [
+    ("n=500", False), ("n>3,n<4", False), ("n>3,n<5", True), ("n=3.5", False), ("n!=0,n<1", False),
+    ("n!=0,n<2", True), ("x>120", False), ("x<=0", True), ("x<0", False), ("x>0,x<1e-300", True),
+    ("x=0.1", True), ("x>5,x<5.000000000000002", True),
+])  # fmt: skip
+def test_numbers_without_a_codec_are_asked_as_well(text, possible):
+    layout = load(pd.DataFrame({"x": np.arange(90) ** 1.5 / 7, "n": np.arange(90) % 41})).layout
+    assert layout.codec is None
+    if possible:
+        assert parse_where(text, layout)
+    else:
+        with pytest.raises(InputError, match="must leave a value that rows may have"):
+            parse_where(text, layout)
+
+
+def test_an_identifier_takes_no_condition(table):
+    with pytest.raises(InputError, match="must not name an identifier: new rows are numbered"):
+        parse_where("id=P0001", table[1].layout)
+
+
+def test_quotes_in_levels_are_doubled():
+    train = load(few_and_often())
+    model = fit_kernel_mixture(train, seed=0, method="columns")
+    (condition,) = parse_where('note="the ""old"" one"', model.layout)
+    assert condition == Condition("note", "=", 'the "old" one')
+    rows = sample_where(model, 5, (condition,), seed=0)
+    assert (model.layout.frame(rows)["note"] == condition.value).all()

@@ -24,13 +24,14 @@ from wasserscore.experiment import (
 from wasserscore.experiment.balance import sample_balanced
 from wasserscore.experiment.compare import run_comparison
 from wasserscore.experiment.compare_records import short
+from wasserscore.experiment.conditions import parse_where
 from wasserscore.experiment.config import RunConfig, read_config
 from wasserscore.experiment.journey import run as run_journey
 from wasserscore.experiment.journey import start
 from wasserscore.experiment.models import Model
 from wasserscore.experiment.on_disk import fit_on_disk
 from wasserscore.experiment.pipelines import is_pipeline, pipeline_model, require_no_pipeline
-from wasserscore.experiment.where import has_exact_draws, parse_where, sample_where
+from wasserscore.experiment.where import has_exact_draws, sample_where
 from wasserscore.experiment.write import require_format, write_rows
 from wasserscore.flow import Annealing, ScoreDifferenceFlow
 

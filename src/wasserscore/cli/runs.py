@@ -110,7 +110,8 @@ def sample(
         str | None,
         typer.Option(
             show_default=False,
-            help='Conditions that every row obeys, such as "sex=F,age>40"; "city=" is missing.',
+            help='Conditions that every row obeys, such as "sex=F,age>40"; "city=" is missing. '
+            "Names and values with commas, signs or quotes go into quotes, quotes doubled.",
         ),
     ] = None,
     balance: Annotated[
@@ -147,6 +148,8 @@ def sample(
         wasserscore sample runs/mine --model proximal -n 500 --out synthetic.csv
 
         wasserscore sample runs/mine -m proximal --where "sex=F,age>40" --out older-women.csv
+
+        wasserscore sample runs/mine -m proximal --where 'size="3.5"" disk"' --out disks.csv
 
         wasserscore sample diffusers:my-ddpm --data images.npy --solver ddim --steps 50 -o new.npy
     """

@@ -83,7 +83,8 @@ def test_new_rows_obey_the_rules_and_the_conditions(where):
     if where is None:
         rows = model.sample(400)
     else:
-        from wasserscore.experiment.where import parse_where, sample_where
+        from wasserscore.experiment.conditions import parse_where
+        from wasserscore.experiment.where import sample_where
 
         conditions = parse_where(where, model.model_.layout)
         rows = model.model_.layout.frame(sample_where(model.model_, 60, conditions, seed=1))
