@@ -39,7 +39,9 @@ def test_from_a_csv_file_to_rows_and_their_audit(tmp_path):
     assert "choose one of age, sex, city, income, day" in refused.stderr
     found = json.loads(call("audit", real, real, "--json").stdout)
     assert found["exact_rate"]["value"] == 1.0
-    assert found["notes"] == ["identifier column 'id' takes no part in distances"]
+    assert found["notes"][0] == "identifier column 'id' takes no part in distances"
+    assert "80 rows of " in found["notes"][1]
+    assert "generated rows must name nobody" in found["notes"][1]
     missing = call("fit", real, "--out", tmp_path / "no", "--schema", tmp_path / "none.toml")
     assert missing.exit_code == 2
     assert "the schema none.toml cannot be read" in missing.stderr

@@ -164,3 +164,46 @@ def test_levels_that_look_like_numbers_are_noted(tmp_path):
     assert "column 'tax' looks like numbers" in note
     known = load(tmp_path / "r.csv")
     assert data_section(known, known, known)["notes"] == [note]
+
+
+def test_identical_files_conclude_nothing(files):
+    real, fresh = (str(files / f"{name}.csv") for name in ("real", "fresh"))
+    sides = read_sides(real, fresh, real)
+    report = sides.audit()
+    assert report.verdict == "not judged: the hold-out is training rows"
+    found = numbers(report)
+    assert found["flagged"] is found["excess_near_copies"] is None
+    assert read_rules(["flagged>0"])[0].broken_by(found)
+
+
+def test_a_column_in_other_units_is_named(files, tmp_path):
+    fresh = pd.read_csv(files / "fresh.csv").assign(c=lambda t: t["c"] + 50)
+    fresh.to_csv(tmp_path / "fresh.csv", index=False)
+    real = pd.read_csv(files / "real.csv").assign(c=lambda t: t["c"] + 5000)
+    real.to_csv(tmp_path / "real.csv", index=False)
+    real.assign(k=["x", "y"] * 60).to_csv(tmp_path / "mixed.csv", index=False)
+    fresh.assign(k="x").to_csv(tmp_path / "new.csv", index=False)
+    for known, new in (("real", "fresh"), ("mixed", "new")):
+        (note,) = read_sides(str(tmp_path / f"{known}.csv"), str(tmp_path / f"{new}.csv")).notes
+        assert note.startswith("most values of 'c' in ")
+        assert f"lie below those of {known}: are they in the same units?" in note
+    images = np.random.default_rng(0).integers(0, 256, (40, 3, 3))
+    np.save(tmp_path / "a.npy", images.astype(np.uint8))
+    np.save(tmp_path / "b.npy", images / 127.5 - 1)
+    (note,) = read_sides(str(tmp_path / "a.npy"), str(tmp_path / "b.npy")).notes
+    assert "are grey levels counted alike?" in note
+
+
+def test_names_of_training_rows_among_generated_ones_are_noted(tmp_path):
+    real = table_of(60, 0).assign(who=[f"P{i}" for i in range(60)], number=range(60))
+    real.to_csv(tmp_path / "real.csv", index=False)
+    new = table_of(60, 1).assign(who=[f"P{i}" for i in range(55, 115)], number=range(60))
+    new.to_csv(tmp_path / "new.csv", index=False)
+    sides = read_sides(str(tmp_path / "real.csv"), str(tmp_path / "new.csv"))
+    (note,) = (note for note in sides.notes if "generated rows must name nobody" in note)
+    assert "5 rows of " in note
+    assert "have the 'who' of a row of" in note
+    assert "such as 'P55'" in note
+    new.assign(who="x").to_csv(tmp_path / "new.csv", index=False)
+    sides = read_sides(str(tmp_path / "real.csv"), str(tmp_path / "new.csv"))
+    assert not any("must name nobody" in note for note in sides.notes)

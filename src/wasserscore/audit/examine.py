@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wasserscore.audit.apart import columns_apart
 from wasserscore.audit.closeness import c_t, closer_than_holdout, median_distance
 from wasserscore.audit.features import Features, feature_map
 from wasserscore.audit.model import NEED_MODEL, asked_of_model
@@ -19,7 +20,16 @@ from wasserscore.audit.parts import TrainingInParts, exact_in_parts, training_in
 from wasserscore.audit.report import AuditReport, Suspect
 from wasserscore.audit.significance import count_p_value, permutation_p_values
 from wasserscore.audit.tables import Rows, as_rows, distinct, exact_matches
-from wasserscore.audit.verdict import FALSE_POSITIVE_RATE, NOT_JUDGED, Evidence, judge
+from wasserscore.audit.verdict import (
+    FALSE_POSITIVE_RATE,
+    MEMORIZED,
+    NOT_JUDGED,
+    SAME,
+    SAME_ROWS,
+    SUSPICIOUS,
+    Evidence,
+    judge,
+)
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate
@@ -102,6 +112,13 @@ def audit(
                 p_closer=tests["p_value"],
             )
         )
+        repeated = 1 - yardstick.count / len(rows.train)
+        known_rows = counts["exact_rate_holdout"].value
+        if known_rows - repeated > SAME:
+            verdict = SAME_ROWS
+            reason = f"{known_rows:.0%} of the held-out rows are training rows, so nothing can be "
+            reason += "concluded: give rows that the model has not seen"
+    reason += _unlike(rows, verdict)
     asked: dict[str, Any] = dict.fromkeys(NEED_MODEL)
     if model is not None:
         assert isinstance(rows.train, Tensor)
@@ -123,6 +140,16 @@ def audit(
         **tests,
         **asked,
     )
+
+
+def _unlike(rows: Rows, verdict: str) -> str:
+    """What to add where copies, if there are any, would go unseen."""
+    apart, shape = columns_apart(rows.train, rows.generated), rows.train.shape
+    if not apart or verdict in (MEMORIZED, SUSPICIOUS):
+        return ""
+    where = f"in {len(apart)} of {shape[1]} columns" if len(shape) == 2 else "of pixels"
+    return (f"; but most generated values {where} lie apart from those of training rows: in other "
+            "units, copies go unseen")  # fmt: skip
 
 
 def _counts(

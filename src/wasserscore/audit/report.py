@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from wasserscore.audit.verdict import CLEAN, NOT_JUDGED
+from wasserscore.audit.verdict import CLEAN, NOT_JUDGED, SAME_ROWS
 from wasserscore.core.results import Estimate, Record
 from wasserscore.distance import PRDC
 
@@ -38,7 +38,8 @@ class AuditReport(Record):
     another way; that takes differential privacy.
 
     Args:
-        verdict: "memorized", "suspicious", "no sign of copying" or "not judged: no hold-out".
+        verdict: "memorized", "suspicious", "no sign of copying", "not judged: no hold-out" or
+            "not judged: the hold-out is training rows".
         reason: Why, in words.
         false_positive_rate: How often at most fresh data would be flagged.
         n_train: Training rows as given.
@@ -111,9 +112,14 @@ class AuditReport(Record):
     suspects: tuple[Suspect, ...]
 
     @property
+    def judged(self) -> bool:
+        """Whether there is a verdict: not without a hold-out, nor with one of training rows."""
+        return self.verdict not in (NOT_JUDGED, SAME_ROWS)
+
+    @property
     def flagged(self) -> bool:
         """Whether the verdict is "memorized" or "suspicious"."""
-        return self.verdict not in (CLEAN, NOT_JUDGED)
+        return self.judged and self.verdict != CLEAN
 
     @property
     def sentence(self) -> str:
@@ -122,7 +128,7 @@ class AuditReport(Record):
             f"{self.copy_rate.value:.1%} of {self.n_generated} rows are near-copies of training"
             " rows"
         )
-        if self.copy_rate_holdout is None:
+        if self.copy_rate_holdout is None or not self.judged:
             return f"{self.verdict.capitalize()}; {copies} ({self.reason})."
         return (
             f"{self.verdict.capitalize()}: {copies} (fresh data"

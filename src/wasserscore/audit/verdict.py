@@ -14,6 +14,9 @@ MEMORIZED = "memorized"
 SUSPICIOUS = "suspicious"
 CLEAN = "no sign of copying"
 NOT_JUDGED = "not judged: no hold-out"
+SAME_ROWS = "not judged: the hold-out is training rows"
+SAME = 0.5
+"""Share of held-out rows that are training rows, beyond what repeats itself among these."""
 
 
 class Evidence(NamedTuple):

@@ -20,6 +20,9 @@ SHOWN = 5
 """Values that a note lists."""
 
 
+NOBODY = pd.DataFrame()
+
+
 class Alike(NamedTuple):
     """Rows of a file as points.
 
@@ -27,11 +30,13 @@ class Alike(NamedTuple):
         points: ``(n, d)``, the coordinates in the order of the known rows.
         name: Of the file.
         notes: What does not fit, and what was left out: columns and levels by name.
+        identifiers: The cells of columns that only name rows.
     """
 
     points: Cloud
     name: str
     notes: tuple[str, ...] = ()
+    identifiers: pd.DataFrame = NOBODY
 
 
 def rows_like(
@@ -125,4 +130,5 @@ def _encoded(known: Layout, codec: Codec, source: str, overrides: Overrides | No
         notes.append(f"{source} has {len(values)} values of {name!r} that {known.name} has not: "
                      f"{shown}")  # fmt: skip
     whole = pd.DataFrame(frame.reindex(columns=[*frame.columns, *absent]))
-    return Alike(codec.encode(whole, exact=False), Path(source).stem, tuple(notes))
+    named = [name for name in codec.named("identifier") if name in frame.columns]
+    return Alike(codec.encode(whole, exact=False), Path(source).stem, tuple(notes), frame[named])

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.audit import PRIVACY, AuditReport
-from wasserscore.audit.tables import exact_matches
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.files import write_json
 from wasserscore.core.results import plain
@@ -17,6 +16,7 @@ from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, load, on_disk
 from wasserscore.data.tables import Codec, Overrides, read_overrides
 from wasserscore.experiment.alike import left_out, rows_like
+from wasserscore.experiment.audit_notes import known_names, known_rows, other_units
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.drawn import mapped
 from wasserscore.experiment.marginals import table_section
@@ -132,12 +132,8 @@ def read_sides(
         fresh = rows_like(train, holdout, overrides=overrides, drawn=seed)
     generated = rows_like(train, fake, overrides=overrides)
     notes = (*left_out(train), *(() if fresh is None else fresh.notes), *generated.notes)
-    same = 0.0
-    if fresh is not None and isinstance(train, Dataset):
-        same = float(exact_matches(fresh.points, train.points).double().mean())
-    if same > 0.5:
-        notes += (f"{same:.0%} of the rows of {holdout} are rows of {real}: if the same records "
-                  "are in both, the hold-out cannot tell copies from fresh data",)  # fmt: skip
+    notes += known_rows(train, fresh, real, holdout) + other_units(train, generated, fake)
+    notes += known_names(train, generated, real, fake, overrides)
     unseen = None if fresh is None else fresh.points
     return Sides(train, generated.points, unseen, generated.name, notes)
 
@@ -195,14 +191,14 @@ def numbers(report: AuditReport) -> dict[str, float | None]:
     ``copies``: share of rows equal to a training row up to rounding; ``near_copies``: nearer to a
     training row than 99 % of training rows are to each other (fresh data: about 1 %);
     ``repeats``: three times nearer to one training row than to any other; ``excess_near_copies``:
-    beyond those of the hold-out (None without one); ``flagged``: 1 where the verdict is
-    "memorized" or "suspicious" (None without a hold-out).
+    beyond those of the hold-out; ``flagged``: 1 where the verdict is "memorized" or
+    "suspicious". The last two are None where nothing was judged.
     """
     excess = report.copy_rate_excess
     return {
         "copies": report.exact_rate.value,
         "near_copies": report.copy_rate.value,
         "repeats": report.nn_ratio.value,
-        "excess_near_copies": None if excess is None else excess.value,
-        "flagged": None if report.copy_rate_holdout is None else float(report.flagged),
+        "excess_near_copies": excess.value if excess is not None and report.judged else None,
+        "flagged": float(report.flagged) if report.judged else None,
     }

@@ -152,7 +152,7 @@ def _in_the_metric_of(data: Dataset, codec: Codec, holdout: Any, schema: str | N
     """Held-out rows through the codec of the others: one of their own has other units."""
     if isinstance(holdout, str | Path):
         overrides = None if schema is None else read_overrides(schema)
-        points, name, _ = rows_like(data, str(holdout), overrides=overrides)
+        points, name, *_ = rows_like(data, str(holdout), overrides=overrides)
     else:
         other = holdout if isinstance(holdout, Dataset) else load(holdout)
         points, name = codec.encode(other.frame(other.points), exact=False), other.name

@@ -1,0 +1,61 @@
+"""Values that lie elsewhere are told, and values of the same law never are."""
+
+import numpy as np
+import pytest
+import torch
+
+from wasserscore.audit import audit
+from wasserscore.audit.apart import columns_apart
+
+RNG = np.random.default_rng(0)
+
+
+def draw(n=200, scale=1.0, shift=0.0):
+    return torch.from_numpy(RNG.normal(size=(n, 3)) * scale + shift)
+
+
+def test_columns_in_other_units_are_apart():
+    train, new = draw(shift=9.0), draw(shift=9.0)
+    assert columns_apart(train, new) == []
+    new[:, 1] /= 100
+    assert columns_apart(train, new) == [1]
+    assert columns_apart(train, new[:19]) == []  # too few to tell
+    train[:150, 1] = 9.0  # mostly one value: says nothing
+    assert columns_apart(train, new) == []
+
+
+def test_pixels_of_images_are_taken_together():
+    train = torch.from_numpy(RNG.integers(0, 256, (50, 4, 4)).astype(float))
+    train[:, :3] = 0.0  # most pixels are black
+    assert columns_apart(train, train / 127.5 - 1) == [0]
+    assert columns_apart(train, train.flip(0)) == []
+
+
+def test_the_verdict_says_that_copies_go_unseen():
+    train, holdout = draw(shift=9.0), draw(shift=9.0)
+    found = audit(train=train, generated=train * torch.tensor([1, 1, 0.01]), holdout=holdout)
+    assert found.verdict == "no sign of copying"
+    assert (
+        "most generated values in 1 of 3 columns lie apart from those of train" in found.sentence
+    )
+    assert "lie apart" in audit(train=train, generated=train / 100).sentence
+    assert "lie apart" not in audit(train=train, generated=draw(shift=9.0)).sentence
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_hold_out_of_training_rows_judges_nothing(dtype):
+    train = draw().to(dtype)
+    found = audit(train=train, generated=train[:50], holdout=train)
+    assert found.verdict == "not judged: the hold-out is training rows"
+    assert not found.flagged
+    assert not found.judged
+    assert "100% of the held-out rows are training rows, so nothing can be conc" in found.sentence
+    few = audit(train=train, generated=draw(50), holdout=torch.cat([train[:90], draw(110)]))
+    assert few.judged
+
+
+def test_rows_that_repeat_themselves_anyway_are_judged():
+    """Of five different rows every fresh one is a training row."""
+    rows = torch.from_numpy(RNG.integers(0, 5, (3, 200)).astype(float))[:, :, None]
+    found = audit(train=rows[0], generated=rows[1], holdout=rows[2])
+    assert found.verdict == "no sign of copying"
