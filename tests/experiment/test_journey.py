@@ -9,7 +9,7 @@ import torch
 from tests.experiment import tiny
 
 from wasserscore.core.errors import InputError
-from wasserscore.experiment import run
+from wasserscore.experiment import run, verdict
 from wasserscore.experiment.journey import start
 
 NAMES = ("empirical", "proximal", "network")
@@ -48,6 +48,8 @@ def test_everything_is_there(finished):
     assert results["data"]["split"] == "Split at random, row by row."
     assert results["data"]["split"] in page
     assert all(sentence.split(":")[0] in page for sentence in results["verdict"])
+    known = (results["models"], results["floor"]["w2"], results["baselines"])
+    assert results["verdict"] == verdict.overall(*known)
     left = {p.name for p in out.iterdir()}
     assert left == {"config.json", "data.json", "split.json", "models", "samples", "figures",
                     "results.json", "report.html"}  # fmt: skip

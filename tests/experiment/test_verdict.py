@@ -54,6 +54,22 @@ def test_overall_recommends_the_closest_clean_model_only():
     assert "P, 14.0 nats" in text
 
 
+def baseline(w2, copies=0.0, title="Fitted Gaussian"):
+    return {"title": title, "metrics": {"w2": {"value": w2, "stderr": 0.03},
+                                        "copy_rate": {"value": copies}}}  # fmt: skip
+
+
+def test_a_baseline_that_is_nearer_than_the_model_is_named():
+    best = [model("no sign of copying", 3.0, title="P"), model("memorized", 2.5, 1.0, title="E")]
+    told = lambda *others: " ".join(verdict.overall(best, FLOOR, others))
+    assert told(baseline(2.9), baseline(2.8, title="K"), baseline(2.6, 1.0, "B")).endswith(
+        "A simple baseline is nearer to the data than P: K, W2 2.8."
+    )
+    assert "baseline" not in told(baseline(2.93))  # within two standard errors
+    assert "baseline" not in told(baseline(2.6, 0.06))  # it copies
+    assert "baseline" not in told()
+
+
 def test_overall_without_any_clean_model():
     lines = verdict.overall([model("memorized", title="A"), model("memorized", title="B")], FLOOR)
     assert "A and B memorized" in lines[1]

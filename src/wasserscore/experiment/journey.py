@@ -128,7 +128,7 @@ class Journey:
         floor = plain(self.floors["w2"].floor)
         results = {
             "schema_version": SCHEMA_VERSION,
-            "verdict": verdict.overall(entries, floor),
+            "verdict": verdict.overall(entries, floor, measured),
             "data": plain(sections.data_section(self.train, self.holdout, self.data))
             | {"split": self.division.how, "n_measured": self.scales.n},
             "floor": {name: plain(found.floor) for name, found in self.floors.items()},

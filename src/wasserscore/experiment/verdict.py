@@ -5,6 +5,8 @@ from typing import Any
 
 SIGNIFICANT = 2.0
 """Standard errors by which two distances must differ to be called different."""
+COPIES = 0.05
+"""A baseline with more training rows than this share is near because it copies."""
 
 
 def model_sentence(model: Mapping[str, Any], floor: Mapping[str, Any], bootstrap: float) -> str:
@@ -52,8 +54,18 @@ def distance_words(w2: Mapping[str, Any], floor: Mapping[str, Any]) -> str:
     return f"Its distance to fresh data is {percent(share)} above that of real rows ({numbers})."
 
 
-def overall(models: Sequence[Mapping[str, Any]], floor: Mapping[str, Any]) -> list[str]:
-    """The first lines of the page: the floor, then which models copy, then the one to use."""
+def overall(
+    models: Sequence[Mapping[str, Any]],
+    floor: Mapping[str, Any],
+    baselines: Sequence[Mapping[str, Any]] = (),
+) -> list[str]:
+    """The first lines of the page: the floor, which models copy, the one to use, if any is.
+
+    Args:
+        models: Entries of ``results.json``.
+        floor: The floor of W2.
+        baselines: Their entries; one that is nearer than the best model, and no copy, is named.
+    """
     error = f" ± {floor['stderr']:.2g}" if floor["stderr"] else ""
     sentences = [f"Two halves of the real data are {floor['value']:.3g}{error} apart in W2: "
                  "no generator can be expected below that."]  # fmt: skip
@@ -67,6 +79,7 @@ def overall(models: Sequence[Mapping[str, Any]], floor: Mapping[str, Any]) -> li
             f"Closest without a sign of copying: {best['title']}, "
             f"W2 {best['metrics']['w2']['value']:.3g}."
         )
+        sentences += _better(best, baselines)
     likely = [m for m in clean if (m["metrics"].get("log_likelihood") or {}).get("value")]
     if likely:
         top = max(likely, key=lambda m: m["metrics"]["log_likelihood"]["value"])
@@ -75,6 +88,20 @@ def overall(models: Sequence[Mapping[str, Any]], floor: Mapping[str, Any]) -> li
             f"{top['metrics']['log_likelihood']['value']:.1f} nats per row."
         )
     return sentences
+
+
+def _better(model: Mapping[str, Any], baselines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence on the nearest baseline that does not copy, where it is nearer than a model."""
+    honest = [b for b in baselines if b["metrics"]["copy_rate"]["value"] <= COPIES]
+    if not honest:
+        return []
+    nearest = min(honest, key=lambda b: b["metrics"]["w2"]["value"])
+    own, other = model["metrics"]["w2"], nearest["metrics"]["w2"]
+    error = ((own["stderr"] or 0) ** 2 + (other["stderr"] or 0) ** 2) ** 0.5
+    if own["value"] - other["value"] <= SIGNIFICANT * error:
+        return []
+    return [f"A simple baseline is nearer to the data than {model['title']}: {nearest['title']}, "
+            f"W2 {other['value']:.3g}."]  # fmt: skip
 
 
 def percent(share: float) -> str:
