@@ -92,6 +92,10 @@ def test_copies_of_rows_are_found_through_a_csv_file(files, tmp_path):
     assert useful["target"] == "sex"
     assert useful["n_train"] == len(real)
     page = (tmp_path / "audit.html").read_text()
+    pairs = json.loads((tmp_path / "audit.json").read_text())["neighbours"]
+    first = ["", *map(str, shuffled.drop(columns="id").fillna("").iloc[pairs["rows"][0]])]
+    assert pairs["cells"]["sample"][0] == pairs["cells"]["nearest training row"][0] == first
+    assert not (tmp_path / "figures").exists()
     assert html.escape(useful["sentence"]) in page
     assert page.index("Column by column") < page.index("The numbers")
 

@@ -46,7 +46,7 @@ def test_suspicious_and_not_judged_say_so():
 def test_overall_recommends_the_closest_clean_model_only():
     lines = verdict.overall(
         [model("memorized", 2.5, 1.0, title="E"), model("no sign of copying", 3.0, title="P",
-         likelihood=14.0), model("no sign of copying", 2.7, title="N")], FLOOR)  # fmt: skip
+         likelihood=14.0), model("no sign of copying", 2.7, title="N")], FLOOR, ())  # fmt: skip
     text = " ".join(lines)
     assert "2.63 ± 0.03" in text
     assert "E memorized" in text
@@ -71,7 +71,9 @@ def test_a_baseline_that_is_nearer_than_the_model_is_named():
 
 
 def test_overall_without_any_clean_model():
-    lines = verdict.overall([model("memorized", title="A"), model("memorized", title="B")], FLOOR)
+    lines = verdict.overall(
+        [model("memorized", title="A"), model("memorized", title="B")], FLOOR, ()
+    )
     assert "A and B memorized" in lines[1]
     assert len(lines) == 2
 

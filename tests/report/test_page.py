@@ -135,6 +135,22 @@ def test_the_page_of_an_audit_shows_pairs_first_and_the_numbers_beside_fresh_dat
     assert 'class="sample"' not in images
 
 
+def test_rows_of_a_mixed_table_are_told_in_cells_not_drawn(tmp_path):
+    cells = {"sample": [["F", "<i>12"]], "nearest training row": [["M", ""]]}
+    run, told = results("mixed", (5,)), audit()
+    told["data"] |= {"kind": "mixed", "table": ["sex", "<b>age"]}
+    told["neighbours"] |= {"cells": cells, "rows": [7]}
+    run["data"]["table"] = told["data"]["table"]
+    for model in run["models"]:
+        model["neighbours"] = told["neighbours"]
+    for text, times in ((write_audit(told, tmp_path).read_text(), 1), (render(run, {}), 3)):
+        assert text.count('<td>sample 7</td><td class="left">F</td>') == times
+        assert ", 2 columns" in text
+        assert text.count("&lt;i&gt;12") == text.count("&lt;b&gt;age") == times
+    assert Tags((tmp_path / "audit.html").read_text()).tags.count("img") == 0
+    assert not (tmp_path / "figures").exists()
+
+
 def test_rows_of_a_table_are_drawn_by_their_range():
     lines = audit()["neighbours"]
     data = audit()["data"] | {"low": [-1.0, -10.0, 0.0], "high": [1.0, 10.0, 0.0]}

@@ -57,7 +57,7 @@ def distance_words(w2: Mapping[str, Any], floor: Mapping[str, Any]) -> str:
 def overall(
     models: Sequence[Mapping[str, Any]],
     floor: Mapping[str, Any],
-    baselines: Sequence[Mapping[str, Any]] = (),
+    baselines: Sequence[Mapping[str, Any]],
 ) -> list[str]:
     """The first lines of the page: the floor, which models copy, the one to use, if any is.
 

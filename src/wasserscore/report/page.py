@@ -64,7 +64,7 @@ def render(results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
 
 
 def write_audit(results: Mapping[str, Any], folder: Path) -> Path:
-    """Draw the picture into ``folder/figures`` and write ``folder/audit.html``.
+    """Write ``folder/audit.html``; a picture of the pairs, if there is one, in ``folder/figures``.
 
     Args:
         results: ``audit`` (a report's ``to_dict()``), its ``sentence`` and ``privacy`` note,
@@ -74,8 +74,10 @@ def write_audit(results: Mapping[str, Any], folder: Path) -> Path:
     Returns:
         The path of the page.
     """
-    picture = partial(figures.neighbours, results["neighbours"], results["data"])
-    pictures = {"neighbours": _draw(picture, folder / "figures" / "neighbours.png")}
+    pairs, pictures = results["neighbours"], {}
+    if not pairs.get("cells"):  # rows of text stand in the page itself
+        picture = partial(figures.neighbours, pairs, results["data"])
+        pictures["neighbours"] = _draw(picture, folder / "figures" / "neighbours.png")
     template = _environment(pictures).get_template("audit.html.jinja")
     page = folder / "audit.html"
     write_atomically(page, template.render(**results).encode())

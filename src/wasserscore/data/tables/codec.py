@@ -189,8 +189,10 @@ class Codec:
         return pd.DataFrame(found, index=pd.RangeIndex(len(values)), columns=list(self.names))
 
     def text(self, points: Cloud) -> list[list[str]]:
-        """The rows of some points as people read them; a missing cell is empty."""
-        rows = self.decode(points).astype(object).itertuples(index=False, name=None)
+        """The rows of some points as people read them; missing cells and identifiers are empty."""
+        cells = self.decode(points).astype(object)
+        cells[list(self.named("identifier"))] = None  # no point has one
+        rows = cells.itertuples(index=False, name=None)
         return [["" if pd.isna(cell) else str(cell) for cell in row] for row in rows]
 
     def snap(self, points: Cloud) -> Cloud:
