@@ -231,7 +231,7 @@ def bad(folder):
         "cut.csv.gz": "cut.csv.gz cannot be read",
         "table.parquet": "table.parquet cannot be read",
         "infinite.parquet": "column 'a' must be finite in every cell, got inf at row 1",
-        "bytes.parquet": "column 'b?a?' must hold text or booleans, got .* of type bytes",
+        "bytes.parquet": "column 'b?a?' must hold numbers, text, .* got Arrow type binary",
         "table.xlsx": "file type is not known, got 'table.xlsx'; use one of .npy, .npz, -ubyte",
         "sizes": "must have the size of 0.png, 4 x 4, got 5 x 4 in 1.png",
         "none": "must hold PNG images, got none in 'none'",

@@ -26,10 +26,11 @@ import pandas as pd
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.typing import Array
-from wasserscore.data.files import TABLES, unreadable
+from wasserscore.data.files import TABLES
 from wasserscore.data.tables.codec import Codec, require_names
 from wasserscore.data.tables.delimited import Dialect, Texts, is_number, read_texts
 from wasserscore.data.tables.overrides import Overrides
+from wasserscore.data.tables.parquet import read_parquet, write_parquet
 
 MARKS = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "none", "<NA>", "?", "-")
 """Texts that mean a missing cell in a column of numbers."""
@@ -56,12 +57,7 @@ def read_frame(
     """
     path = Path(path)
     if path.name.lower().endswith(".parquet"):
-        try:
-            frame = pd.read_parquet(path, engine="pyarrow")
-            if any(name is not None for name in frame.index.names):
-                frame = frame.reset_index()
-        except (ValueError, OSError, MemoryError) as error:
-            raise unreadable(path, error, "write it with DataFrame.to_parquet") from None
+        frame = read_parquet(path)
         require_names(frame)
         return frame
     overrides = overrides or Overrides()
@@ -93,7 +89,7 @@ def write_frame(
     pieces: Iterator[pd.DataFrame] = iter([frames] if isinstance(frames, pd.DataFrame) else frames)
     with _whole(path) as temporary:
         if name.endswith(".parquet"):
-            _write_parquet(temporary, pieces)
+            write_parquet(temporary, pieces)
         else:
             _write_csv(temporary, pieces, dialect or Dialect(), packed=name.endswith(".gz"))
 
@@ -243,18 +239,3 @@ def _harmless(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
                         dtype=object)  # fmt: skip
         out[inert(name)] = pd.Series(safe[codes], name=name)
     return pd.DataFrame(out), quoted
-
-
-def _write_parquet(path: Path, pieces: Iterator[pd.DataFrame]) -> None:
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
-
-    writer = None
-    try:
-        for piece in pieces:
-            table = pa.Table.from_pandas(piece, preserve_index=False)
-            writer = writer or pq.ParquetWriter(path, table.schema)
-            writer.write_table(table.cast(writer.schema))
-    finally:
-        if writer is not None:
-            writer.close()
