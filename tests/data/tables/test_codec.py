@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from wasserscore.core.errors import InputError
 from wasserscore.data.tables import Codec, Overrides
 from wasserscore.data.tables.codes import APART, level_points, nearest_levels, stranger
+from wasserscore.data.tables.dataset import from_frame
 from wasserscore.data.tables.infer import Wish
 from wasserscore.data.tables.storage import parse_dates
 
@@ -422,3 +423,12 @@ def test_dates_with_one_ending_are_dates(tail):
     frame.loc[0, "when"] = frame["when"][0].removesuffix(tail) + ":59+07:00"
     with pytest.raises(InputError, match="looks like moments"):
         Codec.infer(frame)
+
+
+def test_a_table_is_encoded_once(monkeypatch):
+    """The points that a codec was tried on are those of the data set."""
+    frame, done, encode = big_table(), [], Codec.encode
+    monkeypatch.setattr(Codec, "encode", lambda *a, **k: done.append(1) or encode(*a, **k))
+    data = from_frame(frame, name="people", source="a test")
+    assert torch.equal(data.points, encode(data.codec, frame))
+    assert len(done) == 1

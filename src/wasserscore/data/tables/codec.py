@@ -67,17 +67,24 @@ class Codec:
         Raises:
             InputError: For a table that cannot be used, by column and cell.
         """
+        return cls.with_points(frame, overrides)[0]
+
+    @classmethod
+    def with_points(
+        cls, frame: pd.DataFrame, overrides: Overrides | None = None
+    ) -> tuple["Codec", Cloud]:
+        """The codec of a table, as :meth:`infer` finds it, and its rows as points ``(n, D)``."""
         overrides = overrides or Overrides()
         require_names(frame)
         require(len(frame) > 0, "a table needs at least one row", got="none")
         overrides.require_columns(tuple(frame.columns))
         columns = [infer_column(frame[name], overrides.columns.get(str(name))) for name in frame]
         codec = cls(tuple(columns))
-        points = codec.encode(frame).numpy()
-        parts = {c.name: points[:, codec.places(c.name)] for c in columns
+        points = codec.encode(frame)
+        parts = {c.name: points.numpy()[:, codec.places(c.name)] for c in columns
                  if isinstance(c, Number | Category)}  # fmt: skip
-        return cls(codec.columns, find_rules(frame, parts, overrides.columns),
-                   dialect=overrides.dialect)  # fmt: skip
+        rules = find_rules(frame, parts, overrides.columns)
+        return cls(codec.columns, rules, dialect=overrides.dialect), points
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -44,12 +44,12 @@ def from_frame(
     """
     require(len(frame) >= 2, f"{name} needs at least 2 rows", got=f"{len(frame)} row"
             + "s" * (len(frame) != 1), do="give more data")  # fmt: skip
-    codec = Codec.infer(frame, overrides)
+    codec, rows = Codec.with_points(frame, overrides)
     if codec.numeric and overrides is None:
         points = torch.from_numpy(frame.to_numpy(dtype=np.float64, copy=True))
         return Dataset.build(points, name=name, kind="table", source=source, columns=codec.names,
                              dtypes=tuple(map(str, frame.dtypes)))  # fmt: skip
     require(bool(codec.coordinates), f"{name} must vary in at least one column",
             got="only constants and identifiers", do="give a schema that says more")  # fmt: skip
-    return Dataset.build(codec.encode(frame), name=name, kind="mixed", source=source,
+    return Dataset.build(rows, name=name, kind="mixed", source=source,
                          columns=codec.coordinates, units=MIXED_UNITS, codec=codec)  # fmt: skip
