@@ -112,6 +112,18 @@ def test_what_cannot_be_split_is_refused_before_the_folder(table, tmp_path, give
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("given", "reads"), [({"order": "stamp"}, 0), ({"group": "patient"}, 1)])
+def test_a_file_is_read_again_for_identifiers_only(table, tmp_path, monkeypatch, given, reads):
+    asked = []
+    monkeypatch.setattr("wasserscore.experiment.columns.read_frame",
+                        lambda *a, **k: asked.append(a) or read_frame(*a, **k))  # fmt: skip
+    (tmp_path / "s.toml").write_text("[columns.patient]\nkind = 'identifier'\n")
+    made = start(tiny.config(table, table_schema=str(tmp_path / "s.toml"), **given),
+                 tmp_path / "run")  # fmt: skip
+    assert len(made.parts[0].points) > 10
+    assert len(asked) == reads
+
+
 def test_one_large_group_is_refused(tmp_path):
     write_frame(tmp_path / "t.csv", visits().assign(patient=["a"] * 50 + ["b"] * 10))
     with pytest.raises(InputError, match="by 'patient' must leave at least 12 rows on either side,"

@@ -74,7 +74,7 @@ def fit(config: RunConfig, out: Path, *, force: bool) -> None:
         made = start(config, out, force=force, progress=bars)
         if made.data.codec is not None:
             print_lines(made.data.codec.table(), "")
-        made.parts  # noqa: B018  (the split is made and recorded here)
+        made.parts  # noqa: B018  (the split is recorded here)
         if config.group or config.order:
             print_lines(made.division.how)
         made.fit()

@@ -10,12 +10,14 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.data import Dataset, read_frame, read_overrides
+from wasserscore.data.tables.category import Identifier
+from wasserscore.proximal.groups import LEAST
 
 
 def cells_of(
     data: Dataset, name: str, *, role: str, source: Any = None, schema: str | None = None
 ) -> "pd.Series[Any]":
-    """The cells of a column, as they were read or as the points spell them.
+    """The cells of a column, as the points spell them; of an identifier, as they are read again.
 
     Args:
         data: What was loaded.
@@ -31,11 +33,13 @@ def cells_of(
     require_cells(data, name, role=role, source=source)
     if data.codec is None:
         return pd.Series(data.points[:, data.columns.index(name)].numpy(), name=name)
+    column = next(c for c in data.codec.columns if c.name == name)
+    if not isinstance(column, Identifier):
+        return column.decode(data.points[:, data.codec.places(name)].numpy())
     if isinstance(source, str | Path):
         overrides = None if schema is None else read_overrides(schema)
         source = read_frame(Path(source), overrides=overrides)
-    if not isinstance(source, pd.DataFrame):
-        source = data.frame(data.points)
+    assert isinstance(source, pd.DataFrame)
     cells: pd.Series[Any] = source[name].reset_index(drop=True)
     return cells
 
@@ -49,6 +53,26 @@ def require_cells(data: Dataset, name: str, *, role: str, source: Any = None) ->
     require(given or data.codec is None or name not in data.codec.named("identifier"),
             f"{role} needs the cells of a column, and an identifier is no part of the points",
             got=repr(name), do="give the table itself")  # fmt: skip
+
+
+def require_groups(data: Dataset, name: str, train: Int[Tensor, " k"]) -> None:
+    """Refuse a column per which no model can be fitted to the training rows.
+
+    Args:
+        data: What was loaded.
+        name: Of the column.
+        train: Numbers of the training rows.
+
+    Raises:
+        InputError: On a column that is not there, an identifier, and one of which no value, or
+            only one, has rows enough.
+    """
+    sizes = numbered(cells_of(data, name, role="per"))[train].bincount()
+    sizes = sizes[sizes > 0]
+    require(len(sizes) > 1 and int(sizes.max()) >= LEAST,
+            f"fits per group need a group of {LEAST} rows and others beside it",
+            got=f"{len(sizes)} groups in {len(train)} rows, the largest with {int(sizes.max())}",
+            do="name another column, or fit all rows at once")  # fmt: skip
 
 
 def numbered(cells: "pd.Series[Any]") -> Int[Tensor, " n"]:

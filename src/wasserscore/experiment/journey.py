@@ -17,7 +17,7 @@ from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, load, on_disk
 from wasserscore.distance import NoiseFloor
 from wasserscore.experiment import baselines, models, sections, verdict
-from wasserscore.experiment.columns import require_cells
+from wasserscore.experiment.columns import require_groups
 from wasserscore.experiment.config import RunConfig
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.folder import (
@@ -70,16 +70,16 @@ def start(
     data = load(config.source, schema=config.table_schema)
     require(data.n >= MINIMUM_ROWS, f"a run needs at least {MINIMUM_ROWS} rows",
             got=data.n, do="half of them are held out; give more data")  # fmt: skip
-    divide(data, config.source, config)  # so must a split that cannot be made
-    if config.proximal.per is not None:
-        require_cells(data, config.proximal.per, role="per")
+    division = divide(data, config.source, config)
+    if config.proximal.per is not None and "proximal" in config.models:
+        require_groups(data, config.proximal.per, division.train)
     description = plain({
         "schema_version": SCHEMA_VERSION,
         "config": config.model_dump(mode="json"),
         "data_sha256": data.sha256,
     })  # fmt: skip
     folder = RunFolder.create(out, description, force=force)
-    return Journey(config, data, folder, progress)
+    return Journey(config, data, division, folder, progress)
 
 
 def run(
@@ -109,12 +109,14 @@ class Journey:
     Args:
         config: What to do.
         data: The whole data set.
+        division: Which rows train and which are held out.
         folder: Where results are kept.
         progress: Told how far each stage has come.
     """
 
     config: RunConfig
     data: Dataset
+    division: Division
     folder: RunFolder
     progress: Progress = silent
 
@@ -145,11 +147,6 @@ class Journey:
         self.folder.finish(results)
         self.progress("report", 1, 1)
         return results
-
-    @cached_property
-    def division(self) -> Division:
-        """Which rows train and which are held out."""
-        return divide(self.data, self.config.source, self.config)
 
     @cached_property
     def parts(self) -> tuple[Dataset, Dataset]:

@@ -10,6 +10,7 @@ from wasserscore.data import Dataset, load, on_disk
 from wasserscore.experiment.config import RunConfig, validate
 from wasserscore.experiment.drawn import about, draw, mapped
 from wasserscore.experiment.folder import MODELS, RESULTS, RunFolder
+from wasserscore.experiment.holdout import divide
 from wasserscore.experiment.journey import Journey
 from wasserscore.experiment.models import (
     TITLES,
@@ -44,7 +45,7 @@ def journey(folder: str | Path) -> Journey:
     config = _config(found)
     data = load(config.source, schema=config.table_schema)
     _require_same(found, config, data.sha256)
-    return Journey(config, data, found)
+    return Journey(config, data, divide(data, config.source, config), found)
 
 
 def training_rows(folder: str | Path, *, seed: int) -> Dataset:
