@@ -36,7 +36,8 @@ Models = Annotated[
 TableSchema = Annotated[
     str | None,
     typer.Option("--schema", show_default=False,
-                 help="A TOML or JSON file that says what the columns of a table are."),
+                 help="A TOML or JSON file that says what the columns of a table are, and how its "
+                 "CSV files are written."),
 ]  # fmt: skip
 Group = Annotated[
     str | None,
