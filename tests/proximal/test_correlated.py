@@ -79,3 +79,7 @@ def test_turned_columns_are_fitted_in_whitened_axes():
 def test_what_cannot_be_turned_is_refused(options, says):
     with pytest.raises(InputError, match=says):
         fit_proximal(normal(20, 3), PROCESS, method="columns", **options)
+
+
+def test_one_column_has_nothing_to_lose():
+    assert fit_correlated(normal(60, 1), PROCESS).dim == 1

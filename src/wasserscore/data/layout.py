@@ -109,7 +109,10 @@ class Layout:
 
     def within(self, x: Cloud) -> Cloud:
         """``x`` of shape ``(m, d)`` by the margins, where there are some, and cut to the range."""
-        x = x if self.margins is None else self.margins.apply(x)
+        return self.clip(x if self.margins is None else self.margins.apply(x))
+
+    def clip(self, x: Cloud) -> Cloud:
+        """``x`` of shape ``(m, d)`` cut to the range of the data."""
         return torch.minimum(torch.maximum(x, self.low.to(x)), self.high.to(x))
 
     def snap(self, x: Cloud) -> Cloud:

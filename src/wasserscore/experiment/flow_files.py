@@ -83,7 +83,7 @@ def flow_files(
     settings = {"source": source, "target": known.source, "target_sha256": known.sha256,
                 "kernel": flow.kernel, "step": flow.step, "batch": flow.batch,
                 "units": units}  # fmt: skip
-    rows = known.snap(known.within(known.restore(end)))
+    rows = known.snap(known.clip(known.restore(end)))
     record = replace(record, notes=notes + record.notes)
     return Flown(rows, record, known, settings, frames.motion())
 

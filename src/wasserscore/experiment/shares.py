@@ -28,7 +28,5 @@ def shared_layout(score: ProximalLaw, scaling: Scaling, train: Dataset, seed: in
     if layout.codec is not None:
         from wasserscore.data.tables.shares import with_shares
 
-        layout = replace(
-            layout, codec=with_shares(layout.codec, layout.within(drawn), train.points)
-        )
+        layout = replace(layout, codec=with_shares(layout.codec, layout.clip(drawn), train.points))
     return replace(layout, margins=find_margins(layout.numbers(), drawn, train.points))

@@ -59,4 +59,4 @@ def _off(score: ProximalScore, points: Any, seed: int) -> Matrix:
 
 def _correlation(x: Cloud) -> Matrix:
     """Of the columns; zero for one that never changes."""
-    return torch.nan_to_num(torch.corrcoef(x.T))
+    return torch.nan_to_num(torch.atleast_2d(torch.corrcoef(x.T)))
