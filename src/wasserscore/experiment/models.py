@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud, PerPoint, Points
 from wasserscore.data import Dataset, Layout, Mapped, Scaling, dequantise
 from wasserscore.experiment.columns import cells_of, numbered
-from wasserscore.experiment.shares import shared_layout
+from wasserscore.experiment.shares import DRAWN, is_table, shared_layout
 from wasserscore.kernel import nearest
 from wasserscore.network import MLP
 from wasserscore.process import EDM
@@ -80,12 +80,42 @@ class Model:
 
         Rows of a mixed table are rows that exist: every coordinate goes to the nearest cell.
         """
+        points = self.drawn(n, seed=seed, solver=solver, steps=steps, callback=callback)
+        return self.layout.snap(self.layout.within(points))
+
+    def drawn(
+        self,
+        n: int,
+        *,
+        seed: int,
+        solver: str = "heun",
+        steps: int = 18,
+        callback: Callable[[int, int], object] | None = None,
+    ) -> Cloud:
+        """What :meth:`sample` makes rows of: points ``(n, d)``, not cut, constants back."""
         if self.has_score:
             rows = sample(self.score, n, solver=solver, steps=steps, seed=seed, callback=callback)
         else:
             rows = self.score.sample(n, seed=seed)
-        points: Cloud = self.layout.within(self.layout.restore(self.flat(rows).double()))
-        return self.layout.snap(points)
+        points: Cloud = self.layout.restore(self.flat(rows).double())
+        return points
+
+    def shared(self, train: Dataset, *, seed: int) -> "Model":
+        """The model with rows of a table whose values come as often as in ``train``.
+
+        Exact draws decide where there are some, and else as many as there are training rows.
+        """
+        if not is_table(train):
+            return self
+        streams = Streams(seed)
+        if isinstance(self.score, ProximalLaw):
+            exact = self.score.sample_marginal(DRAWN, generator=streams.generator("shares"))
+            assert self.score.scaling is not None
+            points = self.layout.restore(self.score.scaling.undo(exact.double()))
+        else:
+            few = min(DRAWN, train.n)
+            points = self.drawn(few, seed=streams.key("shares") % 2**31)
+        return replace(self, layout=shared_layout(points, train))
 
     def flat(self, points: Points) -> Cloud:
         """Points of the score ``(n, *shape)`` as rows ``(n, v)``, in the order of the columns."""
@@ -180,8 +210,7 @@ def fit_kernel_mixture(
     points = scaling.apply(train.vary(smooth_rows(train, "train", seed)))
     options: dict[str, Any] = {} if latent is None else {"latent": latent}
     options |= {"method": method, "seed": seed, "scaling": scaling}
-    of_table = train.kind in ("table", "mixed") and method == "auto" and latent is None
-    if per is None and of_table:
+    if per is None and latent is None and method == "auto" and is_table(train):
         score: ProximalLaw = fit_correlated(points, forward_process(), seed=seed, scaling=scaling)
     elif per is None:
         score = fit_proximal(points, forward_process(), **options)
@@ -189,19 +218,21 @@ def fit_kernel_mixture(
         groups = numbered(cells_of(train, per, role="per"))
         score = fit_groups(points, groups, forward_process(), told=callback or (lambda *_: None),
                            **options)  # fmt: skip
-    return Model(score, shared_layout(score, scaling, train, seed))
+    return Model(score, train.layout).shared(train, seed=seed)
 
 
-def fit_network(train: Dataset, **options: Any) -> Model:
+def fit_network(train: Dataset, *, seed: int, **options: Any) -> Model:
     """A network trained by denoising score matching; resumes if it was interrupted.
 
     Args:
         train: The training rows.
+        seed: Of everything drawn.
         **options: Of :func:`train_network`.
     """
     scaling = model_units(train)
     points = scaling.apply(train.varying).float()
-    return Model(train_network(points, scaling, **options), train.layout)
+    score = train_network(points, scaling, seed=seed, **options)
+    return Model(score, train.layout).shared(train, seed=seed)
 
 
 def train_network(

@@ -53,4 +53,4 @@ def fit_one_step(
         steps=steps, batch_size=batch_size, learning_rate=learning_rate, scaling=scaling,
         callbacks=told, out=out, seed=seed,
     )  # fmt: skip
-    return Model(law, train.layout)
+    return Model(law, train.layout).shared(train, seed=seed)

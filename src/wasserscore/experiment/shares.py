@@ -2,29 +2,27 @@
 
 from dataclasses import replace
 
-from wasserscore.core.random import Streams
-from wasserscore.data import Dataset, Layout, Scaling
+from wasserscore.core.typing import Cloud
+from wasserscore.data import Dataset, Layout
 from wasserscore.data.margins import find_margins
-from wasserscore.score import ProximalLaw
 
 DRAWN = 2**15
 """Points that are drawn to see how often values come: a share of 1 % to a twentieth of it."""
 
 
-def shared_layout(score: ProximalLaw, scaling: Scaling, train: Dataset, seed: int) -> Layout:
-    """The layout of the training rows; of a table, with margins of numbers and prices of levels.
+def is_table(data: Layout) -> bool:
+    """Whether its columns are things of their own, unlike pixels or coordinates."""
+    return data.kind in ("table", "mixed")
+
+
+def shared_layout(drawn: Cloud, train: Dataset) -> Layout:
+    """The layout of a table with margins of its numbers and prices of its levels.
 
     Args:
-        score: The fitted model.
-        scaling: Its units.
+        drawn: Points of the fitted model ``(n, d)``, data units, not cut to the range.
         train: The rows it was fitted to.
-        seed: Of the draws.
     """
     layout = train.layout
-    if layout.kind not in ("table", "mixed"):
-        return layout
-    points = score.sample_marginal(DRAWN, generator=Streams(seed).generator("shares"))
-    drawn = layout.restore(scaling.undo(points.double()))
     if layout.codec is not None:
         from wasserscore.data.tables.shares import with_shares
 
