@@ -13,11 +13,11 @@ from wasserscore.experiment.one_step import fit_one_step
 AGES = range(16, 65)
 
 
-def people(n: int = 1500) -> pd.DataFrame:
-    """Ages that begin steeply at 16 and are capped at 64, with a height that follows them."""
+def people(n: int = 400) -> pd.DataFrame:
+    """Ages that begin steeply at 16 and are capped at 64, beside what has nothing to do with it."""
     rng = np.random.default_rng(0)
     age = np.clip(16 + rng.exponential(20, n) // 1, 16, 64).astype(int)
-    return pd.DataFrame({"age": age, "height": np.round(age + rng.normal(size=n), 2)})
+    return pd.DataFrame({"age": age} | {f"x{j}": rng.normal(size=n).round(3) for j in range(6)})
 
 
 def fitted(name: str, data):
@@ -40,8 +40,8 @@ def test_ages_come_as_often_as_in_the_table(name):
     without = cut["age"].value_counts(normalize=True).reindex(AGES, fill_value=0)
     assert 0.5 * (made - wanted).abs().sum() < 0.09
     assert 0.5 * (without - wanted).abs().sum() > 0.1
-    assert abs(made[64] - wanted[64]) < 0.015
-    assert abs(made[16] - wanted[16]) < 0.015
+    assert abs(made[64] - wanted[64]) < 0.02
+    assert abs(made[16] - wanted[16]) < 0.02
 
 
 def test_points_that_are_no_table_are_only_cut():

@@ -15,7 +15,7 @@ from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud, PerPoint, Points
 from wasserscore.data import Dataset, Layout, Mapped, Scaling, dequantise
 from wasserscore.experiment.columns import cells_of, numbered
-from wasserscore.experiment.shares import DRAWN, is_table, shared_layout
+from wasserscore.experiment.shares import DRAWN, FEWEST, is_table, shared_layout
 from wasserscore.kernel import nearest
 from wasserscore.network import MLP
 from wasserscore.process import EDM
@@ -103,7 +103,8 @@ class Model:
     def shared(self, train: Dataset, *, seed: int) -> "Model":
         """The model with rows of a table whose values come as often as in ``train``.
 
-        Exact draws decide where there are some, and else as many as there are training rows.
+        Draws of the model decide: :data:`DRAWN` exact ones where there is a closed form, else as
+        many as there are training rows, and at least :data:`FEWEST`.
         """
         if not is_table(train):
             return self
@@ -113,7 +114,7 @@ class Model:
             assert self.score.scaling is not None
             points = self.layout.restore(self.score.scaling.undo(exact.double()))
         else:
-            few = min(DRAWN, train.n)
+            few = min(DRAWN, max(FEWEST, train.n))
             points = self.drawn(few, seed=streams.key("shares") % 2**31)
         return replace(self, layout=shared_layout(points, train))
 

@@ -8,6 +8,8 @@ from wasserscore.data.margins import find_margins
 
 DRAWN = 2**15
 """Points that are drawn to see how often values come: a share of 1 % to a twentieth of it."""
+FEWEST = 2**12
+"""So many at least of a model that takes steps for each: a share of 1 % to a sixth of it."""
 
 
 def is_table(data: Layout) -> bool:
