@@ -14,7 +14,7 @@ AGES = range(16, 65)
 
 
 def people(n: int = 400) -> pd.DataFrame:
-    """Ages that begin steeply at 16 and are capped at 64, beside what has nothing to do with it."""
+    """Ages from 16 on, capped at 64, beside six columns that have nothing to do with them."""
     rng = np.random.default_rng(0)
     age = np.clip(16 + rng.exponential(20, n) // 1, 16, 64).astype(int)
     return pd.DataFrame({"age": age} | {f"x{j}": rng.normal(size=n).round(3) for j in range(6)})
