@@ -30,6 +30,19 @@ def test_records_turn_into_valid_json_without_nan():
     }
 
 
+@dataclass(frozen=True)
+class Told(Record):
+    size: float
+
+    def to_dict(self):
+        return super().to_dict() | {"large": self.size > 1}
+
+
+def test_a_record_in_a_record_says_what_it_says_alone():
+    found = Nested(Estimate(1.0), np.arange(1), torch.ones(1), {"a": [Told(2.0)]}).to_dict()
+    assert found["mapping"] == {"a": [{"size": 2.0, "large": True}]}
+
+
 def test_estimate_upper_limit_is_the_normal_quantile():
     estimate = Estimate(2.0, 0.5, 100)
     assert float(estimate) == 2.0

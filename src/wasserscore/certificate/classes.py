@@ -46,10 +46,6 @@ class ClassCertificates(Record):
     def __getitem__(self, name: Hashable) -> Certificate:
         return self.certificates[self.classes.index(name)]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The record as JSON types, each certificate as its own ``to_dict``."""
-        return super().to_dict() | {"certificates": [c.to_dict() for c in self.certificates]}
-
     def __repr__(self) -> str:
         lines = [f"all classes: W2 {self.upper!r}"]
         lines.append(f"  {'class':<12} {'share':>7} {'W2 below':>10} {'spread':>8}  by")

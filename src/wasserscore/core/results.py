@@ -11,6 +11,8 @@ from torch import Tensor
 
 def plain(value: Any) -> Any:
     """``value`` as JSON types only: records and tensors unfold, NaN and infinity become None."""
+    if isinstance(value, Record):
+        return value.to_dict()
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict):
@@ -33,9 +35,8 @@ class Record:
     """Base of every result."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as JSON types (NaN and infinity become None)."""
-        out: dict[str, Any] = plain(self)
-        return out
+        """The record as JSON types (NaN and infinity become None), records in it likewise."""
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,6 @@ class Plan(Record):
         plain |= {
             "process": _call(self.process),
             "grid": self.grid.times.tolist(),
-            "options": [option.to_dict() for option in self.options],
             "vacuous": self.vacuous,
         }
         return plain
