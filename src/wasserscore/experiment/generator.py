@@ -31,8 +31,9 @@ class Generator(BaseEstimator):
     """What all generators share; a subclass says how it is fitted.
 
     Columns that never change are left out of the model and come back in the samples; samples are
-    cut to the range of the training data. ``__init__`` accepts anything and ``fit`` checks it, as
-    scikit-learn's conventions ask.
+    cut to the range of the training data, and where this is a table their numbers come as often
+    as in it (:mod:`wasserscore.data.margins`). ``__init__`` accepts anything and ``fit`` checks
+    it, as scikit-learn's conventions ask.
 
     An array in, arrays out; a pandas DataFrame in, DataFrames with its columns and dtypes out. One
     with text, dates, booleans or missing cells goes through its codec

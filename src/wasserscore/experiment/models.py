@@ -78,7 +78,8 @@ class Model:
     ) -> Cloud:
         """``n`` rows ``(n, d)``, data units, float64, cut to the data's range, constants back.
 
-        Rows of a mixed table are rows that exist: every coordinate goes to the nearest cell.
+        Numbers of a table come as often as in its training rows, where :meth:`shared` has looked,
+        and rows of a mixed one are rows that exist: coordinates go to the nearest cell.
         """
         points = self.drawn(n, seed=seed, solver=solver, steps=steps, callback=callback)
         return self.layout.snap(self.layout.within(points))
