@@ -6,6 +6,7 @@ import pandas as pd
 
 from wasserscore.audit.apart import columns_apart, middle_halves
 from wasserscore.audit.tables import exact_matches
+from wasserscore.audit.verdict import SAME
 from wasserscore.data import Dataset
 from wasserscore.data.tables import Overrides, read_frame
 from wasserscore.data.tables.number import Number
@@ -31,7 +32,7 @@ def known_rows(
     if fresh is None or isinstance(train, Whole):
         return ()
     same = float(exact_matches(fresh.points, train.points).double().mean())
-    if same <= 0.5:
+    if same <= SAME:
         return ()
     return (f"{same:.0%} of the rows of {holdout} are rows of {real}: if the same records "
             "are in both, the hold-out cannot tell copies from fresh data",)  # fmt: skip

@@ -67,22 +67,14 @@ class Model:
     score: Any
     layout: Layout
 
-    def sample(
-        self,
-        n: int,
-        *,
-        seed: int,
-        solver: str = "heun",
-        steps: int = 18,
-        callback: Callable[[int, int], object] | None = None,
-    ) -> Cloud:
+    def sample(self, n: int, *, seed: int, **options: Any) -> Cloud:
         """``n`` rows ``(n, d)``, data units, float64, cut to the data's range, constants back.
 
         Numbers of a table come as often as in its training rows, where :meth:`shared` has looked,
-        and rows of a mixed one are rows that exist: coordinates go to the nearest cell.
+        and rows of a mixed one are rows that exist: coordinates go to the nearest cell. Options
+        are those of :meth:`drawn`.
         """
-        points = self.drawn(n, seed=seed, solver=solver, steps=steps, callback=callback)
-        return self.layout.snap(self.layout.within(points))
+        return self.layout.snap(self.layout.within(self.drawn(n, seed=seed, **options)))
 
     def drawn(
         self,
