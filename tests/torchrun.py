@@ -32,7 +32,7 @@ def launch(*arguments: object, fails: bool = False) -> subprocess.CompletedProce
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths),
-             "COLUMNS": "100"},
+             "COLUMNS": "100", "PYTHONFAULTHANDLER": "1"},
     ) as process:  # fmt: skip
         try:
             out, errors = process.communicate(timeout=200)

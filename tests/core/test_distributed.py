@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -88,3 +90,21 @@ def test_two_ranks_add_compare_tell_share_and_fail_together(tmp_path):
         assert torch.equal(found["told_flat"], torch.tensor(1))
     assert zero["acted"].tolist() == [1]
     assert one["acted"].tolist() == []
+
+
+ENDING = """
+    import atexit, time
+    from wasserscore.core.distributed import publish
+    publish({"x": torch.ones(3)})
+    threads = lambda: [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+    assert any("gloo" in name for name in threads()), threads()
+    atexit._run_exitfuncs()  # what an interpreter does first when it ends
+    time.sleep(0.1)  # the system lists a joined thread a moment longer
+    assert not any("gloo" in name for name in threads()), threads()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are listed in /proc")
+def test_no_thread_outlives_the_interpreter(tmp_path):
+    # One that still holds a tensor would abort the process at the end of a good run.
+    torchrun(ENDING, tmp_path)

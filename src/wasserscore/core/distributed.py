@@ -154,7 +154,12 @@ def _reduced(x: Tensor, how: Any) -> Tensor:
 
 @cache
 def _gloo() -> Any:
-    """A group for what lies on the CPU, whatever the default group is for."""
+    """A group for what lies on the CPU, whatever the default group is for.
+
+    It is let go before the interpreter ends: a thread of it that still holds a tensor by then
+    aborts the process ("terminate called without an active exception").
+    """
+    atexit.register(_gloo.cache_clear)
     return dist.new_group(backend="gloo", timeout=PATIENCE)
 
 
