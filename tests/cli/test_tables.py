@@ -42,6 +42,9 @@ def test_from_a_csv_file_to_rows_and_their_audit(tmp_path):
     assert found["notes"][0] == "identifier column 'id' takes no part in distances"
     assert "80 rows of " in found["notes"][1]
     assert "generated rows must name nobody" in found["notes"][1]
+    own = json.loads(call("audit", run, real, "--json").stdout)
+    assert (own["n_train"], own["n_holdout"], own["exact_rate"]["value"]) == (40, 40, 0.5)
+    assert "80 rows of " in own["notes"][1]  # identifiers of held-out rows name people, too
     missing = call("fit", real, "--out", tmp_path / "no", "--schema", tmp_path / "none.toml")
     assert missing.exit_code == 2
     assert "the schema none.toml cannot be read" in missing.stderr

@@ -1,5 +1,6 @@
 import html
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -207,3 +208,34 @@ def test_names_of_training_rows_among_generated_ones_are_noted(tmp_path):
     new.assign(who="x").to_csv(tmp_path / "new.csv", index=False)
     sides = read_sides(str(tmp_path / "real.csv"), str(tmp_path / "new.csv"))
     assert not any("must name nobody" in note for note in sides.notes)
+
+
+def test_a_run_brings_its_own_two_sides(finished, table, tmp_path):
+    """As two files of the same rows; a hold-out that is named takes the place of the run's."""
+    folder, _ = finished
+    kept, rows = json.loads((folder / "split.json").read_text()), pd.read_csv(table)
+    for part in ("train", "holdout"):
+        rows.iloc[kept[part]].to_csv(tmp_path / f"{part}.csv", index=False)
+    rows.iloc[kept["train"][:10]].to_csv(tmp_path / "new.csv", index=False)
+    train, holdout, new = (str(tmp_path / f"{n}.csv") for n in ("train", "holdout", "new"))
+    of_run, of_files = audit_files(str(folder), new), audit_files(train, new, holdout)
+    assert of_run.judged
+    assert numbers(of_run) == numbers(of_files)
+    same = pytest.approx(of_files.nearest_distance_holdout.value, rel=1e-12)
+    assert of_run.nearest_distance_holdout.value == same
+    assert numbers(of_run)["copies"] == 1.0
+    named = audit_files(str(folder), new, new)
+    assert named.verdict != of_run.verdict
+    with pytest.raises(InputError, match="a run has the schema that it was made with"):
+        read_sides(str(folder), new, schema="any.toml")
+
+
+def test_a_run_of_rows_on_disk_is_refused_by_name(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0], folder)
+    described = json.loads((folder / "config.json").read_text())
+    pd.DataFrame({"a": [1.0], "b": [2.0]}).to_parquet(tmp_path / "part.parquet")
+    described["config"]["source"] = f"{tmp_path}:a,b"
+    (folder / "config.json").write_text(json.dumps(described))
+    with pytest.raises(InputError, match="name these rows instead of the run"):
+        read_sides(str(folder), str(tmp_path / "part.parquet"))

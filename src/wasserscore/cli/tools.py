@@ -96,13 +96,15 @@ def plan(
 @by_one
 def audit(
     real: Annotated[
-        str, typer.Argument(metavar="REAL", help="The rows the model was trained on.")
+        str,
+        typer.Argument(metavar="REAL", help="The rows the model was trained on, or a run folder."),
     ],
     fake: Annotated[str, typer.Argument(metavar="FAKE", help="The generated rows.")],
     holdout: Annotated[
         str | None,
         typer.Option(
-            help="Real rows the model has not seen; needed for a verdict.", show_default=False
+            help="Real rows the model has not seen; needed for a verdict.",
+            show_default=False,
         ),
     ] = None,
     fail_if: Annotated[
@@ -137,10 +139,13 @@ def audit(
 ) -> None:
     """Are generated rows copies of the training rows? Two files in, a verdict out.
 
-    REAL may be FOLDER[:COLUMNS] of Arrow or Parquet files: all of their rows are searched where
-    they are. Of a hold-out in such files up to 20,000 rows are drawn by the seed.
+    Of a run folder, REAL is the rows that its models were fitted to, and the hold-out is the rows
+    that it held out. REAL may be FOLDER[:COLUMNS] of Arrow or Parquet files: all of their rows are
+    searched where they are. Of a hold-out in such files up to 20,000 rows are drawn by the seed.
 
     **Examples**
+
+        wasserscore audit runs/mine synthetic.csv --out runs/mine/audit
 
         wasserscore audit train.csv synthetic.csv --holdout test.csv --fail-if 'flagged>0'
 

@@ -1,4 +1,4 @@
-"""Two files in, a verdict out: an audit that needs no model of ours."""
+"""Two files in, a verdict out: an audit that needs no model of ours, or a run and its samples."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,11 +15,13 @@ from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, load, on_disk
 from wasserscore.data.tables import Codec, Overrides, read_overrides
-from wasserscore.experiment.alike import left_out, rows_like
+from wasserscore.experiment.alike import Alike, left_out, rows_like
 from wasserscore.experiment.audit_notes import known_names, known_rows, other_units
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.drawn import mapped
+from wasserscore.experiment.folder import is_run
 from wasserscore.experiment.marginals import table_section
+from wasserscore.experiment.revisit import journey
 from wasserscore.experiment.rules import Rule, parse_rule
 from wasserscore.experiment.sections import data_section, neighbours_section
 from wasserscore.experiment.usefulness import require_target
@@ -113,26 +115,38 @@ def read_sides(
     """The files of an audit; columns are matched by name, text through the codec of ``real``.
 
     Args:
-        real: Name or path of the training rows; those on disk are all searched.
+        real: Name or path of the training rows; those on disk are all searched. Of a run folder
+            its training rows, and unless ``holdout`` names others, the rows that it held out.
         fake: Of the generated rows.
         holdout: Of real rows the model has not seen; without it there is no verdict. Of rows on
             disk some are drawn, and the notes say how many.
-        schema: A file that says what the columns are.
+        schema: A file that says what the columns are; a run has its own.
         seed: Of held-out rows that are drawn.
 
     Raises:
         InputError: On files that cannot be used or do not fit each other.
     """
-    overrides = None if schema is None else read_overrides(schema)
     require(on_disk(fake) is None, "generated rows are read into memory", got=repr(fake),
             do="give one .npy, .csv or .parquet file, as wasserscore sample writes")  # fmt: skip
-    train = load(real, schema=overrides) if on_disk(real) is None else _on_disk(real, overrides)
+    train: Dataset | Whole
     fresh = None
+    if is_run(real):
+        require(schema is None, "a run has the schema that it was made with", got=repr(schema),
+                do="leave --schema out")  # fmt: skip
+        made = journey(real)
+        train, fresh = made.train, Alike(made.holdout.points, made.holdout.name)
+        real, schema = made.config.source, made.config.table_schema
+    overrides = None if schema is None else read_overrides(schema)
+    if fresh is None and on_disk(real) is None:
+        train = load(real, schema=overrides)
+    elif fresh is None:
+        train = _on_disk(real, overrides)
     if holdout is not None:
         fresh = rows_like(train, holdout, overrides=overrides, drawn=seed)
     generated = rows_like(train, fake, overrides=overrides)
     notes = (*left_out(train), *(() if fresh is None else fresh.notes), *generated.notes)
-    notes += known_rows(train, fresh, real, holdout) + other_units(train, generated, fake)
+    notes += known_rows(train, fresh, real, holdout or "the hold-out")
+    notes += other_units(train, generated, fake)
     notes += known_names(train, generated, real, fake, overrides)
     unseen = None if fresh is None else fresh.points
     return Sides(train, generated.points, unseen, generated.name, notes)

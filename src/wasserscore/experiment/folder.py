@@ -25,6 +25,11 @@ RUN, COMPARISON = "run", "comparison"
 TABLES = tuple(f"compare.{end}" for end in ("json", "csv", "tex", "png", "svg"))
 
 
+def is_run(path: str | Path) -> bool:
+    """Whether a folder is one that :meth:`RunFolder.create` made."""
+    return (Path(path) / CONFIG).is_file()
+
+
 class RunFolder:
     """One run on disk, bound to one configuration and one data set.
 

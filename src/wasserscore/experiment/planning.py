@@ -10,6 +10,7 @@ from wasserscore.core.files import write_atomically, write_json
 from wasserscore.data import Dataset
 from wasserscore.experiment import revisit
 from wasserscore.experiment.drawn import about, rows_of
+from wasserscore.experiment.folder import is_run
 from wasserscore.experiment.models import fit_empirical
 from wasserscore.experiment.pipelines import (
     is_pipeline,
@@ -48,11 +49,10 @@ def plan_steps(
         return _about(data, plan(rows_law(made, data, 0.0), target_w2, score=made.score,
                                  mode=mode or "model", **options))  # fmt: skip
     require_no_pipeline(None, label)
-    is_run = (Path(source) / "config.json").is_file()
     asked = model is not None or mode == "model"
-    require(is_run or not asked, "only a run folder has a model to plan for", got=repr(source),
-            do="make one: wasserscore fit DATA --out DIR")  # fmt: skip
-    rows = (revisit.training_rows if is_run else rows_of)(source, seed=seed)
+    require(is_run(source) or not asked, "only a run folder has a model to plan for",
+            got=repr(source), do="make one: wasserscore fit DATA --out DIR")  # fmt: skip
+    rows = (revisit.training_rows if is_run(source) else rows_of)(source, seed=seed)
     score = revisit.scored(source, model)[1].score if asked else None
     law = fit_empirical(rows, scaling=None if score is None else score.scaling).score
     chosen = mode or ("model" if asked else "calibrated")

@@ -9,7 +9,7 @@ from wasserscore.core.errors import InputError, explain, require
 from wasserscore.data import Dataset, load, on_disk
 from wasserscore.experiment.config import RunConfig, validate
 from wasserscore.experiment.drawn import about, draw, mapped
-from wasserscore.experiment.folder import MODELS, RESULTS, RunFolder
+from wasserscore.experiment.folder import MODELS, RESULTS, RunFolder, is_run
 from wasserscore.experiment.holdout import divide
 from wasserscore.experiment.journey import Journey
 from wasserscore.experiment.models import (
@@ -43,6 +43,9 @@ def journey(folder: str | Path) -> Journey:
     """
     found = RunFolder.open(folder)
     config = _config(found)
+    require(on_disk(config.source) is None, "this needs a run whose rows are held in memory",
+            got=f"one of rows on disk, {config.source!r}", do="name these rows instead of the run",
+            )  # fmt: skip
     data = load(config.source, schema=config.table_schema)
     _require_same(found, config, data.sha256)
     return Journey(config, data, divide(data, config.source, config), found)
@@ -126,10 +129,9 @@ def certify_model(
         found = certify(made.score, rows_law(made, rows, bandwidth), seed=seed, **options)
         return replace(found, reference=about(found.reference, rows))
     require_no_pipeline(data, label)
-    is_run = (Path(folder) / "config.json").is_file()
-    require(is_run or reference not in REFERENCES, "a saved model needs a saved reference",
+    require(is_run(folder) or reference not in REFERENCES, "a saved model needs a saved reference",
             got=reference, do="give --reference the path of a closed-form model")  # fmt: skip
-    score = scored(folder, name)[1].score if is_run else load_model(folder)
+    score = scored(folder, name)[1].score if is_run(folder) else load_model(folder)
     if reference in REFERENCES:
         train = training_rows(folder, seed=seed)
         law = reference_law(train, reference, score, bandwidth)
