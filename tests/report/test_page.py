@@ -115,8 +115,8 @@ def audit(shape=(3,), kind="table"):
     data = {"kind": kind, "shape": list(shape), "name": "train", "d": 3, "low": [-1.0] * 3,
             "high": [1.0] * 3, "columns": columns}  # fmt: skip
     return {"generated": "fake", "sentence": "Suspicious.", "privacy": "No privacy.",
-            "notes": ["<b>odd"],
-            "data": data, "audit": numbers, "neighbours": pairs(shape)}  # fmt: skip
+            "notes": ["<b>odd"], "data": data, "audit": numbers, "neighbours": pairs(shape),
+            "exposed": None}  # fmt: skip
 
 
 def test_the_page_of_an_audit_shows_pairs_first_and_the_numbers_beside_fresh_data(tmp_path):
@@ -149,6 +149,18 @@ def test_rows_of_a_mixed_table_are_told_in_cells_not_drawn(tmp_path):
         assert text.count("&lt;i&gt;12") == text.count("&lt;b&gt;age") == times
     assert Tags((tmp_path / "audit.html").read_text()).tags.count("img") == 0
     assert not (tmp_path / "figures").exists()
+
+
+def test_rare_rows_have_a_part_of_their_own(tmp_path):
+    told = audit()
+    told["audit"]["exposure"] = {"value": 0.7, "stderr": 0.05, "n": 61}
+    told["exposed"] = pairs((3,))
+    text = write_audit(told, tmp_path).read_text()
+    assert "Of the 61 training rows that are farthest from any other (5 %), 70.0 % (± 5 %)" in text
+    assert text.count("<td>rare training row</td>") == 6
+    assert text.count("<td>nearest training row</td>") == 6
+    assert "<td>closer to rare rows</td><td>70.0 %</td>" in text
+    assert Tags(text).tags.count("img") == 2
 
 
 def test_rows_of_a_table_are_drawn_by_their_range():

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wasserscore.audit.apart import columns_apart
 from wasserscore.audit.closeness import c_t, closer_than_holdout, median_distance
+from wasserscore.audit.exposure import exposure
 from wasserscore.audit.features import Features, feature_map
 from wasserscore.audit.model import NEED_MODEL, asked_of_model
 from wasserscore.audit.neighbours import Closest, Training, training
@@ -37,11 +38,12 @@ from wasserscore.data import Mapped
 from wasserscore.distance import PRDC, prdc
 
 SUSPECTS = 100
-"""How many rows the report lists."""
+"""How many rows a list of the report has."""
 NEIGHBOURS = 5
 """The k of precision, recall, density and coverage."""
 NEED_HOLDOUT = (
     "nearest_distance_holdout", "closer", "z_u", "c_t", "p_exact", "p_copies", "p_value", "prdc",
+    "exposure",
 )  # fmt: skip
 
 
@@ -98,7 +100,7 @@ def audit(
     found = yardstick.closest(generated)
     fresh = None if holdout is None else yardstick.closest(holdout)
     counts = _counts(rows, yardstick, found, fresh)
-    tests: dict[str, Any] = dict.fromkeys(NEED_HOLDOUT)
+    tests: dict[str, Any] = dict.fromkeys(NEED_HOLDOUT) | {"exposed": ()}
     verdict, reason = NOT_JUDGED, "give held-out rows to compare with"
     if holdout is not None and fresh is not None:
         tests = _tests(yardstick, generated, holdout, found, fresh, seed)
@@ -206,6 +208,9 @@ def _tests(
     """Everything that compares with the hold-out, except exact copies."""
     own, other = found.first.numpy(), fresh.first.numpy()
     closer, z_u = closer_than_holdout(own, other, seed)
+    rare = None
+    if isinstance(yardstick, Training):
+        rare = exposure(yardstick, generated, holdout, seed=seed)
     p_values = permutation_p_values(_closeness(found).numpy(), _closeness(fresh).numpy(), seed)
     return {
         "nearest_distance_holdout": median_distance(fresh.first, seed),
@@ -217,6 +222,8 @@ def _tests(
         "p_copies": p_values.copies,
         "p_value": p_values.closer,
         "prdc": _prdc(generated, holdout, seed),
+        "exposure": rare and rare[0],
+        "exposed": _listed(*rare[1]) if rare else (),
     }
 
 
@@ -239,6 +246,11 @@ def _suspects(found: Closest) -> tuple[Suspect, ...]:
     """The rows closest to train for the spacing of train there; ties by distance, then index."""
     closeness = found.first / found.spacing
     by_distance = found.first.sort(stable=True).indices
-    order = by_distance[closeness[by_distance].sort(stable=True).indices][:SUSPECTS]
-    columns = (order, found.row[order], found.first[order], closeness[order])
-    return tuple(Suspect(*row) for row in zip(*(c.tolist() for c in columns), strict=True))
+    order = by_distance[closeness[by_distance].sort(stable=True).indices]
+    return _listed(order, found.row[order], found.first[order], closeness[order])
+
+
+def _listed(*columns: Tensor) -> tuple[Suspect, ...]:
+    """The first rows of columns as :class:`Suspect` has them."""
+    rows = zip(*(column[:SUSPECTS].tolist() for column in columns), strict=True)
+    return tuple(Suspect(*row) for row in rows)

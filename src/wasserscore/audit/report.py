@@ -14,7 +14,8 @@ class Suspect(Record):
 
     Args:
         index: Its row in generated.
-        nearest: Its nearest row in train, as given.
+        nearest: Its nearest row in train, as given; where rare training rows are asked, the one
+            that it is the nearest to.
         distance: Between the two, in units of the features.
         closeness: That distance over the one of the training row to its own nearest neighbour;
             below one for a row that is not authentic, zero for an exact copy.
@@ -61,6 +62,9 @@ class AuditReport(Record):
         p_copies: Permutation p-value that no rows are closer than the bulk explains.
         p_value: Permutation p-value that the set as a whole is no closer than the hold-out.
         prdc: Precision, recall, density, coverage against the hold-out, at equal sizes.
+        exposure: Of the 5 % of training rows farthest from any other, those to which a generated
+            row is nearer than a held-out one: 1/2 is ideal. None with fewer than 81 distinct rows
+            in train, or rows on disk.
         likelihood_train: Mean log density of the model at distinct training rows, in nats; this
             and all below are None without a model that can tell.
         likelihood_gap: That minus the same at held-out rows: how much better the model knows the
@@ -70,6 +74,7 @@ class AuditReport(Record):
             half the spacing of train: near zero where the law is a lone point.
         local_dimension_contrast: That minus the same at held-out rows.
         suspects: Rows to look at, most suspicious first.
+        exposed: These rare rows, each with its nearest generated row, the nearest first.
     """
 
     verdict: str
@@ -102,6 +107,7 @@ class AuditReport(Record):
     p_copies: float | None
     p_value: float | None
     prdc: PRDC | None
+    exposure: Estimate | None
     likelihood_train: Estimate | None
     likelihood_holdout: Estimate | None
     likelihood_gap: Estimate | None
@@ -110,6 +116,7 @@ class AuditReport(Record):
     local_dimension_holdout: Estimate | None
     local_dimension_contrast: Estimate | None
     suspects: tuple[Suspect, ...]
+    exposed: tuple[Suspect, ...]
 
     @property
     def judged(self) -> bool:
@@ -165,6 +172,9 @@ def table(report: AuditReport) -> list[str]:
         lines.append(_line("  in standard units, Z_U", report.z_u) + NEARER)
     if report.c_t is not None:
         lines.append(_line("  the same by cells, C_T", report.c_t) + NEARER)
+    if report.exposure is not None:
+        lines.append(_line("  to rare training rows", report.exposure, unit=100.0, suffix=" %")
+                     + "   ideal 50 %")  # fmt: skip
     if report.prdc is not None:
         for name in ("precision", "recall", "density", "coverage"):
             lines.append(_line(name, getattr(report.prdc, name)))

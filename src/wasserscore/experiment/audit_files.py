@@ -194,6 +194,9 @@ def write_page(
         "audit": report.to_dict(),
         "table": columns,
         "neighbours": neighbours_section(sides.generated, train, report.suspects),
+        "exposed": neighbours_section(sides.generated, train, report.exposed)
+        if report.exposed
+        else None,
     }
     write_json(out / "audit.json", results)
     write_audit(results, out)

@@ -74,12 +74,12 @@ def certificate_section(certificate: Certificate) -> dict[str, Any]:
 def neighbours_section(
     generated: Cloud, train: Dataset | Whole, suspects: Sequence[Suspect], *, count: int = PAIRS
 ) -> dict[str, Any]:
-    """Samples beside their nearest training rows, as the audit found them.
+    """Samples beside training rows near them, as the audit found them.
 
     Args:
         generated: Rows, data units.
         train: The training rows.
-        suspects: The rows to show, most suspicious first.
+        suspects: The pairs to show, most suspicious first.
         count: How many pairs.
     """
     shown = list(suspects)[:count]

@@ -209,7 +209,7 @@ def _curve(values: Sequence[float | None]) -> Array:
 
 
 def neighbours(pairs: Mapping[str, Any], data: Mapping[str, Any]) -> Figure:
-    """Samples above their nearest training rows, or over them, each pair with its distance.
+    """Samples above training rows near them, or over them, each pair with its distance.
 
     Args:
         pairs: ``samples``, ``nearest`` (rows) and ``distances``.
@@ -232,9 +232,7 @@ def _image_pairs(
     figure = Figure(figsize=(0.72 * count + 0.9, 1.95), dpi=144, layout="constrained")
     axes = figure.subplots(2, count, squeeze=False)
     grey = {"cmap": "gray_r", "vmin": np.min(data["low"]), "vmax": np.max(data["high"])}
-    for row, (images, label) in enumerate(
-        ((samples, "sample"), (nearest, "nearest\ntraining row"))
-    ):
+    for row, (images, label) in enumerate(((samples, "sample"), (nearest, "training row"))):
         for column in range(count):
             axis = axes[row, column]
             axis.imshow(_picture(images[column], data), interpolation="nearest", **grey)

@@ -64,20 +64,23 @@ def render(results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
 
 
 def write_audit(results: Mapping[str, Any], folder: Path) -> Path:
-    """Write ``folder/audit.html``; a picture of the pairs, if there is one, in ``folder/figures``.
+    """Write ``folder/audit.html``; pictures of pairs, if there are any, in ``folder/figures``.
 
     Args:
         results: ``audit`` (a report's ``to_dict()``), its ``sentence`` and ``privacy`` note,
-            ``generated`` (a name), ``notes``, ``data`` and ``neighbours`` as in a run's results.
+            ``generated`` (a name), ``notes``, ``data`` and ``neighbours`` as in a run's results,
+            and ``exposed``, likewise, of rare training rows, or None.
         folder: A folder that exists.
 
     Returns:
         The path of the page.
     """
-    pairs, pictures = results["neighbours"], {}
-    if not pairs.get("cells"):  # rows of text stand in the page itself
-        picture = partial(figures.neighbours, pairs, results["data"])
-        pictures["neighbours"] = _draw(picture, folder / "figures" / "neighbours.png")
+    pictures = {}
+    for name in ("neighbours", "exposed"):
+        pairs = results[name]
+        if pairs and not pairs.get("cells"):  # rows of text stand in the page itself
+            picture = partial(figures.neighbours, pairs, results["data"])
+            pictures[name] = _draw(picture, folder / "figures" / f"{name}.png")
     template = _environment(pictures).get_template("audit.html.jinja")
     page = folder / "audit.html"
     write_atomically(page, template.render(**results).encode())

@@ -82,6 +82,13 @@ AUDIT = (
     ("closer", "closer", "pairs in which the generated row is the closer one; ideal 50 %", True),
     ("z_u", "Z_U", "the same in standard units; below -3 speaks of copying", False),
     ("c_t", "C_T", "the same cell by cell; below -3 speaks of copying", False),
+    (
+        "exposure",
+        "closer to rare rows",
+        "of the 5 % of training rows farthest from any other, those to which a generated row is "
+        "nearer than a held-out one; ideal 50 %",
+        True,
+    ),
     ("precision", "precision", "generated rows among held-out rows", True),
     ("recall", "recall", "held-out rows among generated rows", True),
     ("density", "density", "held-out rows around a generated row; ideal 1", False),
