@@ -16,19 +16,21 @@ def draw(n=200, scale=1.0, shift=0.0):
 
 def test_columns_in_other_units_are_apart():
     train, new = draw(shift=9.0), draw(shift=9.0)
-    assert columns_apart(train, new) == []
+    assert columns_apart(train, new) == {}
     new[:, 1] /= 100
-    assert columns_apart(train, new) == [1]
-    assert columns_apart(train, new[:19]) == []  # too few to tell
-    train[:150, 1] = 9.0  # mostly one value: says nothing
-    assert columns_apart(train, new) == []
+    new[:, 2] *= 100
+    assert columns_apart(train, new) == {1: "below", 2: "above"}
+    assert len(columns_apart(train, new[:20])) == 2
+    assert columns_apart(train, new[:19]) == {}  # too few to tell
+    train[:150, 1:] = 9.0  # mostly one value: says nothing
+    assert columns_apart(train, new) == {}
 
 
 def test_pixels_of_images_are_taken_together():
     train = torch.from_numpy(RNG.integers(0, 256, (50, 4, 4)).astype(float))
     train[:, :3] = 0.0  # most pixels are black
-    assert columns_apart(train, train / 127.5 - 1) == [0]
-    assert columns_apart(train, train.flip(0)) == []
+    assert columns_apart(train, train / 127.5 - 1) == {0: "below"}
+    assert columns_apart(train, train.flip(0)) == {}
 
 
 def test_the_verdict_says_that_copies_go_unseen():

@@ -149,14 +149,16 @@ def test_a_column_that_is_written_otherwise_is_refused(tmp_path):
     assert "values of 'zip'" in rows_like(known, str(tmp_path / "few.csv")).notes[0]
 
 
-def test_a_hold_out_of_training_rows_is_noted(tmp_path):
+def test_a_hold_out_of_training_rows_is_told_once(tmp_path):
     real = table_of(60, 0)
     real.to_csv(tmp_path / "real.csv", index=False)
     for share, said in ((20, False), (40, True)):
         mixed = pd.concat([real[:share], table_of(60 - share, 1)])
         mixed.to_csv(tmp_path / "kept.csv", index=False)
         sides = read_sides(*(str(tmp_path / f"{f}.csv") for f in ("real", "real", "kept")))
-        assert any("the hold-out cannot tell" in note for note in sides.notes) == said
+        sentence = sides.audit().sentence
+        assert ("67% of the held-out rows are training rows" in sentence) == said
+        assert sides.notes == ()
 
 
 def test_levels_that_look_like_numbers_are_noted(tmp_path):

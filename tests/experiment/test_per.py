@@ -109,6 +109,15 @@ def test_a_column_that_cannot_group_is_refused_before_the_folder(tmp_path, per, 
         ws.ProximalGenerator(per=per).fit(table())
 
 
+def test_a_rest_too_small_for_a_fit_is_refused_before_the_folder(tmp_path):
+    """Two other rows would join the only large group, as all rows at once."""
+    write_frame(tmp_path / "t.csv", table().assign(shop=["east"] * 2 + ["north"] * 238))
+    config = tiny.config(tmp_path / "t.csv", proximal={"per": "shop"})
+    with pytest.raises(InputError, match="a group of 50 rows and others beside it, got 2 groups"):
+        start(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_command_line_fits_and_draws(tmp_path):
     write_frame(tmp_path / "t.csv", table())
     made = call("fit", tmp_path / "t.csv", "--out", tmp_path / "run", "--models", "proximal",

@@ -15,6 +15,7 @@ Source: :cite:p:`nelsen2006` section 2.3 (a law is its margins and its copula).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -67,21 +68,27 @@ class Margins:
 
     def apply(self, points: Cloud) -> Cloud:
         """Points of the model ``(n, d)``, their numbers distributed as in the data."""
-        return self._moved(points, self.drawn, self.real)
+        return self._moved(points, self._there)
 
     def undo(self, points: Cloud) -> Cloud:
         """Where points of the model stood before, as far as the quantiles tell."""
-        return self._moved(points, self.real, self.drawn)
+        return self._moved(points, self._back)
 
-    def _moved(self, points: Cloud, before: Tensor, after: Tensor) -> Cloud:
+    # Found once: the points of a sample come block by block.
+    @cached_property
+    def _there(self) -> list[tuple[Array, Array]]:
+        return _maps(self.drawn, self.real)
+
+    @cached_property
+    def _back(self) -> list[tuple[Array, Array]]:
+        return _maps(self.real, self.drawn)
+
+    def _moved(self, points: Cloud, maps: list[tuple[Array, Array]]) -> Cloud:
         out = points.clone()
-        for number, a, b in zip(self.numbers, before.numpy(), after.numpy(), strict=True):
+        for number, (knots, goals) in zip(self.numbers, maps, strict=True):
             counts, j = number.counts(points), number.place
-            # Where many quantiles are one value, it stands for their middle.
-            knots, which, times = np.unique(a, return_inverse=True, return_counts=True)
-            goal = np.bincount(which, weights=b) / times
             x = points[counts, j]
-            out[counts, j] = torch.from_numpy(np.interp(x.double().numpy(), knots, goal)).to(x)
+            out[counts, j] = torch.from_numpy(np.interp(x.double().numpy(), knots, goals)).to(x)
         return out
 
     @classmethod
@@ -119,3 +126,12 @@ def levels() -> Array:
     middle = np.arange(1, KNOTS) / KNOTS
     tail = LEAST * 2.0 ** np.arange(round(-np.log2(LEAST * KNOTS)))
     return np.concatenate([[0.0], tail, middle, 1 - tail[::-1], [1.0]])
+
+
+def _maps(before: Float[Tensor, "c k"], after: Float[Tensor, "c k"]) -> list[tuple[Array, Array]]:
+    """Of each number the different quantiles, and where they go: many that are one, to a mean."""
+    found = []
+    for a, b in zip(before.numpy(), after.numpy(), strict=True):
+        knots, which, times = np.unique(a, return_inverse=True, return_counts=True)
+        found.append((knots, np.bincount(which, weights=b) / times))
+    return found

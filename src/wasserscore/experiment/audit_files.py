@@ -16,7 +16,7 @@ from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, load, on_disk
 from wasserscore.data.tables import Codec, Overrides, read_overrides
 from wasserscore.experiment.alike import Alike, left_out, rows_like
-from wasserscore.experiment.audit_notes import known_names, known_rows, other_units
+from wasserscore.experiment.audit_notes import known_names, other_units
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.drawn import mapped
 from wasserscore.experiment.folder import is_run
@@ -145,7 +145,6 @@ def read_sides(
         fresh = rows_like(train, holdout, overrides=overrides, drawn=seed)
     generated = rows_like(train, fake, overrides=overrides)
     notes = (*left_out(train), *(() if fresh is None else fresh.notes), *generated.notes)
-    notes += known_rows(train, fresh, real, holdout or "the hold-out")
     notes += other_units(train, generated, fake)
     notes += known_names(train, generated, real, fake, overrides)
     unseen = None if fresh is None else fresh.points

@@ -1,12 +1,11 @@
-"""What an audit of files notes beside its numbers: rows, units and names that are not right."""
+"""What an audit of files notes beside its numbers: units and names that are not right."""
 
+from itertools import islice
 from typing import Any
 
 import pandas as pd
 
-from wasserscore.audit.apart import columns_apart, middle_halves
-from wasserscore.audit.tables import exact_matches
-from wasserscore.audit.verdict import SAME
+from wasserscore.audit.apart import columns_apart
 from wasserscore.data import Dataset
 from wasserscore.data.tables import Overrides, read_frame
 from wasserscore.data.tables.number import Number
@@ -16,26 +15,6 @@ from wasserscore.experiment.whole import Whole
 SHOWN = 5
 """Columns that notes name."""
 Notes = tuple[str, ...]
-
-
-def known_rows(
-    train: Dataset | Whole, fresh: Alike | None, real: str, holdout: str | None
-) -> Notes:
-    """Held-out rows most of which are training rows.
-
-    Args:
-        train: The training rows, in memory: those on disk are not asked.
-        fresh: The held-out ones, if there are any.
-        real: The name of the former.
-        holdout: Of the latter.
-    """
-    if fresh is None or isinstance(train, Whole):
-        return ()
-    same = float(exact_matches(fresh.points, train.points).double().mean())
-    if same <= SAME:
-        return ()
-    return (f"{same:.0%} of the rows of {holdout} are rows of {real}: if the same records "
-            "are in both, the hold-out cannot tell copies from fresh data",)  # fmt: skip
 
 
 def other_units(train: Dataset | Whole, generated: Alike, fake: str) -> Notes:
@@ -57,12 +36,10 @@ def other_units(train: Dataset | Whole, generated: Alike, fake: str) -> Notes:
     if train.codec is not None:
         numbers = [c.name for c in train.codec.columns if isinstance(c, Number)]
         first = [train.codec.places(name)[0] for name in numbers]
-        found = [j for j in found if j in first]
-    known_ends, new_ends = middle_halves(train.points), middle_halves(generated.points)
-    sides = ["below" if new_ends[1, j] < known_ends[0, j] else "above" for j in found]
+        found = {j: side for j, side in found.items() if j in first}
     return tuple(
         f"most values of {names[j]!r} in {fake} lie {side} those of {train.name}: are they in the "
-        "same units?" for j, side in zip(found[:SHOWN], sides, strict=False)
+        "same units?" for j, side in islice(found.items(), SHOWN)
     )  # fmt: skip
 
 

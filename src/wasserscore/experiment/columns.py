@@ -11,7 +11,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.data import Dataset, read_frame, read_overrides
 from wasserscore.data.tables.category import Identifier
-from wasserscore.proximal.groups import LEAST
+from wasserscore.proximal.groups import parts_of
 
 
 def cells_of(
@@ -67,12 +67,7 @@ def require_groups(data: Dataset, name: str, train: Int[Tensor, " k"]) -> None:
         InputError: On a column that is not there, an identifier, and one of which no value, or
             only one, has rows enough.
     """
-    sizes = numbered(cells_of(data, name, role="per"))[train].bincount()
-    sizes = sizes[sizes > 0]
-    require(len(sizes) > 1 and int(sizes.max()) >= LEAST,
-            f"fits per group need a group of {LEAST} rows and others beside it",
-            got=f"{len(sizes)} groups in {len(train)} rows, the largest with {int(sizes.max())}",
-            do="name another column, or fit all rows at once")  # fmt: skip
+    parts_of(data.points[train], numbered(cells_of(data, name, role="per"))[train])
 
 
 def numbered(cells: "pd.Series[Any]") -> Int[Tensor, " n"]:

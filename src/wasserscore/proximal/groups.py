@@ -50,16 +50,9 @@ def fit_groups(
         told: Told how many fits are done, of how many.
 
     Raises:
-        InputError: If all rows would be fitted together, or on what :func:`fit_proximal` refuses.
+        InputError: On what :func:`parts_of` and :func:`fit_proximal` refuse.
     """
-    parts = _parts(points, groups)
-    require(
-        len(parts) > 1,
-        f"fits per group need a group of {LEAST} rows and others beside it",
-        got=f"{len(groups.unique())} groups in {len(groups)} rows, the largest with "
-        f"{int(groups.bincount().max())}",
-        do="name another column, or fit all rows at once",
-    )
+    parts = parts_of(points, groups)
     options: dict[str, Any] = {} if latent is None else {"latent": latent}
     streams, laws = Streams(seed).child("groups"), []
     for done, rows in enumerate(parts):
@@ -71,14 +64,25 @@ def fit_groups(
     return GroupedScore(tuple(laws), weights, process, laws[0].shape, scaling)
 
 
-def _parts(points: Points, groups: Int[Tensor, " n"]) -> list[Int[Tensor, " k"]]:
-    """Rows of every group that is large enough, then of all others together."""
+def parts_of(points: Points, groups: Int[Tensor, " n"]) -> list[Int[Tensor, " k"]]:
+    """Rows of every group that is large enough, then of all others together.
+
+    Args:
+        points: ``(n, *shape)``.
+        groups: The number of each point's group, from 0 on.
+
+    Raises:
+        InputError: If all rows would be fitted together.
+    """
     sizes = groups.bincount()
     parts = [(groups == g).nonzero().squeeze(1) for g in (sizes >= LEAST).nonzero().squeeze(1)]
     rest = (sizes[groups] < LEAST).nonzero().squeeze(1)
     if len(points[rest].unique(dim=0)) >= FIT:
-        return [*parts, rest]
-    if parts:
+        parts.append(rest)
+    elif parts:
         largest = max(range(len(parts)), key=lambda g: len(parts[g]))
         parts[largest] = torch.cat([parts[largest], rest]).sort().values
+    require(len(parts) > 1, f"fits per group need a group of {LEAST} rows and others beside it",
+            got=f"{len(groups.unique())} groups in {len(groups)} rows, the largest with "
+            f"{int(sizes.max())}", do="name another column, or fit all rows at once")  # fmt: skip
     return parts
