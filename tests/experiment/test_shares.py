@@ -7,7 +7,8 @@ import torch
 
 from wasserscore.core.random import Streams
 from wasserscore.data import load
-from wasserscore.experiment.models import fit_kernel_mixture, fit_network
+from wasserscore.experiment import shares
+from wasserscore.experiment.models import Model, fit_kernel_mixture, fit_network
 from wasserscore.experiment.one_step import fit_one_step
 
 AGES = range(16, 65)
@@ -47,3 +48,37 @@ def test_ages_come_as_often_as_in_the_table(name):
 def test_points_that_are_no_table_are_only_cut():
     x = torch.randn(60, 2, generator=Streams(0).generator("x"), dtype=torch.float64)
     assert fit_kernel_mixture(load(x), seed=0, method="columns").layout.margins is None
+
+
+@pytest.fixture
+def looked_at(monkeypatch):
+    """How many points of a model decided how often values come."""
+    counts = []
+    monkeypatch.setattr(
+        shares, "find_margins", lambda numbers, drawn, real: counts.append(len(drawn))
+    )
+    return counts
+
+
+def error_at_one_percent(points: int) -> float:
+    """The standard error of a share of 1 % of so many points, in parts of it."""
+    return float((0.99 / 0.01 / points) ** 0.5)
+
+
+def test_exact_draws_know_a_share_of_one_percent_to_a_twentieth(looked_at):
+    fit_kernel_mixture(load(people(60)), seed=0, method="columns")
+    assert error_at_one_percent(looked_at[0]) == pytest.approx(1 / 20, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "precision"),
+    [(60, 1 / 6), (9000, error_at_one_percent(9000)), (60_000, 1 / 20)],
+)
+def test_draws_that_cost_steps_are_as_many_as_rows_within_limits(
+    looked_at, monkeypatch, rows, precision
+):
+    """A share of 1 % to a sixth at least, and to a twentieth at most."""
+    monkeypatch.setattr(Model, "drawn", lambda self, n, seed: torch.zeros(n, 1))
+    data = load(pd.DataFrame({"x": np.arange(rows) / 8}))
+    Model(None, data.layout).shared(data, seed=0)
+    assert error_at_one_percent(looked_at[0]) == pytest.approx(precision, rel=0.2)

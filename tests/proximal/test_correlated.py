@@ -6,8 +6,9 @@ import torch
 from wasserscore.core.errors import InputError
 from wasserscore.core.random import Streams
 from wasserscore.process import EDM
-from wasserscore.proximal import fit_correlated, fit_proximal
+from wasserscore.proximal import correlated, fit_correlated, fit_proximal
 from wasserscore.proximal.correlated import LOST
+from wasserscore.score import ProximalScore
 
 PROCESS = EDM()
 
@@ -83,3 +84,37 @@ def test_what_cannot_be_turned_is_refused(options, says):
 
 def test_one_column_has_nothing_to_lose():
     assert fit_correlated(normal(60, 1), PROCESS).dim == 1
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """What fits were asked to turn; each has columns that have nothing to do with each other."""
+    loose, turned = fit_proximal(normal(60, 2), PROCESS, method="isotropic"), []
+    monkeypatch.setattr(correlated, "fit_proximal",
+                        lambda *_, turn=None, **options: turned.append(turn) or loose)  # fmt: skip
+    return turned
+
+
+def pair(n: int, r: float) -> torch.Tensor:
+    """Two columns whose correlation is this one exactly."""
+    u, _ = torch.linalg.qr(normal(n, 2) - normal(n, 2).mean(0))
+    return torch.stack([u[:, 0], r * u[:, 0] + (1 - r**2) ** 0.5 * u[:, 1]], 1)
+
+
+@pytest.mark.parametrize(("errors", "looks"), [(3.5, [None]), (4.5, [None, [0, 1]])])
+def test_a_correlation_counts_from_four_standard_errors_on(fits, errors, looks):
+    """Of 144 points an error is 1/12."""
+    fit_correlated(pair(144, errors / 12), PROCESS)
+    assert fits == looks
+
+
+def test_correlations_are_measured_to_a_hundredth(monkeypatch):
+    drawn, draw = [], ProximalScore.sample_marginal
+
+    def counted(score, n, **options):
+        drawn.append(n)
+        return draw(score, n, **options)
+
+    monkeypatch.setattr(ProximalScore, "sample_marginal", counted)
+    fit_correlated(normal(60, 2), PROCESS)
+    assert drawn[0] ** -0.5 == pytest.approx(0.01, rel=0.2)
