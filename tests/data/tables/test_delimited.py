@@ -58,6 +58,55 @@ def test_a_named_separator_goes_before_the_seen_one(tmp_path):
     assert read(tmp_path, "a,b;c\n1,2;3\n2,1;4\n", separator=";").columns.tolist() == ["a,b", "c"]
 
 
+@pytest.mark.parametrize("line", ["sep=;", "SEP=;", '"sep=;"'])
+def test_a_line_that_says_the_separator_is_no_row(tmp_path, line):
+    """As Excel writes it; here the header has more commas."""
+    text = f"{line}\r\na,b,c;x\r\n1,5;2\r\n3;4\r\n"
+    for data in (text, text.encode("utf-16"), text.encode("utf-8-sig")):
+        found = read(tmp_path, data, decimal=",")
+        assert found.columns.tolist() == ["a,b,c", "x"]
+        assert found.to_numpy().tolist() == [[1.5, 2], [3, 4]]
+    assert read(tmp_path, "sep=\t\na,b\tx\n1\t2\n").columns.tolist() == ["a,b", "x"]
+    assert read(tmp_path, f"{line}\na,b;c\n1,2;3\n", separator=",").columns.tolist() == [
+        "a",
+        "b;c",
+    ]
+    with pytest.raises(InputError, match="2 cells in every row, as in its first, got 1 in line 4"):
+        read(tmp_path, "sep=,\na,b\n1,2\n3\n")
+    with pytest.raises(InputError, match="must hold a table, got an empty"):
+        read(tmp_path, "sep=;\n")
+
+
+def test_a_separator_that_a_line_may_not_say_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"separator must be one of .* and the tab, got ':'"):
+        read(tmp_path, "sep=:\na:b\n1:2\n")
+    with pytest.raises(InputError, match="separator and decimal must differ"):
+        read(tmp_path, "sep=,\na,b\n1,2\n", decimal=",")
+    assert read(tmp_path, "sep=ab;x\n1;2\n").columns.tolist() == ["sep=ab", "x"]
+
+
+def test_the_line_with_the_separator_is_read_and_not_written(tmp_path):
+    (tmp_path / "s.toml").write_text("decimal = ','\n")
+    (tmp_path / "t.csv").write_text("sep=;\nx;k\n1,5;a\n2,5;b\n")
+    made = load(tmp_path / "t.csv", schema=tmp_path / "s.toml")
+    write_frame(tmp_path / "new.csv", made.frame(made.points), made.codec.dialect)
+    assert (tmp_path / "new.csv").read_text() == "x;k\n1,5;a\n2,5;b\n"
+    again = load(tmp_path / "new.csv", schema=tmp_path / "s.toml")
+    assert again.codec == made.codec
+
+
+def test_decimal_commas_that_nobody_named_are_told_how(tmp_path):
+    say = r"say decimal = ',' in a schema"
+    numbers = "".join(f"{i};{j}\n" for i, j in enumerate(["1", "2", "3", "4,5"]))
+    with pytest.raises(InputError, match=rf"example '4,5' at row 3; {say}, or write plain"):
+        read(tmp_path, "n;x\n" + numbers)
+    halves = "".join(f"{'abc'[i % 3]};{str(i % 8 / 2).replace('.', ',')}\n" for i in range(90))
+    (tmp_path / "t.csv").write_text("k;x\n" + halves.replace(",0", ""))
+    (note,) = load(tmp_path / "t.csv").codec.notes
+    assert note.startswith("column 'x' looks like numbers ('0,5'), and is taken as 8 levels")
+    assert say in note
+
+
 def test_a_decimal_comma_is_one_where_the_schema_says_so(tmp_path):
     text = "n;x;word\n1;1,5;1.5\n2;-0,25e1;2.5\n;;3.5\n"
     found = read(tmp_path, text, decimal=",")

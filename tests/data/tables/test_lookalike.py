@@ -20,9 +20,27 @@ NEITHER = ["007", "12345", "01234", "A12", "P0001", "192.168.1.1", "1.10.23", "1
 
 def test_prices_and_odd_dates_are_told_from_codes():
     for what, texts in (("numbers", NUMBERS), ("moments", MOMENTS), (None, NEITHER)):
-        assert {text: lookalike([text]) for text in texts} == dict.fromkeys(texts, what)
-    assert lookalike(["5 %"] * 9 + ["none"]) == "numbers"
+        found = {text: lookalike([text]) for text in texts}
+        assert {text: looks and looks.what for text, looks in found.items()} == dict.fromkeys(
+            texts, what
+        )
+    assert lookalike(["none"] + ["5 %"] * 9)[:2] == ("numbers", "5 %")
     assert lookalike(["5 %"] * 8 + ["none"] * 2) is None
+
+
+def test_plain_numbers_are_numbers_beside_dressed_ones_and_codes_are_not():
+    assert lookalike(["3", "3.5", "5 %"])[:2] == ("numbers", "5 %")
+    assert lookalike(["3", "3.5"]) is None
+    assert lookalike(["007", "008", "5 %"]) is None
+
+
+@pytest.mark.parametrize("cells", [
+    ["3", "3,5", "4"], ["-0,25", "NA"] + ["1,5"] * 8, ["1,5e3", "2e-3", "2,5E-3"],
+])  # fmt: skip
+def test_decimal_commas_beside_other_cells_are_told_what_the_schema_says(cells):
+    looks = lookalike(cells)
+    assert looks.advice.startswith("say decimal = ',' in a schema, or write plain numbers")
+    assert not lookalike([*cells, "5 %"]).advice.startswith("say")
 
 
 PRICES = [f"$1,{i:03}.50" for i in range(100)]

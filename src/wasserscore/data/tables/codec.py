@@ -23,7 +23,7 @@ from wasserscore.data.tables.category import Category, Constant, Identifier
 from wasserscore.data.tables.codes import APART, priced
 from wasserscore.data.tables.delimited import Dialect, is_number
 from wasserscore.data.tables.infer import Column, infer_column
-from wasserscore.data.tables.lookalike import advice, lookalike
+from wasserscore.data.tables.lookalike import lookalike
 from wasserscore.data.tables.number import Grid, Number
 from wasserscore.data.tables.overrides import Overrides
 from wasserscore.data.tables.rules import Rule, find_rules
@@ -114,11 +114,11 @@ class Codec:
     @property
     def notes(self) -> tuple[str, ...]:
         """What may be another thing than it was taken for: levels, and names of columns."""
-        looks = [(c, list(map(str, c.levels))) for c in self.columns if isinstance(c, Category)]
         found = [
-            f"column {c.name!r} looks like {what} ({texts[0]!r}), and is taken as {len(texts)} "
-            f"levels without order: {advice(what, texts)}"
-            for c, texts in looks if (what := lookalike(texts)) is not None
+            f"column {c.name!r} looks like {looks.what} ({looks.example!r}), and is taken as "
+            f"{len(c.levels)} levels without order: {looks.advice}"
+            for c in self.columns if isinstance(c, Category)
+            and (looks := lookalike(list(map(str, c.levels)))) is not None
         ]  # fmt: skip
         odd = next(filter(is_number, self.names), None)
         if odd is not None:

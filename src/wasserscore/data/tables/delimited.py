@@ -3,17 +3,21 @@
 Nothing is guessed that could change a value: the separator is the one that cuts the first row
 into most cells, letters are UTF-8 (or UTF-16 that begins with its mark), and whatever else a file
 is written in, a :class:`Dialect` says.
+
+Excel may write a line ``sep=;`` before the header. It says what the separator is, unless a
+:class:`Dialect` does, and is no row. It is never written: new rows are as the dialect says.
 """
 
 import codecs
 import csv
 import gzip
 import io
+import re
 import zlib
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +32,7 @@ SEPARATORS = ",;\t|"
 DECIMALS = ".,"
 BLOCK = 4096
 """Rows that are taken in together."""
+_TOLD = re.compile(r'(?i)"?sep=(.)"?[\r\n]*')
 _HEADER = "write one header row and the same number of cells in every row"
 _SWAPPED = str.maketrans(DECIMALS, DECIMALS[::-1])
 
@@ -93,9 +98,13 @@ def read_texts(path: Path, dialect: Dialect) -> list[Texts]:
     """
     try:
         with _opened(path, dialect) as file:
+            told = _TOLD.fullmatch(file.readline())
+            first = 0 if told is None else 1
+            if told is not None and dialect.separator is None:
+                dialect = replace(dialect, separator=told[1])
             separator = dialect.separator or _separator(file, dialect)
-            file.seek(0)
-            rows = _rows(csv.reader(file, delimiter=separator, strict=True), path.name)
+            lines = csv.reader(_lines(file, first), delimiter=separator, strict=True)
+            rows = _rows(lines, path.name, first)
             head = next(rows, None)
             if head is None:
                 raise InputError(explain("the file must hold a table",
@@ -104,9 +113,9 @@ def read_texts(path: Path, dialect: Dialect) -> list[Texts]:
                 return _columns([f"column_{j}" for j in range(len(head))], chain([head], rows))
             columns = _columns(head, rows)
     except UnicodeError as error:
-        told = f"encoding {dialect.encoding!r}" if dialect.encoding else "UTF-8"
+        code = f"encoding {dialect.encoding!r}" if dialect.encoding else "UTF-8"
         raise InputError(explain(
-            f"{path.name} must be written in {told}", got=" ".join(str(error).split())[:120],
+            f"{path.name} must be written in {code}", got=" ".join(str(error).split())[:120],
             do="say how in the schema, for example encoding = 'cp1252' (Excel) or 'utf-16'",
         )) from None  # fmt: skip
     except (csv.Error, OSError, EOFError, zlib.error) as error:
@@ -133,18 +142,23 @@ def _opened(path: Path, dialect: Dialect) -> io.TextIOWrapper:
     return text
 
 
+def _lines(file: io.TextIOWrapper, first: int) -> Iterator[str]:
+    """The lines of a file from one of them on."""
+    file.seek(0)
+    return islice(file, first, None)
+
+
 def _separator(file: io.TextIOWrapper, dialect: Dialect) -> str:
     """The one that cuts the first row into most cells; the comma where none does."""
     found = {}
     for sign in SEPARATORS.replace(dialect.decimal, ""):
-        file.seek(0)
-        found[sign] = max((len(row) for row in islice(csv.reader(file, delimiter=sign), 1)),
-                          default=0)  # fmt: skip
+        rows = csv.reader(_lines(file, 0), delimiter=sign)
+        found[sign] = max(map(len, islice(rows, 1)), default=0)
     return max(found, key=lambda sign: found[sign])
 
 
-def _rows(reader: Any, name: str) -> Iterator[list[str]]:
-    """Rows that are not blank, each with as many cells as the first."""
+def _rows(reader: Any, name: str, before: int) -> Iterator[list[str]]:
+    """Rows that are not blank, each with as many cells as the first; so many lines come before."""
     width = 0
     for row in reader:
         if not row or (width != 1 and len(row) == 1 and not row[0].strip()):
@@ -155,7 +169,7 @@ def _rows(reader: Any, name: str) -> Iterator[list[str]]:
         if len(row) != width:
             raise InputError(explain(
                 f"{name} must have {width} cells in every row, as in its first",
-                got=f"{len(row)} in line {reader.line_num}",
+                got=f"{len(row)} in line {before + reader.line_num}",
                 do="correct the line (is the file cut off, or a separator not in quotes?), or say "
                 "separator = ';' in a schema"))  # fmt: skip
         yield row

@@ -29,6 +29,7 @@ from wasserscore.core.typing import Array
 from wasserscore.data.files import TABLES
 from wasserscore.data.tables.codec import Codec, require_names
 from wasserscore.data.tables.delimited import Dialect, Texts, is_number, read_texts
+from wasserscore.data.tables.lookalike import is_plain, lookalike
 from wasserscore.data.tables.overrides import Overrides
 from wasserscore.data.tables.parquet import read_parquet, write_parquet
 
@@ -161,16 +162,17 @@ def _require_not_mixed(raw: Texts, pointed: Array, absent: Array) -> None:
     digits = [any(c.isdigit() for c in cell) for cell in pointed]  # "inf" is no number here
     number = np.array([d and is_number(c) for d, c in zip(digits, pointed, strict=True)],
                       dtype=bool) & ~absent  # fmt: skip
-    padded = [bool(re.match(r"-?0[0-9]", cell)) for cell in pointed[number]]
     words = ~number & ~absent
-    if not words.any() or any(padded) or number.sum() <= words.sum():
+    codes = not all(map(is_plain, pointed[number]))
+    if not words.any() or codes or number.sum() <= words.sum():
         return
     row = int(words[raw.which].argmax())
-    cell = raw.different[raw.which[row]]
+    cell, looks = raw.different[raw.which[row]], lookalike(list(raw.different[words]))
     raise InputError(explain(
         f"column {raw.name!r} must not mix numbers and text",
         got=f"text in column {raw.name!r}, for example {cell[:40]!r} at row {row}",
-        do="correct the cell, or say in a schema that the text means a missing cell",
+        do="correct the cell, or say in a schema that the text means a missing cell"
+        if looks is None else looks.advice,
     ))  # fmt: skip
 
 

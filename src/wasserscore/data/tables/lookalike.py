@@ -7,8 +7,10 @@ order, ought to be told.
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from wasserscore.core.errors import InputError, explain
+from wasserscore.data.tables.delimited import is_number
 
 NEARLY_ALL = 0.9
 """Share of the different texts that look alike."""
@@ -24,7 +26,8 @@ _DAY = (
 )
 _NUMBER = re.compile(rf"[-+(]?\s?{_MONEY}?\s?[-+]?{_DIGITS}\s?(?:{_MONEY}|%|‰)?\)?")
 _MOMENT = re.compile(rf"(?i){_DAY}(?:[T, ].*)?|{_CLOCK}")
-_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
+_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+(?:[eE][-+]?[0-9]+)?")
+_PADDED = re.compile(r"[-+]?0[0-9]")
 _ADVICE = {
     "numbers": "write plain numbers, such as 1200.5",
     "moments": "write them all as 2024-12-31 or 2024-12-31 23:59:59, or say how they read, as "
@@ -32,18 +35,33 @@ _ADVICE = {
 }
 
 
-def lookalike(texts: Sequence[str]) -> str | None:
-    """What nearly all texts look like and are not read as: "numbers", "moments", or None."""
-    for what, looks in (("numbers", _is_dressed), ("moments", _MOMENT.fullmatch)):
-        if texts and sum(map(bool, map(looks, texts))) >= NEARLY_ALL * len(texts):
-            return what
+class Lookalike(NamedTuple):
+    """What texts look like, "numbers" or "moments", one of them, and what to do about it."""
+
+    what: str
+    example: str
+    advice: str
+
+
+def lookalike(texts: Sequence[str]) -> Lookalike | None:
+    """What nearly all texts look like and are not read as, if anything.
+
+    Plain numbers (but no ``007``) are numbers where others are more than that: 3 beside 3,5.
+    """
+    needed = NEARLY_ALL * len(texts)
+    dressed = list(filter(_is_dressed, texts))
+    if dressed and len(dressed) + sum(map(is_plain, texts)) >= needed:
+        comma = "say decimal = ',' in a schema, or " * all(map(_COMMA.fullmatch, dressed))
+        return Lookalike("numbers", dressed[0], comma + _ADVICE["numbers"])
+    moments = list(filter(_MOMENT.fullmatch, texts))
+    if moments and len(moments) >= needed:
+        return Lookalike("moments", moments[0], _ADVICE["moments"])
     return None
 
 
-def advice(what: str, texts: Sequence[str]) -> str:
-    """What to do about texts that look like something."""
-    comma = what == "numbers" and all(map(_COMMA.fullmatch, texts))
-    return ("say decimal = ',' in a schema, or " if comma else "") + _ADVICE[what]
+def is_plain(text: str) -> bool:
+    """Whether a text is a number as it stands, and no code that begins with zeros."""
+    return is_number(text) and not _PADDED.match(text)
 
 
 def require_names_rows(name: str, texts: Sequence[str]) -> None:
@@ -52,14 +70,17 @@ def require_names_rows(name: str, texts: Sequence[str]) -> None:
     Raises:
         InputError: Names the column, a cell, and what to do.
     """
-    what = lookalike(texts)
-    if what is not None:
+    looks = lookalike(texts)
+    if looks is not None:
         raise InputError(explain(
-            f"column {name!r} of different texts would name the rows, but it looks like {what}",
-            got=repr(texts[0]), do=f"{advice(what, texts)}, or declare its kind in a schema",
+            f"column {name!r} of different texts would name the rows, but it looks like "
+            f"{looks.what}", got=repr(looks.example),
+            do=f"{looks.advice}, or declare its kind in a schema",
         ))  # fmt: skip
 
 
 def _is_dressed(text: str) -> bool:
     """Whether a number stands there with more than digits and a point."""
+    if _COMMA.fullmatch(text):
+        return True
     return bool(_NUMBER.fullmatch(text)) and not _PLAIN.fullmatch(text)
