@@ -8,7 +8,7 @@ import torch
 
 import wasserscore as ws
 from wasserscore.core.errors import InputError
-from wasserscore.data import Mapped, Scaling, mapped
+from wasserscore.data import Mapped, Scaling, moments
 
 datasets = pytest.importorskip("datasets")
 datasets.disable_progress_bars()
@@ -64,7 +64,7 @@ def test_files_of_arrow_are_mapped_in_order(folder):
 @pytest.mark.parametrize("kind", ["table", "image"])
 @pytest.mark.parametrize("chunk", [7 * 3, 10**6])
 def test_one_pass_measures_what_memory_would(folder, monkeypatch, kind, chunk):
-    monkeypatch.setattr(mapped, "CHUNK_NUMBERS", chunk)
+    monkeypatch.setattr(moments, "CHUNK_NUMBERS", chunk)
     data, points = table(folder), torch.from_numpy(TABLE)
     mean, variance, square, low, high = data.moments
     assert torch.equal(torch.stack([low, high]), torch.stack([points.amin(0), points.amax(0)]))

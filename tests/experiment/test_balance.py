@@ -9,7 +9,8 @@ from tests.cli.test_main import call
 from wasserscore.core.errors import InputError
 from wasserscore.data import load, read_frame, write_frame
 from wasserscore.experiment.balance import sample_balanced
-from wasserscore.experiment.conditions import Condition, parse_where
+from wasserscore.experiment.condition import Condition
+from wasserscore.experiment.conditions import parse_where
 from wasserscore.experiment.models import fit_empirical, fit_kernel_mixture
 from wasserscore.experiment.where import sample_where
 

@@ -11,7 +11,8 @@ from tests.experiment import mixed
 from wasserscore.core.errors import InputError
 from wasserscore.data import Dataset, Scaling, load
 from wasserscore.data.margins import Margin, Margins
-from wasserscore.experiment.conditions import Condition, parse_where
+from wasserscore.experiment.condition import Condition
+from wasserscore.experiment.conditions import parse_where
 from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture, forward_process
 from wasserscore.experiment.where import sample_where
 from wasserscore.score import LatentScore, ProximalScore

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from wasserscore.data import targets as targets
+from wasserscore.data.arrow import on_disk as on_disk
 from wasserscore.data.dataset import Dataset as Dataset
 from wasserscore.data.dataset import split as split
 from wasserscore.data.lattice import dequantise as dequantise
@@ -12,7 +13,6 @@ from wasserscore.data.layout import Layout as Layout
 from wasserscore.data.load import EMBEDDED as EMBEDDED
 from wasserscore.data.load import load as load
 from wasserscore.data.mapped import Mapped as Mapped
-from wasserscore.data.mapped import on_disk as on_disk
 from wasserscore.data.scaling import Scaling as Scaling
 
 _TABLES = ("Codec", "Overrides", "read_frame", "read_overrides", "write_frame")

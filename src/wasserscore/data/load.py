@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.tensors import as_points
+from wasserscore.data.arrow import on_disk
 from wasserscore.data.dataset import Dataset
 from wasserscore.data.embedded import EMBEDDED as EMBEDDED
 from wasserscore.data.files import READERS, TABLES, read_images
-from wasserscore.data.mapped import on_disk
 
 if TYPE_CHECKING:
     from wasserscore.data.tables import Overrides

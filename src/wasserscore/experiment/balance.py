@@ -11,7 +11,7 @@ from wasserscore.core.typing import Cloud
 from wasserscore.data import Layout
 from wasserscore.data.tables.category import Category
 from wasserscore.data.tables.codes import level_points
-from wasserscore.experiment.conditions import Condition
+from wasserscore.experiment.condition import Condition
 from wasserscore.experiment.models import Model
 from wasserscore.experiment.where import sample_where
 

@@ -16,7 +16,7 @@ from wasserscore.core.errors import InputError, explain
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud, Vector
 from wasserscore.data import Layout
-from wasserscore.experiment.conditions import Condition, encoded, number, obeying
+from wasserscore.experiment.condition import Condition, encoded, number, obeying
 from wasserscore.experiment.models import Model
 from wasserscore.score import ProximalLaw
 

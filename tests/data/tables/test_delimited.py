@@ -6,7 +6,7 @@ import pytest
 from wasserscore.core.errors import InputError
 from wasserscore.data import load
 from wasserscore.data.tables import Codec, Overrides, read_frame, write_frame
-from wasserscore.data.tables.delimited import Dialect
+from wasserscore.data.tables.dialect import Dialect
 
 
 def read(tmp_path, data, **dialect):

@@ -6,8 +6,8 @@ import pytest
 
 from wasserscore.core.errors import InputError
 from wasserscore.data.tables import Codec, Overrides
-from wasserscore.data.tables.infer import Wish
 from wasserscore.data.tables.lookalike import lookalike
+from wasserscore.data.tables.wish import Wish
 
 NUMBERS = ["$1,200.50", "€ 5", "5 %", "5%", "1,200", "-1,5", "(1.200,50 €)", "USD 12", "12 EUR",
            "1'200", "1\u202f200,5"]  # fmt: skip

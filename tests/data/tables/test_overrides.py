@@ -4,7 +4,7 @@ import pytest
 
 from wasserscore.core.errors import InputError
 from wasserscore.data.tables import read_overrides
-from wasserscore.data.tables.infer import Wish
+from wasserscore.data.tables.wish import Wish
 
 TOML = """
 missing = ["?"]

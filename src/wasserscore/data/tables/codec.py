@@ -8,7 +8,7 @@ that metric; :meth:`Codec.table` prints it, column by column.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,18 +21,18 @@ from wasserscore.core.typing import Cloud
 from wasserscore.data.margins import Margin
 from wasserscore.data.tables.category import Category, Constant, Identifier
 from wasserscore.data.tables.codes import APART, priced
-from wasserscore.data.tables.delimited import Dialect, is_number
-from wasserscore.data.tables.infer import Column, infer_column
+from wasserscore.data.tables.column import Column, read_column
+from wasserscore.data.tables.delimited import is_number
+from wasserscore.data.tables.dialect import Dialect
+from wasserscore.data.tables.infer import infer_column
 from wasserscore.data.tables.lookalike import lookalike
-from wasserscore.data.tables.number import Grid, Number
+from wasserscore.data.tables.number import Number
 from wasserscore.data.tables.overrides import Overrides
 from wasserscore.data.tables.rules import Rule, find_rules
-from wasserscore.data.tables.storage import Storage
 
 VERSION = 1
 SPECIAL = ("datetime", "inflated", "few-valued")
 """Kinds of numbers that are not taken as they are."""
-_CLASSES = (Number, Category, Constant, Identifier)
 _HEADINGS = ("column", "kind", "dtype", "values", "missing", "one unit of distance")
 
 
@@ -268,7 +268,7 @@ class Codec:
             for r in d.get("rules", ())
         )
         prices = tuple(map(tuple, d.get("prices", ())))
-        return cls(tuple(map(_column, d["columns"])), rules, prices,
+        return cls(tuple(map(read_column, d["columns"])), rules, prices,
                    Dialect(**d.get("dialect", {})))  # fmt: skip
 
 
@@ -280,22 +280,6 @@ def require_names(frame: pd.DataFrame) -> None:
     twice = frame.columns[frame.columns.duplicated()]
     require(not len(twice), "column names must differ", got=f"{twice[0]!r} twice" if len(twice)
             else "", do="rename one of them")  # fmt: skip
-
-
-def _column(given: Mapping[str, Any]) -> Column:
-    kind = given["kind"]
-    which = next((c for c in _CLASSES if kind in c.KINDS), None)
-    if which is None:
-        raise InputError(explain("a column of the schema has an unknown kind", got=repr(kind)))
-    known = {f.name for f in fields(which)}
-    values = {key: value for key, value in given.items() if key in known}
-    values["storage"] = Storage(**given["storage"])
-    if values.get("grid") is not None:
-        values["grid"] = Grid(**values["grid"])
-    for name in ("levels", "seen"):
-        if name in values:
-            values[name] = tuple(values[name])
-    return which(**values)
 
 
 def _printable(text: str) -> str:

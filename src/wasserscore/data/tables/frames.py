@@ -28,7 +28,8 @@ from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.typing import Array
 from wasserscore.data.files import TABLES
 from wasserscore.data.tables.codec import Codec, require_names
-from wasserscore.data.tables.delimited import Dialect, Texts, is_number, read_texts
+from wasserscore.data.tables.delimited import Texts, is_number, read_texts
+from wasserscore.data.tables.dialect import Dialect
 from wasserscore.data.tables.lookalike import is_plain, lookalike
 from wasserscore.data.tables.overrides import Overrides
 from wasserscore.data.tables.parquet import read_parquet, write_parquet

@@ -26,25 +26,8 @@ import pandas as pd
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.typing import Array
 from wasserscore.data.tables.codes import APART
+from wasserscore.data.tables.grid import Grid, apart, shift
 from wasserscore.data.tables.storage import Storage
-
-EXACT = 2**53
-"""Integers up to here are doubles."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Values ``(first + k stride) / 10**decimals`` with whole k.
-
-    Args:
-        first: Of the smallest value, a whole number.
-        stride: Greatest common divisor of all gaps.
-        decimals: 0 for integers and ticks of time.
-    """
-
-    first: int
-    stride: int
-    decimals: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,8 +88,7 @@ class Number:
         """Steps within which noise changes no decoded value; 0 where there is none."""
         step = 0.0
         if self.grid is not None:
-            stride = self.grid.stride / 10**self.grid.decimals
-            step = stride / (self.spread or self.unit)
+            step = self.grid.step / (self.spread or self.unit)
         elif self.seen:
             step = float(np.diff(self.seen).min()) / self.unit
         return (step, *[APART / 4] * (len(self.coordinates) - 1))
@@ -137,8 +119,7 @@ class Number:
         notes = [f"often {self.atom}"] if self.atom is not None else []
         notes += [f"{len(self.seen)} values"] if self.seen else []
         if self.grid is not None and (self.grid.stride > 1 or self.grid.decimals):
-            step = self.grid.stride / 10**self.grid.decimals
-            notes += [] if self.storage.moments else [f"steps of {step:g}"]
+            notes += [] if self.storage.moments else [f"steps of {self.grid.step:g}"]
         return ", ".join([f"{ends[0]} to {ends[1]}", *notes])
 
     def encode(self, cells: "pd.Series[Any]", *, exact: bool = True) -> Array:
@@ -200,7 +181,7 @@ class Number:
             out: Array = np.arcsinh((numbers.astype(float) - self.middle) / self.spread)
             return out
         if self.grid is not None and self.whole:
-            numbers = _apart(numbers, self.grid.first) / self.grid.stride
+            numbers = apart(numbers, self.grid.first) / self.grid.stride
         scaled: Array = np.ldexp(numbers.astype(float), -self.exponent)
         return scaled
 
@@ -234,14 +215,12 @@ class Number:
             steps = (np.sinh(value) * self.spread + (self.middle - grid.first)) / grid.stride
         least, most = ((end - grid.first) / grid.stride for end in (self.low, self.high))
         whole = np.clip(np.rint(steps), np.ceil(least), np.floor(most)).astype(np.int64)
-        return _shift(whole * grid.stride, grid.first, self.high)
+        return shift(whole * grid.stride, grid.first, self.high)
 
     def _snap(self, numbers: Array) -> Array:
         """Floats: onto the grid, if there is one, and into the range."""
         if self.grid is not None:
-            scale, grid = 10.0**self.grid.decimals, self.grid
-            steps = np.rint((numbers * scale - grid.first) / grid.stride)
-            numbers = (steps * grid.stride + grid.first) / scale
+            numbers = self.grid.nearest(numbers)
         found: Array = np.clip(numbers, self.low, self.high)
         return found
 
@@ -269,26 +248,6 @@ def _is_integer(dtype: str) -> bool:
 
 def _is_float(dtype: str) -> bool:
     return dtype.lower().startswith(("float", "double"))
-
-
-def _apart(numbers: Array, start: int | float) -> Array:
-    """``numbers - start``, exact for 64-bit integers where the difference fits a double."""
-    if numbers.dtype.kind == "f":
-        return numbers - start
-    far = bool(len(numbers)) and max(abs(int(numbers.min())), abs(int(numbers.max()))) > 2**62
-    if far or not -EXACT <= start <= EXACT:
-        wide = numbers.astype(object) - int(start)
-        return wide.astype(float)
-    out: Array = numbers.astype(np.int64) - int(start)
-    return out
-
-
-def _shift(steps: Array, start: int | float, high: int | float) -> Array:
-    """``steps + start`` as integers, without wrapping."""
-    if high > np.iinfo(np.int64).max:
-        return (steps.astype(object) + int(start)).astype(np.uint64)
-    out: Array = steps + np.int64(int(start))
-    return out
 
 
 def _duration(seconds: float) -> str:

@@ -26,9 +26,9 @@ from typing import Any
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.data.tables.category import Category, Constant, Identifier
-from wasserscore.data.tables.delimited import Dialect
-from wasserscore.data.tables.infer import Wish
+from wasserscore.data.tables.dialect import Dialect
 from wasserscore.data.tables.number import Number
+from wasserscore.data.tables.wish import Wish
 
 KINDS = (*Number.KINDS, *Category.KINDS, *Constant.KINDS, *Identifier.KINDS)
 _TYPES: dict[str, tuple[type, ...]] = {

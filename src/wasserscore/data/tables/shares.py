@@ -22,7 +22,7 @@ from wasserscore.core.typing import Array, Cloud
 from wasserscore.data.tables.category import Category
 from wasserscore.data.tables.codec import Codec
 from wasserscore.data.tables.codes import APART, closeness, nearest_levels
-from wasserscore.data.tables.infer import Column
+from wasserscore.data.tables.column import Column
 from wasserscore.data.tables.number import Number
 
 LARGEST = 0.35

@@ -184,3 +184,8 @@ def _sentinel(cells: "pd.Series[Any]") -> str | None:
     require(len(kinds) < 2, f"column {cells.name!r} must have one kind of missing cell",
             got=" and ".join(sorted(kinds)), do="fill it with one of them")  # fmt: skip
     return kinds.pop() if kinds else None
+
+
+def as_python(value: Any) -> Any:
+    """A numpy scalar as the Python object that JSON knows."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,94 @@
+"""Arrow and Parquet files: which names stand for them, how they are mapped, numbers out of them.
+
+The library ``datasets`` (extra ``wasserscore[datasets]``) does the mapping. Parquet files are
+converted to Arrow once, into a cache of their size.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wasserscore.core.errors import InputError, explain, require
+
+ENDINGS, STATE = (".arrow", ".parquet"), "state.json"
+"""Endings of files, and the file that ``save_to_disk`` leaves beside them."""
+
+
+def on_disk(source: str) -> tuple[Path, list[str] | None] | None:
+    """The files and columns that a name stands for, for :meth:`Mapped.open`; None for other names.
+
+    A lone Parquet file is a table like any other, and read into memory.
+
+    Args:
+        source: A folder of Arrow or Parquet files, or one file ``.arrow``, and perhaps a colon
+            and columns: ``"shards:image"``, ``"shards:height,weight"``.
+    """
+    path, mark, columns = source.rpartition(":")
+    if mark and not Path(source).exists():
+        return (Path(path), columns.split(",")) if _is_mapped(Path(path)) else None
+    return (Path(source), None) if _is_mapped(Path(source)) else None
+
+
+def open_table(source: Path, cache: str | Path | None) -> Any:
+    """A folder or file, mapped into memory as a ``datasets.Dataset``.
+
+    Args:
+        source: A folder of Arrow or Parquet files, one that ``save_to_disk`` wrote, or one file.
+        cache: Where converted Parquet is kept; by default in the cache of ``datasets``.
+
+    Raises:
+        InputError: If ``datasets`` is not installed or there is no such file.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise InputError(explain("mapped files need the library datasets", got="none installed",
+                                 do="pip install 'wasserscore[datasets]'")) from None  # fmt: skip
+    if (source / STATE).is_file():
+        return datasets.load_from_disk(str(source))
+    folder = source.is_dir()
+    for end in ENDINGS:
+        files = sorted(source.glob(f"*{end}")) if folder else [source] * (source.suffix == end)
+        names = [str(file) for file in files if file.is_file()]
+        if names and end == ".arrow":
+            return datasets.concatenate_datasets([datasets.Dataset.from_file(n) for n in names])
+        if names:
+            return datasets.Dataset.from_parquet(names, cache_dir=cache and str(cache))
+    raise InputError(explain("there must be Arrow or Parquet files", got=repr(str(source)),
+                             do="give a folder of .arrow or .parquet files"))  # fmt: skip
+
+
+def numbers_of(column: Any, name: str) -> NDArray[np.float64]:
+    """A column of numbers, or of lists of one shape, without a Python object per row.
+
+    Raises:
+        InputError: If the column holds anything else; names it.
+    """
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    array, shape = column.combine_chunks(), [len(column)]
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    while pa.types.is_list(array.type) or pa.types.is_fixed_size_list(array.type):
+        lengths = array.value_lengths().unique().to_pylist()
+        _require_numbers(len(lengths) == 1 and lengths[0] is not None, name,
+                         "lists of several lengths")  # fmt: skip
+        shape.append(lengths[0])
+        array = array.flatten()
+    kind = array.type
+    _require_numbers(pa.types.is_integer(kind) or pa.types.is_floating(kind), name, str(kind))
+    numbers: NDArray[np.float64] = array.to_numpy(zero_copy_only=False).astype(np.float64)
+    return numbers.reshape(shape)
+
+
+def _is_mapped(path: Path) -> bool:
+    if path.is_dir():
+        return any(file.suffix in ENDINGS or file.name == STATE for file in path.iterdir())
+    return path.suffix == ".arrow" and path.is_file()
+
+
+def _require_numbers(good: bool, name: str, got: str) -> None:
+    require(good, f"column {name!r} must hold numbers, or lists of one shape", got=got,
+            do="choose other columns=")  # fmt: skip

@@ -1,0 +1,182 @@
+"""What a column of numbers is, from its values: grid, range, tails, and what comes often."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from wasserscore.core.errors import require
+from wasserscore.core.typing import Array
+from wasserscore.data.tables.grid import EXACT, Grid
+from wasserscore.data.tables.number import Number
+from wasserscore.data.tables.storage import Storage, as_python
+from wasserscore.data.tables.wish import Wish
+
+MANY = 50
+"""Fewer rows say nothing of identifiers or tails."""
+DECIMALS = 10
+"""Numbers with more decimals count as any double."""
+TAIL = 6.0
+"""A hundredth of the values so many quartile deviations from the median is heavy (normal: 2.6)."""
+ATOM_SHARE, ATOM_RATIO, ATOM_LEVELS = 0.2, 5.0, 20
+"""A value with this share of the rows, so many times the next one's, among so many others."""
+OFTEN = 10
+"""Rows of each value, on average, in a column of few values (at most as many as above)."""
+MOST_SEEN, SPARSE = 1000, 1.25
+"""A column may keep so many values as the only ones, if its grid has so many times as many."""
+
+
+def infer_number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Number:
+    """The column of numbers that encodes these cells.
+
+    Args:
+        cells: At least one.
+        storage: How they are held.
+        wish: What the user wants instead.
+
+    Raises:
+        InputError: Cells that cannot be used, or that contradict the wish.
+    """
+    name = str(cells.name)
+    numbers, absent = storage.numbers(cells)
+    seen = numbers[~absent]
+    if seen.dtype.kind == "f":
+        bad = ~np.isfinite(numbers) & ~absent
+        require(not bad.any(), f"column {name!r} must be finite in every cell",
+                got=f"{numbers[int(bad.argmax())]} at row {int(bad.argmax())}",
+                do="drop such cells or leave them empty")  # fmt: skip
+    whole = storage.moments or seen.dtype.kind in "iu"
+    seen = seen if len(seen) else np.zeros(1, dtype=seen.dtype)
+    low, high = as_python(seen.min()), as_python(seen.max())
+    require(not whole or int(high) - int(low) <= EXACT,
+            f"integers of column {name!r} must span at most 2^53", got=f"{low} to {high}",
+            do="declare it an identifier or categorical in the schema")  # fmt: skip
+    grid = _grid(seen, whole)
+    atom = wish.atom if wish.atom is not None else _atom(seen, wish.kind)
+    body = seen[seen != atom] if atom is not None and (seen != atom).any() else seen
+    kind, spread = wish.kind or _kind(body, whole, storage, atom, grid), None
+    middle = as_python(np.sort(body)[len(body) // 2])
+    free = wish == Wish() and not storage.moments  # the user may know of others
+    kept = kind == "few-valued" or (free and _repeats(seen, grid))
+    few = tuple(as_python(value) for value in np.unique(seen)) if kept else ()
+    if kind == "heavy-tailed":
+        spread = _quartile_deviation(body)
+        require(grid is not None, f"column {name!r} of kind heavy-tailed must be on a grid",
+                got="values with more than 10 decimals",
+                do="round it, for example to 6 decimals, or declare it numeric")  # fmt: skip
+    return Number(
+        name, storage, kind, low=_bound(name, "low", wish.low, low, min),
+        high=_bound(name, "high", wish.high, high, max),
+        exponent=_exponent(body, grid if whole else None), middle=middle, spread=spread, grid=grid,
+        atom=atom, missing=bool(absent.any()), seen=few,
+    )  # fmt: skip
+
+
+def _bound(name: str, which: str, wished: float | int | None, seen: Any, outer: Any) -> Any:
+    """A declared bound, or what the data show where none is."""
+    if wished is None:
+        return seen
+    require(
+        outer(wished, seen) == wished,
+        f"{which} of column {name!r} must hold for every cell",
+        got=f"{wished}, but {seen} in the table",
+        do="declare a wider range, or drop such rows",
+    )
+    return type(seen)(wished)
+
+
+def _kind(
+    body: Array, whole: bool, storage: Storage, atom: float | int | None, grid: Grid | None
+) -> str:
+    if storage.moments:
+        return "datetime"
+    if atom is not None:
+        return "inflated"
+    if _has_gaps(body, grid):
+        return "few-valued"
+    if len(body) >= MANY and grid is not None:
+        values = body.astype(float)
+        far = np.abs(values - np.median(values))
+        steps = far.max() / grid.step
+        if np.quantile(far, 0.99) > TAIL * _quartile_deviation(body) and steps < 2**40:
+            return "heavy-tailed"
+    different = len(np.unique(body))
+    at_ends = max((body == body.min()).mean(), (body == body.max()).mean())
+    if len(body) >= MANY and different > ATOM_LEVELS and at_ends >= 0.01:
+        return "bounded"
+    return "integer" if whole else "numeric"
+
+
+def _has_gaps(seen: Array, grid: Grid | None) -> bool:
+    """Whether few different values come, each often, and not all that lie between them."""
+    different = np.unique(seen)
+    if not 2 <= len(different) <= min(ATOM_LEVELS, len(seen) // OFTEN):
+        return False
+    return _places(different, grid) > len(different)
+
+
+def _repeats(seen: Array, grid: Grid | None) -> bool:
+    """Whether values come often, and far from all of the grid do: prices, or readings by eye."""
+    different = np.unique(seen)
+    if not ATOM_LEVELS < len(different) <= min(MOST_SEEN, len(seen) // OFTEN):
+        return False
+    return _places(different, grid) >= SPARSE * len(different)
+
+
+def _places(different: Array, grid: Grid | None) -> float:
+    """How many values the grid has from the first to the last of these, in order."""
+    if grid is None:
+        return math.inf
+    span = as_python(different[-1]) - as_python(different[0])
+    return float(round(span * 10**grid.decimals / grid.stride) + 1)
+
+
+def _atom(seen: Array, kind: str | None) -> float | int | None:
+    """The value that is far too frequent, if there is one (or, where the user says so, any)."""
+    if kind not in (None, "inflated"):
+        return None
+    values, counts = np.unique(seen, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    found: float | int = as_python(values[order[0]])
+    if kind == "inflated":
+        return found
+    if len(seen) < MANY or len(values) <= ATOM_LEVELS:
+        return None
+    first, second = counts[order[0]], counts[order[1]]
+    often = first >= ATOM_SHARE * len(seen) and first >= ATOM_RATIO * second
+    return found if often else None
+
+
+def _grid(seen: Array, whole: bool) -> Grid | None:
+    if whole:
+        first = int(seen.min())
+        apart = seen.astype(object) - first if seen.dtype == np.uint64 else seen - seen.min()
+        return Grid(first, int(np.gcd.reduce(apart.astype(np.int64))) or 1)
+    largest = float(np.abs(seen).max())
+    for decimals in range(DECIMALS + 1):
+        scale = 10.0**decimals
+        if largest * scale >= 2**51:
+            return None
+        steps = np.rint(seen * scale)
+        if np.array_equal(steps / scale, seen):
+            ticks = steps.astype(np.int64)
+            stride = int(np.gcd.reduce(ticks - ticks.min())) or 1
+            return Grid(int(ticks.min()), stride, decimals)
+    return None
+
+
+def _exponent(body: Array, grid: Grid | None) -> int:
+    """The power of two nearest to the standard deviation, counted in steps of ``grid``."""
+    first, stride = (0, 1) if grid is None else (grid.first, grid.stride)
+    values = (body.astype(object) - first).astype(float) / stride if first else body / stride
+    largest = float(np.abs(values).max())
+    spread = float((values / largest).std()) * largest if largest > 0 else 0.0
+    return max(-1000, min(1000, round(math.log2(spread)))) if spread > 0 else 0
+
+
+def _quartile_deviation(body: Array) -> float:
+    """The standard deviation of a normal law with these quartiles; never zero."""
+    low, high = np.quantile(body.astype(float), (0.25, 0.75))
+    spread = float(high - low) / 1.349 or float(body.astype(float).std())
+    return spread or 1.0
