@@ -32,5 +32,5 @@ def test_rebuilt_from_configuration_and_tensors():
 
 @pytest.mark.parametrize("sizes", [(0, 2), (5, 0), (5, ()), (5, 2, 0), (5, 2, 16, 0)])
 def test_sizes_that_are_not_positive_integers_are_refused(sizes):
-    with pytest.raises(InputError, match="must be a positive integer"):
+    with pytest.raises(InputError, match="must be an integer from 1"):
         LatentMLP(*sizes)

@@ -167,10 +167,10 @@ def test_a_process_that_cannot_be_saved_is_refused_before_training(tmp_path):
     ("given", "message"),
     [
         ({"objective": "contrastive"}, "objective must be one of"),
-        ({"warmup": -1}, "warmup must be a number of steps"),
+        ({"warmup": -1}, "warmup must be an integer of at least 0"),
         ({"precision": "float16"}, "precision must be one of"),
         ({"label_dropout": 1.0}, "label_dropout must lie in"),
-        ({"measure_every": 0}, "measure_every must be at least 1"),
+        ({"measure_every": 0}, "measure_every must be a positive integer"),
         ({"weighting": "snr"}, "weighting must be one of"),
         ({"prediction": "epsilon"}, "prediction must be one of"),
         ({"steps": 0}, "steps must be a positive integer"),

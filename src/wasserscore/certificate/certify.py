@@ -17,6 +17,7 @@ from wasserscore.certificate.proposal import Confidence, Run, clipped
 from wasserscore.certificate.reference import describe, same_units, smoothing, spread
 from wasserscore.certificate.statistics import LEAST_BATCHES
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import ScoreFn
 from wasserscore.dynamics import TimeGrid
@@ -97,11 +98,15 @@ def certify(
     Raises:
         InputError: On settings that make no sense, or a reference without a closed form.
     """
-    require(cloud >= 0, "cloud must not be negative", got=cloud)
+    n, parts = as_integer(n, "n"), as_integer(parts, "parts")
+    cloud = as_integer(cloud, "cloud", least=0)
     require(target in TARGETS, f"target must be one of {', '.join(TARGETS)}", got=repr(target))
     if batches is None:
         batches = 8 if clip is None or n < 2 * LEAST_BATCHES else LEAST_BATCHES
-    _check(reference, n=n, batches=batches, parts=parts)
+    batches = as_integer(batches, "batches", least=2)  # a limit needs independent ones
+    require(n >= 2 * batches, "n must give every batch at least two pairs", got=n,
+            do=f"use n >= {2 * batches}")  # fmt: skip
+    _check(reference)
     method = find_solver(solver)
     noise_level = method.eta(eta)
     own = isinstance(grid, TimeGrid)
@@ -148,7 +153,7 @@ def _diameter(reference: ClosedFormScore, clip: tuple[float, float]) -> float:
     return math.sqrt(reference.dim) * (clip[1] - clip[0])
 
 
-def _check(reference: object, *, n: int, batches: int, parts: int) -> None:
+def _check(reference: object) -> None:
     if not isinstance(reference, ClosedFormScore):
         raise InputError(
             explain(
@@ -157,9 +162,3 @@ def _check(reference: object, *, n: int, batches: int, parts: int) -> None:
                 do="use GaussianScore, MixtureScore, EmpiricalScore or ProximalScore",
             )
         )
-    require(
-        batches >= 2, "batches must be at least 2: a limit needs independent batches", got=batches
-    )
-    require(n >= 2 * batches, "n must give every batch at least two pairs", got=n,
-            do=f"use n >= {2 * batches}")  # fmt: skip
-    require(parts >= 1, "parts must be at least 1", got=parts)

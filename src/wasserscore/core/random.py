@@ -8,12 +8,11 @@ number of ranks or the device, and no global seed is read or set.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 
 import torch
 from torch import Tensor
 
-from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 
 BLOCK = 256
 
@@ -22,6 +21,15 @@ def normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
     """Standard normal noise shaped like ``x``, drawn on the generator's device."""
     z = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=generator.device)
     return z.to(x.device)
+
+
+def as_seed(seed: object) -> int:
+    """A seed as a Python int.
+
+    Raises:
+        InputError: If it is no integer in [0, 2**63).
+    """
+    return as_integer(seed, "seed", least=0, most=2**63 - 1)
 
 
 @dataclass(frozen=True)
@@ -35,12 +43,7 @@ class Streams:
     seed: int
 
     def __post_init__(self) -> None:
-        require(
-            isinstance(self.seed, Integral) and 0 <= self.seed < 2**63,
-            "seed must be an integer in [0, 2**63)",
-            got=self.seed,
-        )
-        object.__setattr__(self, "seed", int(self.seed))  # NumPy's overflow and are no JSON
+        object.__setattr__(self, "seed", as_seed(self.seed))
 
     def key(self, purpose: str, block: int = 0) -> int:
         """The 63-bit seed of one block of one purpose (SHA-256 of the three names)."""

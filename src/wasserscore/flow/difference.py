@@ -22,6 +22,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.random import Streams
 from wasserscore.flow.divergence import known_divergence, weight
 from wasserscore.flow.interaction import RULES, Seen, queries, seen
@@ -107,7 +108,7 @@ class ScoreDifference:
                 got=self.stochasticity)  # fmt: skip
         plain = self.stochasticity == 0 or self.divergence == "reverse_kl"
         require(plain, "only reverse_kl has a stochastic family", got=self.divergence)
-        require(self.draws >= 1, "draws must be a positive integer", got=self.draws)
+        object.__setattr__(self, "draws", as_integer(self.draws, "draws"))
 
     def __call__(
         self,

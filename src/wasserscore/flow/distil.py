@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from wasserscore.core.errors import require
-from wasserscore.core.random import Streams
+from wasserscore.core.integers import as_integer
+from wasserscore.core.random import Streams, as_seed
 from wasserscore.core.tensors import as_points
 from wasserscore.flow.distillation import METHODS, Distillation
 from wasserscore.flow.progress import Progress
-from wasserscore.flow.train import require_settings
+from wasserscore.flow.train import require_sizes
 from wasserscore.network import describe
 from wasserscore.score import NetworkScore, Pushforward
 from wasserscore.training.averaged import Averaged
@@ -85,14 +86,12 @@ def distil_generator(
         DivergedError: If a loss stops being finite (names the step).
     """
     latent = getattr(network, "latent", None) if latent is None else latent
-    require_settings(
-        {"steps": steps, "batch_size": batch_size, "latent": latent, "turns": turns,
-         "measure_every": measure_every},
-        {"learning_rate": learning_rate, "critic_rate": critic_rate,
-         "gradient_clip": gradient_clip}, ema,
-    )  # fmt: skip
+    steps, batch_size = as_integer(steps, "steps"), as_integer(batch_size, "batch_size")
+    latent, turns, seed = as_integer(latent, "latent"), as_integer(turns, "turns"), as_seed(seed)
+    measure_every = as_integer(measure_every, "measure_every")
+    require_sizes({"learning_rate": learning_rate, "critic_rate": critic_rate,
+                   "gradient_clip": gradient_clip}, ema)  # fmt: skip
     require(method in METHODS, f"method must be one of {METHODS}", got=repr(method))
-    assert latent is not None
     student = Pushforward(network, latent, tuple(teacher.shape))
     dtype = next(network.parameters()).dtype
     progress = None

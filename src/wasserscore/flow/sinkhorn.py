@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.random import Streams
 from wasserscore.distance.balance import Iterate, ascend, between, within
 from wasserscore.flow.baselines import points_of
@@ -40,7 +41,7 @@ class SinkhornDivergence:
     tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
-        require(self.iterations >= 1, "iterations must be positive", got=self.iterations)
+        object.__setattr__(self, "iterations", as_integer(self.iterations, "iterations"))
         require(self.tolerance > 0, "tolerance must be positive", got=self.tolerance)
 
     def __call__(self, x: Tensor, target: Side, sigma: float, streams: Streams, /) -> Drift:

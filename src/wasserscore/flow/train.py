@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from wasserscore.core.errors import require
-from wasserscore.core.random import Streams
+from wasserscore.core.integers import as_integer
+from wasserscore.core.random import Streams, as_seed
 from wasserscore.core.tensors import as_points
 from wasserscore.core.typing import Points
 from wasserscore.data import Scaling
@@ -108,12 +109,12 @@ def train_generator(
     dtype = next(network.parameters()).dtype
     points = as_points(target, "target", minimum=2).to(dtype)
     latent = getattr(network, "latent", None) if latent is None else latent
-    require_settings(
-        {"steps": steps, "batch_size": batch_size, "latent": latent,
-         "measure_every": measure_every},
-        {"step": step, "learning_rate": learning_rate, "gradient_clip": gradient_clip}, ema,
-    )  # fmt: skip
-    assert latent is not None
+    steps, batch_size = as_integer(steps, "steps"), as_integer(batch_size, "batch_size")
+    latent, seed = as_integer(latent, "latent"), as_seed(seed)
+    measure_every = as_integer(measure_every, "measure_every")
+    require_sizes(
+        {"step": step, "learning_rate": learning_rate, "gradient_clip": gradient_clip}, ema
+    )
     field, name = as_drift(drift)
     law = Pushforward(network, latent, tuple(points.shape[1:]))
     progress = None
@@ -161,15 +162,12 @@ def train_generator(
     return Pushforward(task.average, latent, law.shape, scaling)
 
 
-def require_settings(counts: dict[str, int | None], sizes: dict[str, float], ema: float) -> None:
-    """Counts are positive integers, sizes positive and finite, the average's share below one.
+def require_sizes(sizes: dict[str, float], ema: float) -> None:
+    """Sizes are positive and finite, the average's share below one.
 
     Raises:
         InputError: Names the first setting that is not.
     """
-    for name, value in counts.items():
-        good = isinstance(value, int) and value >= 1
-        require(good, f"{name} must be a positive integer", got=value)
     for name, number in sizes.items():
         require(0 < number < math.inf, f"{name} must be positive and finite", got=number)
     require(0 <= ema < 1, "ema must lie in [0, 1)", got=ema)

@@ -9,20 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from wasserscore.core.errors import require
+from wasserscore.core.random import as_seed
 from wasserscore.core.typing import Points
 
 FREQUENCIES = 16
 EMBEDDING = 64
-
-
-def require_size(name: str, value: object, most: int, *, least: int = 1) -> None:
-    """Refuse a size that is not an integer from ``least`` to ``most``.
-
-    Raises:
-        InputError: Names it.
-    """
-    require(isinstance(value, int) and least <= value <= most,
-            f"{name} must be an integer from {least} to {most}", got=value)  # fmt: skip
 
 
 class Fixed(nn.Module):
@@ -80,7 +71,7 @@ class Seeded(nn.Module):
             yield
         if not skeleton_only:
             self.to_empty(device="cpu")
-            self.reset(torch.Generator().manual_seed(seed))
+            self.reset(torch.Generator().manual_seed(as_seed(seed)))
 
     def silent(self) -> list[nn.Module]:
         """The layers that start at zero."""

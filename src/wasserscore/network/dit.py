@@ -108,8 +108,8 @@ class DiT(Picture):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.admit(shape, {"patch": patch, "width": width, "depth": depth, "heads": heads,
-                           "classes": classes})  # fmt: skip
+        sizes = {"patch": patch, "width": width, "depth": depth, "heads": heads}
+        patch, width, depth, heads = self.admit(shape, classes, sizes)
         self.patch, self.width, self.depth, self.heads = patch, width, depth, heads
         channels, height, breadth = self.shape
         require(height % patch == 0 and breadth % patch == 0,
@@ -119,7 +119,7 @@ class DiT(Picture):
                 got=f"width {width} and {heads} heads")  # fmt: skip
         numbers = channels * patch**2
         with self.drawn(seed):
-            self.told = Told(width, classes)
+            self.told = Told(width, self.classes)
             self.first = nn.Linear(numbers, width)
             self.positions = Positions(height // patch, breadth // patch, width)
             self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))

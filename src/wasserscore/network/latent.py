@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import Cloud, Points
 from wasserscore.network.conditioned import Seeded
 
@@ -56,12 +56,11 @@ class LatentMLP(Seeded):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        sizes = {"latent": latent, "width": width, "depth": depth}
-        for name, value in [*sizes.items(), *(("shape", size) for size in self.shape or (0,))]:
-            require(isinstance(value, int) and 1 <= value <= 2**20,
-                    f"{name} must be a positive integer", got=value)  # fmt: skip
-        self.latent, self.width, self.depth = latent, width, depth
+        sides = shape if isinstance(shape, tuple | list) else (shape,)
+        self.shape = tuple(as_integer(size, "shape", most=2**20) for size in sides or (0,))
+        self.latent = latent = as_integer(latent, "latent", most=2**20)
+        self.width = width = as_integer(width, "width", most=2**20)
+        self.depth = depth = as_integer(depth, "depth", most=2**20)
         with self.drawn(seed):
             self.first = nn.Linear(latent, width)
             self.blocks = nn.ModuleList(PlainBlock(width) for _ in range(depth))

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network.conditioned import EMBEDDING, Conditioned, Fourier
 from wasserscore.network.mlp import ResidualBlock
@@ -27,10 +27,9 @@ class LogitMLP(Conditioned):
 
     def __init__(self, dim: int, width: int = 128, depth: int = 2, *, seed: int = 0) -> None:
         super().__init__()
-        for name, value in (("dim", dim), ("width", width), ("depth", depth)):
-            require(isinstance(value, int) and 1 <= value <= 2**20,
-                    f"{name} must be a positive integer", got=value)  # fmt: skip
-        self.dim, self.width, self.depth = dim, width, depth
+        self.dim = dim = as_integer(dim, "dim", most=2**20)
+        self.width = width = as_integer(width, "width", most=2**20)
+        self.depth = depth = as_integer(depth, "depth", most=2**20)
         with self.drawn(seed):
             self.embedding = Fourier(EMBEDDING)
             self.first = nn.Linear(dim, width)

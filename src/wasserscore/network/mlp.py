@@ -4,8 +4,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint, Points
-from wasserscore.network.conditioned import EMBEDDING, Conditioned, Fourier, require_size
+from wasserscore.network.conditioned import EMBEDDING, Conditioned, Fourier
 
 
 class ResidualBlock(nn.Module):
@@ -44,10 +45,9 @@ class MLP(Conditioned):
 
     def __init__(self, dim: int, width: int = 512, depth: int = 4, *, seed: int = 0) -> None:
         super().__init__()
-        require_size("dim", dim, 2**24)
-        require_size("width", width, 2**16)
-        require_size("depth", depth, 2**10)
-        self.dim, self.width, self.depth = dim, width, depth
+        self.dim = dim = as_integer(dim, "dim", most=2**24)
+        self.width = width = as_integer(width, "width", most=2**16)
+        self.depth = depth = as_integer(depth, "depth", most=2**10)
         with self.drawn(seed):
             self.embedding = Fourier(EMBEDDING)
             self.first = nn.Linear(dim, width)

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network.conditioned import EMBEDDING, Conditioned, Fourier
 
@@ -31,10 +31,9 @@ class Perceptron(Conditioned):
 
     def __init__(self, dim: int, width: int = 64, depth: int = 3, *, seed: int = 0) -> None:
         super().__init__()
-        for name, value in (("dim", dim), ("width", width), ("depth", depth)):
-            require(isinstance(value, int) and value >= 1, f"{name} must be a positive integer",
-                    got=value)  # fmt: skip
-        self.dim, self.width, self.depth = dim, width, depth
+        self.dim = dim = as_integer(dim, "dim")
+        self.width = width = as_integer(width, "width")
+        self.depth = depth = as_integer(depth, "depth")
         sizes = [dim, *[width] * depth]
         with self.drawn(seed):
             self.embedding = Fourier(EMBEDDING)

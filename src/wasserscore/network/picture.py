@@ -7,14 +7,12 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint, Points
-from wasserscore.network.conditioned import Fourier, Seeded, require_size
+from wasserscore.network.conditioned import Fourier, Seeded
 
 Labels = Int[Tensor, " b"]
 """A class per point, 0 to ``classes - 1``; ``classes`` itself says that the class is not told."""
-
-LARGEST = {"width": 2**16, "classes": 2**20}
-"""Sizes above are refused, and all others above 256."""
 
 
 class Told(nn.Module):
@@ -49,22 +47,21 @@ class Picture(Seeded):
     shape: tuple[int, int, int]
     classes: int
 
-    def admit(self, shape: tuple[int, ...] | list[int], sizes: Mapping[str, int]) -> None:
-        """Note the shape; refuse one that is no image, and sizes that are no sizes.
+    def admit(
+        self, shape: tuple[int, ...] | list[int], classes: int, sizes: Mapping[str, int]
+    ) -> list[int]:
+        """Note the shape and the classes; return the sizes as they came, as Python ints.
 
         Raises:
-            InputError: Names the setting.
+            InputError: Names the setting that is no image, no number of classes or no size.
         """
-        require(
-            len(shape) == 3 and all(isinstance(k, int) and 1 <= k <= 2**14 for k in shape),
-            "shape must be (channels, height, width), positive integers",
-            got=tuple(shape),
-        )
-        for name, value in sizes.items():
-            least = 0 if name == "classes" else 1
-            require_size(name, value, LARGEST.get(name, 2**8), least=least)
-        self.shape = (shape[0], shape[1], shape[2])
-        self.classes = sizes["classes"]
+        require(len(shape) == 3, "shape must be (channels, height, width), positive integers",
+                got=tuple(shape))  # fmt: skip
+        channels, height, width = (as_integer(k, "shape", most=2**14) for k in shape)
+        self.shape = (channels, height, width)
+        self.classes = as_integer(classes, "classes", least=0, most=2**20)
+        return [as_integer(value, name, most=2**16 if name == "width" else 2**8)
+                for name, value in sizes.items()]  # fmt: skip
 
     @property
     def dim(self) -> int:

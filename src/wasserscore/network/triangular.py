@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import Cloud
 from wasserscore.network.conditioned import Seeded
 
@@ -38,10 +38,9 @@ class Triangular(Seeded):
 
     def __init__(self, dim: int, width: int = 64, depth: int = 5, *, seed: int = 0) -> None:
         super().__init__()
-        for name, value in (("dim", dim), ("width", width), ("depth", depth)):
-            require(isinstance(value, int) and value >= 1, f"{name} must be a positive integer",
-                    got=value)  # fmt: skip
-        self.dim, self.width, self.depth = dim, width, depth
+        self.dim = dim = as_integer(dim, "dim")
+        self.width = width = as_integer(width, "width")
+        self.depth = depth = as_integer(depth, "depth")
         with self.drawn(seed):
             self.hidden = nn.ModuleList(
                 nn.Linear(a, b) for a, b in pairwise([dim, *[width] * depth])

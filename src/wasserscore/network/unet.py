@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network.picture import Labels, Picture, Told
 
@@ -149,9 +150,11 @@ class UNet(Picture):
     ) -> None:
         super().__init__()
         sizes = {f"multipliers[{i}]": m for i, m in enumerate(multipliers)}
-        self.admit(shape, {"width": width, "blocks": blocks, "classes": classes, **sizes})
-        self.width, self.blocks = width, blocks
-        self.multipliers, self.attention = tuple(multipliers), tuple(attention)
+        self.width, self.blocks, *whole = self.admit(
+            shape, classes, {"width": width, "blocks": blocks, **sizes}
+        )
+        self.multipliers = tuple(whole)
+        self.attention = tuple(as_integer(height, "attention") for height in attention)
         factor = 2 ** (len(self.multipliers) - 1)
         require(
             bool(sizes) and all(size % factor == 0 for size in self.shape[1:]),
@@ -166,7 +169,7 @@ class UNet(Picture):
             got=self.attention,
         )
         with self.drawn(seed):
-            self._build(heights, 4 * width)
+            self._build(heights, 4 * self.width)
 
     def _build(self, heights: list[int], features: int) -> None:
         """The layers; ``passed`` are the channels of what the way down hands over."""

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import is_integer
 from wasserscore.core.typing import Cloud, Vector
 from wasserscore.proximal.sample_rows import Rows
 from wasserscore.score.spiked import Spiked
@@ -95,7 +96,7 @@ def principal_axes(
     """
     n, d = rows.points.shape
     top = min(d, n - 1)
-    whole = isinstance(latent, int) and not isinstance(latent, bool)
+    whole = is_integer(latent)
     require(1 <= latent <= top if whole else isinstance(latent, float) and 0 < latent < 1,
             f"latent must be a number of axes from 1 to {top}, or a share of the variance below 1",
             got=repr(latent))  # fmt: skip

@@ -1,11 +1,10 @@
 """Where to put the steps: exactly as many as were asked for, each of them a real one."""
 
-from numbers import Integral
-
 import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.dynamics import TimeGrid
 from wasserscore.process import Process
 
@@ -51,10 +50,7 @@ def time_grid(
     last = 0.0 if stop is None else float(stop)
     if isinstance(kind, TimeGrid):
         return _checked(kind, process, steps, start, stop)
-    steps = 18 if steps is None else steps
-    require(isinstance(steps, Integral) and steps >= 1, "steps must be a positive integer",
-            got=steps)  # fmt: skip
-    steps = int(steps)
+    steps = 18 if steps is None else as_integer(steps, "steps")
     require(kind in KINDS, "unknown grid", got=repr(kind),
             do=f"one of {', '.join(KINDS)}, or a TimeGrid")  # fmt: skip
     require(0 <= last < first <= process.horizon, "a grid needs 0 <= stop < start <= horizon",

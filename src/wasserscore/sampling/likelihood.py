@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate, Record
 from wasserscore.core.tensors import as_points, tile_rows, tiles
@@ -121,11 +122,11 @@ def log_likelihood(
     """
     process = process_of(score, process)
     x = as_points(x)
-    require(steps >= 1, "steps must be a positive integer", got=steps)
-    require(probes is None or probes == 0 or probes >= 2,
-            "probes must be 0 (exact) or at least 2", got=probes)  # fmt: skip
-    d = x[0].numel()
-    chosen = (0 if d <= EXACT_UP_TO else 16) if probes is None else probes
+    steps, d = as_integer(steps, "steps"), x[0].numel()
+    chosen = 0 if d <= EXACT_UP_TO else 16
+    if probes is not None:
+        chosen = as_integer(probes, "probes", least=0)
+    require(chosen != 1, "probes must be 0 (exact) or at least 2", got=probes)
     scaling = getattr(score, "scaling", None)
     model = x if scaling is None else scaling.apply(x)
     flow = _Flow(score, process, steps, least_noise)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from math import prod
-from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch import Tensor
 from wasserscore.core.ahead import Ahead
 from wasserscore.core.distributed import shared, world
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.random import Streams
 from wasserscore.core.tensors import as_floats, cuts, tile_rows
 from wasserscore.core.typing import Points
@@ -77,9 +77,8 @@ def sample(
     Raises:
         InputError: If something is missing or does not fit, or the score is not finite.
     """
-    require(isinstance(n, Integral) and n >= 1, "n must be a positive integer", got=n)
-    n = int(n)
-    require(batch_size is None or batch_size >= 1, "batch_size must be positive", got=batch_size)
+    n = as_integer(n, "n")
+    batch_size = None if batch_size is None else as_integer(batch_size, "batch_size")
     process = process_of(score, process)
     points = _start(start, n)
     shape = shape_of(score, shape, points)

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network import register
 from wasserscore.process import EDM, VP
@@ -53,7 +54,8 @@ class DiffusersNetwork(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         require(model in PARTS, f"the model must be one of {', '.join(PARTS)}", got=repr(model))
-        self.model_class, self.edm, self.flip, self.label = model, edm, flip, label
+        self.model_class, self.edm, self.flip = model, edm, flip
+        self.label = None if label is None else as_integer(label, "label", least=0)
         with torch.random.fork_rng(devices=[]):  # its first weights come from the global state
             self.model = getattr(diffusers_library(), model)(**settings)
         for module in self.model.modules():  # tables that are not saved could not be rebuilt

@@ -10,6 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_shape
 from wasserscore.core.tensors import as_points, expand_like, tiles
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
@@ -52,7 +53,7 @@ class EmpiricalScore(ClosedFormScore):
     def __post_init__(self) -> None:
         points = as_points(self.points)
         object.__setattr__(self, "points", points)
-        object.__setattr__(self, "shape", tuple(self.shape or points.shape[1:]))
+        object.__setattr__(self, "shape", as_shape(self.shape or points.shape[1:]))
         object.__setattr__(self, "bandwidth", float(self.bandwidth))
         require(points[0].numel() == self.dim, "shape must fit the points", got=self.shape)
         require(0 <= self.bandwidth < float("inf"), "bandwidth must be finite and non-negative",

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_shape
 from wasserscore.core.tensors import as_floats
 from wasserscore.core.typing import Vector
 from wasserscore.data import Scaling
@@ -44,7 +45,7 @@ class GaussianScore(ComponentScore):
     def __post_init__(self) -> None:
         for name in ("mean", "covariance"):
             object.__setattr__(self, name, as_floats(getattr(self, name), name))
-        object.__setattr__(self, "shape", tuple(self.shape or self.mean.shape))
+        object.__setattr__(self, "shape", as_shape(self.shape or self.mean.shape))
         require(self.dim == len(self.mean), "shape must fit the mean", got=self.shape)
         one = torch.ones(1, dtype=self.mean.dtype, device=self.mean.device)
         law = Components(one, self.mean[None], self.covariance[None])

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_shape
 from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
@@ -56,7 +57,7 @@ class GroupedScore(ClosedFormScore):
         require(len(set(dims)) == 1, "laws must be of points with as many coordinates", got=dims)
         good = len(self.weights) == len(dims) and bool((self.weights > 0).all())
         require(good, "weights must be positive, one per law", got=self.weights.tolist())
-        object.__setattr__(self, "shape", tuple(self.shape) or (dims[0],))
+        object.__setattr__(self, "shape", as_shape(self.shape) or (dims[0],))
         require(self.dim == dims[0], f"shape must hold {dims[0]} numbers", got=self.shape)
         object.__setattr__(self, "weights", self.weights / self.weights.sum())
         object.__setattr__(self, "laws", tuple(law.under(self.process) for law in self.laws))

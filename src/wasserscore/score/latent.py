@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_shape
 from wasserscore.core.random import normal_like
 from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
@@ -73,7 +74,7 @@ class LatentScore(ClosedFormScore):
                 got=f"a product that is off by {float(skew.abs().max()):.3g}")  # fmt: skip
         require(0 <= self.residual < math.inf, "residual must be finite and non-negative",
                 got=self.residual)  # fmt: skip
-        object.__setattr__(self, "shape", tuple(self.shape) or (d,))
+        object.__setattr__(self, "shape", as_shape(self.shape) or (d,))
         require(self.dim == d, f"shape must hold {d} numbers", got=self.shape)
         object.__setattr__(self, "latent", self.latent.under(self.process))
 

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_shape
 from wasserscore.core.tensors import as_floats
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Vector
 from wasserscore.data import Scaling
@@ -91,7 +92,7 @@ class MixtureScore(ComponentScore):
     def __post_init__(self) -> None:
         for name in ("weights", "means", "covariances"):
             object.__setattr__(self, name, as_floats(getattr(self, name), name))
-        object.__setattr__(self, "shape", tuple(self.shape or self.means.shape[1:]))
+        object.__setattr__(self, "shape", as_shape(self.shape or self.means.shape[1:]))
         require(self.dim == self.means.shape[1], "shape must fit the means", got=self.shape)
         object.__setattr__(self, "law", Components(self.weights, self.means, self.covariances))
 

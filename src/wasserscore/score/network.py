@@ -33,6 +33,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer, as_shape
 from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import Points, Times
 from wasserscore.data import Scaling
@@ -121,13 +122,14 @@ class NetworkScore:
             "data_std must be positive and finite",
             got=self.data_std,
         )
-        if not self.shape:
-            require(
-                isinstance(getattr(self.network, "dim", None), int),
-                "shape must be given for a network without a dim",
-                got=(),
-            )
-            object.__setattr__(self, "shape", (self.network.dim,))
+        shape = self.shape
+        if not shape:
+            require(hasattr(self.network, "dim"),
+                    "shape must be given for a network without a dim", got=())  # fmt: skip
+            shape = (self.network.dim,)  # type: ignore[assignment]
+        object.__setattr__(self, "shape", as_shape(shape))
+        if self.label is not None:
+            object.__setattr__(self, "label", as_integer(self.label, "label", least=0))
 
     def __repr__(self) -> str:
         weights = sum(p.numel() for p in self.network.parameters())
@@ -163,14 +165,9 @@ class NetworkScore:
             InputError: If the network does not know the class.
         """
         classes = getattr(self.network, "classes", 0)
-        require(
-            isinstance(y, int) and 0 <= y < classes,
-            f"the network knows classes 0 to {classes - 1}" if classes else
-            "the network knows no classes",
-            got=y,
-            do="" if classes else "build it with classes= and train it with labels=",
-        )  # fmt: skip
-        return replace(self, label=y)
+        require(classes > 0, "the network knows no classes", got=y,
+                do="build it with classes= and train it with labels=")  # fmt: skip
+        return replace(self, label=as_integer(y, "the class", least=0, most=classes - 1))
 
     def under(self, process: Process) -> "NetworkScore":
         """The same network under another process.

@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer, as_shape
 from wasserscore.core.tensors import expand_like, tiles
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
@@ -78,7 +79,9 @@ class ProximalScore(ClosedFormScore):
         weights = self.centres.new_ones(n) if self.weights is None else self.weights
         require(len(weights) == n and bool((weights > 0).all()),
                 "weights must be positive, one per centre", got=weights.tolist())  # fmt: skip
-        object.__setattr__(self, "shape", tuple(self.shape) or (d,))
+        object.__setattr__(self, "shape", as_shape(self.shape) or (d,))
+        for name in ("near", "cells"):
+            object.__setattr__(self, name, as_integer(getattr(self, name), name, least=0))
         require(self.dim == d, f"shape must hold {d} numbers", got=self.shape)
         law = SpikedMixture(
             self.centres, self.covariance, (weights / weights.sum()).to(self.centres)

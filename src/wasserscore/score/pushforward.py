@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer, as_shape
 from wasserscore.core.random import Streams
 from wasserscore.core.tensors import in_tiles
 from wasserscore.core.typing import Points
@@ -36,7 +37,8 @@ class Pushforward:
     scaling: Scaling | None = None
 
     def __post_init__(self) -> None:
-        require(self.latent >= 1, "latent must be a positive integer", got=self.latent)
+        object.__setattr__(self, "latent", as_integer(self.latent, "latent"))
+        object.__setattr__(self, "shape", as_shape(self.shape))
         own = getattr(self.network, "latent", self.latent)
         require(own == self.latent, "latent must fit the network", got=self.latent,
                 do=f"the network takes {own}")  # fmt: skip
@@ -60,7 +62,7 @@ class Pushforward:
         Raises:
             InputError: If ``n`` is not a positive integer.
         """
-        require(isinstance(n, int) and n >= 1, "n must be a positive integer", got=n)
+        n = as_integer(n, "n")
         like = next(self.network.parameters())
         z = Streams(seed).normal("latent", 0, n, (self.latent,), like)
         points: Tensor = in_tiles(self.network, z).reshape(n, *self.shape)

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.integers import as_integer
 from wasserscore.score.vault import read_pair, sync_folder, write_pair
 
 FILE = "state.safetensors"
@@ -48,7 +49,7 @@ class Checkpoints:
     keep: int = 2
 
     def __post_init__(self) -> None:
-        require(self.every >= 1, "checkpoint_every must be at least 1", got=self.every)
+        object.__setattr__(self, "every", as_integer(self.every, "checkpoint_every"))
 
     def steps(self) -> list[int]:
         """The steps of the checkpoints on disk, oldest first."""

@@ -8,6 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
+from wasserscore.core.random import as_seed
 from wasserscore.core.tensors import as_points
 from wasserscore.core.typing import Points
 from wasserscore.data import Mapped, Scaling
@@ -126,16 +128,11 @@ def train_score(
     """
     points = data if isinstance(data, Mapped) else as_points(data, "data")
     require(objective in OBJECTIVES, f"objective must be one of {OBJECTIVES}", got=repr(objective))
-    require(isinstance(steps, int) and steps >= 1, "steps must be a positive integer", got=steps)
-    require(
-        isinstance(batch_size, int) and batch_size >= 1,
-        "batch_size must be a positive integer",
-        got=batch_size,
-    )
+    steps, batch_size = as_integer(steps, "steps"), as_integer(batch_size, "batch_size")
+    warmup, seed = as_integer(warmup, "warmup", least=0), as_seed(seed)
+    accumulate = as_integer(accumulate, "accumulate", most=batch_size)
+    measure_every = as_integer(measure_every, "measure_every")
     require(learning_rate > 0, "learning_rate must be positive", got=learning_rate)
-    require(
-        isinstance(warmup, int) and warmup >= 0, "warmup must be a number of steps", got=warmup
-    )
     require(precision in PRECISIONS, f"precision must be one of {PRECISIONS}", got=repr(precision))
     require(
         objective == "denoising" or not compile,
@@ -143,17 +140,11 @@ def train_score(
         got=repr(objective),
     )
     require(0 <= label_dropout < 1, "label_dropout must lie in [0, 1)", got=label_dropout)
-    require(
-        isinstance(accumulate, int) and 1 <= accumulate <= batch_size,
-        "accumulate must be an integer from 1 to batch_size",
-        got=accumulate,
-    )
     others = {"compile": compile, "regularise": regularise is not None,
               "objective": objective != "denoising"}  # fmt: skip
     taken = [name for name, given in others.items() if given]
     require(not (shard and taken), "weights in parts are trained by denoising alone",
             got=f"shard with {', '.join(taken)}", do="leave one of them out")  # fmt: skip
-    require(measure_every >= 1, "measure_every must be at least 1", got=measure_every)
     require(gradient_clip > 0, "gradient_clip must be positive", got=gradient_clip)
     require(0 <= ema < 1, "ema must lie in [0, 1)", got=ema)
     points = points.to(next(network.parameters()).dtype)
