@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 from tests.score.contract import BUILDERS, PROCESSES, draw, times
+from torch import Tensor
 
 from wasserscore.core.errors import InputError
 from wasserscore.process import EDM, VE, VP
@@ -275,6 +276,25 @@ def test_points_keep_their_shape_and_dtype(law, generator):
         torch.testing.assert_close(got.double(), want, rtol=1e-4, atol=1e-4)
     with pytest.raises(InputError, match="points must have shape"):
         score(draw(4, 3), 0.5)
+
+
+@laws
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("told", [Tensor.numpy, Tensor.tolist])
+def test_points_may_be_arrays_or_lists(law, told, generator):
+    score = BUILDERS[law](VP.linear(a=2.0, b=0.1), 2)
+    x = score.sample_marginal(6, 0.5, generator=generator)
+    asked = [lambda x: score(x, 0.5), lambda x: score.log_prob(x, 0.5),
+             lambda x: score.denoise(x, 0.5)]  # fmt: skip
+    for name in ("divergence", "local_dimension"):
+        if hasattr(score, name):
+            asked.append(lambda x, name=name: getattr(score, name)(x, 0.5))
+    if hasattr(score, "log_prob_of_others"):
+        asked.append(score.log_prob_of_others)
+    for ask in asked:
+        assert torch.equal(ask(told(x)), ask(x))
+    with pytest.raises(InputError, match="points must be numbers"):
+        score([["a", "b"]], 0.5)
 
 
 @laws

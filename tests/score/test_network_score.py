@@ -1,6 +1,7 @@
 import math
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,7 +10,8 @@ from wasserscore.core.errors import InputError
 from wasserscore.data import Scaling
 from wasserscore.network import MLP
 from wasserscore.process import EDM, OU, VE, VP, SubVP
-from wasserscore.score import NetworkScore
+from wasserscore.score import DenoiserScore, NetworkScore
+from wasserscore.score.guidance import Guided, Posterior
 
 PROCESSES = {
     "VE": VE.from_sigmas(sigma_min=0.01, sigma_max=50.0),
@@ -118,6 +120,22 @@ def test_points_may_be_images_or_flat_and_keep_their_dtype(generator):
     assert torch.equal(score(x, 1.0).flatten(1), score(x.flatten(1), 1.0))
     with pytest.raises(InputError, match=r"shape \(b, 2, 3\)"):
         score(torch.zeros(4, 5), 1.0)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("kind", ["network", "denoiser", "posterior", "guided"])
+def test_points_may_be_arrays(kind, generator):
+    network = NetworkScore(MLP(3, 4, 1), EDM())
+    score = {
+        "network": network,
+        "denoiser": DenoiserScore(lambda y, r: y / (1 + r[:, None] ** 2), EDM(), (3,)),
+        "posterior": Posterior(network, torch.eye(3), torch.zeros(3), 0.1),
+        "guided": Guided(network, network, 2.0),
+    }[kind]
+    x = torch.randn(4, 3, generator=generator)
+    for ask in [score, getattr(score, "denoise", score)]:
+        assert torch.equal(ask(x.numpy(), np.float64(1.0)), ask(x, 1.0))
+        assert torch.equal(ask(x.double().tolist(), 1.0), ask(x.double(), 1.0))
 
 
 def test_float32_agrees_with_float64_where_sampling_goes(generator):

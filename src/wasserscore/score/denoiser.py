@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
-from wasserscore.core.tensors import expand_like
+from wasserscore.core.tensors import as_floats, expand_like
 from wasserscore.core.typing import PerPoint, Points, Times
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
@@ -44,12 +44,14 @@ class DenoiserScore:
         return prod(self.shape)
 
     def __call__(self, x: Points, t: Times) -> Points:
-        """The score at ``x`` and time ``t > 0``, shaped like ``x``."""
+        """The score at ``x`` and time ``t > 0``, shaped like ``x``: a tensor, or an array."""
+        x = as_floats(x, "points")
         alpha, r = natural_clock(self.process, t, len(x))
         return tweedie(x, self._denoise(x, alpha, r), alpha, r)
 
     def denoise(self, x: Points, t: Times) -> Points:
         """The mean of the data given ``x`` at time ``t > 0``."""
+        x = as_floats(x, "points")
         return self._denoise(x, *natural_clock(self.process, t, len(x)))
 
     def under(self, process: Process) -> "DenoiserScore":
