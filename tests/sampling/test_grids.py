@@ -70,6 +70,19 @@ def test_a_chain_is_not_asked_before_its_first_step(kind):
     assert float(time_grid(fine, 18, kind).times[-2]) > 1.0
 
 
+@pytest.mark.parametrize("steps", [4, 10, 25])
+def test_a_uniform_grid_of_a_chain_neither(steps):
+    chain = VP.chain(betas=[0.05] * 10)
+    times = time_grid(chain, steps, "uniform").times
+    expected = torch.linspace(10, 0, steps + 1, dtype=torch.float64)
+    if steps > 10:
+        expected = torch.cat([torch.linspace(10, 1, steps, dtype=torch.float64), torch.zeros(1)])
+    torch.testing.assert_close(times, expected, rtol=1e-14, atol=0)
+    below = time_grid(chain, steps, "uniform", stop=0.5).times
+    torch.testing.assert_close(below.diff(), below.diff().mean().expand(steps))
+    assert float(time_grid(chain, steps, "uniform", start=0.8).times[0]) == 0.8
+
+
 def test_uniform_is_in_time():
     assert time_grid(EDM(sigma_max=4.0), 4, "uniform").times.tolist() == [4, 3, 2, 1, 0]
     between = time_grid(EDM(sigma_max=4.0), 2, "uniform", start=3.0, stop=1.0)

@@ -115,6 +115,24 @@ def test_evaluations_are_counted_and_never_at_zero_noise(points, counting):
     assert min(score.times) == pytest.approx(0.002)
 
 
+@pytest.mark.parametrize(("steps", "variance"), [(1000, 1.0), (1000, 0.01), (100, 0.05)])
+def test_a_chain_is_not_asked_below_its_first_step(points, steps, variance):
+    """Below it a network of timesteps repeats its first one, which is noise that is not there."""
+    betas = torch.linspace(0.1, 20.0, steps, dtype=torch.float64) / steps
+    process, asked = VP.chain(betas=betas.tolist()), []
+    law = GaussianScore(torch.zeros_like(MEAN), variance * torch.eye(3).double(), process)
+
+    def repeats(x, t):
+        asked.append(float(t))
+        seen = t.clamp_min(1.0)
+        return law(x, seen) * process.sigma(seen) / process.sigma(t)
+
+    x = variance**0.5 * points
+    found = log_likelihood(repeats, x, process=process).value
+    assert min(asked) == 1.0
+    torch.testing.assert_close(found, law.log_prob(x, 0.0), rtol=0, atol=5e-3)
+
+
 def test_divergence_of_a_cubic(generator):
     x = torch.randn(5, 3, generator=generator, dtype=torch.float64)
     field = lambda y: y**3 @ ROOT

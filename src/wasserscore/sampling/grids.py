@@ -26,7 +26,8 @@ def time_grid(
     ``"uniform"`` has equal steps in ``t``. The others space :math:`r = \sigma_t / \alpha_t`
     from its value at the start down to ``least_noise``, and the last step goes from there to
     ``t = 0`` (with ``stop`` all steps are spaced, down to ``stop``). A chain knows nothing below
-    the end of its first step: these grids end there where that is noisier than ``least_noise``.
+    the end of its first step: without ``stop`` the last step goes from there where it would begin
+    below, or where there is more than ``least_noise``.
 
     .. math:: \text{karras: } r^{1/\rho} \text{ in equal steps},\qquad
               \text{logsnr: } \log r \text{ in equal steps}
@@ -55,11 +56,14 @@ def time_grid(
             do=f"one of {', '.join(KINDS)}, or a TimeGrid")  # fmt: skip
     require(0 <= last < first <= process.horizon, "a grid needs 0 <= stop < start <= horizon",
             got=f"stop={last}, start={first}, horizon={process.horizon}")  # fmt: skip
+    known = known_from(process, first)
     if kind == "uniform":
         times = torch.linspace(first, last, steps + 1, dtype=torch.float64)
+        if not stop and times[-2] < known:
+            down = torch.linspace(first, known, steps, dtype=torch.float64)
+            times = torch.cat([down, times.new_zeros(1)])
     else:
         top = float(process.noise_to_signal(first)) ** 0.5
-        known = process.least_time if process.least_time < first else 0.0
         least = max(min(least_noise, top * 1e-3), float(process.noise_to_signal(known)) ** 0.5)
         inner = steps if stop else steps - 1
         bottom = float(process.noise_to_signal(last)) ** 0.5 if stop else least
@@ -68,6 +72,11 @@ def time_grid(
         times = times if stop else torch.cat([times.clamp_min(known), times.new_zeros(1)])
     times[0], times[-1] = first, last
     return TimeGrid(times)
+
+
+def known_from(process: Process, start: float) -> float:
+    """The least time at which a model below ``start`` can be asked: of a chain, its first step."""
+    return process.least_time if process.least_time < start else 0.0
 
 
 def _spaced(top: float, bottom: float, intervals: int, rho: float | None) -> Tensor:

@@ -9,8 +9,9 @@ and along it
 With the prior :math:`N(0, r_T^2 I)` as :math:`p_T` this is the density of what the sampler draws.
 It is integrated by Runge-Kutta in :math:`\log r` from ``least_noise`` up; below, :math:`\hat z` is
 proportional to r, and one evaluation at ``least_noise`` is enough: the score is never asked at
-zero noise. What is integrated is :math:`w = y / \sqrt{r^2 + 1}`, which hardly moves at either end,
-and the divergence in excess of its value :math:`d\,r/(r^2+1)` for unit Gaussian data.
+zero noise, nor that of a chain below its first step. What is integrated is
+:math:`w = y / \sqrt{r^2 + 1}`, which hardly moves at either end, and the divergence in excess of
+its value :math:`d\,r/(r^2+1)` for unit Gaussian data.
 
 Source: :cite:p:`song2021`, eq. (39) and appendix D.2.
 """
@@ -31,6 +32,7 @@ from wasserscore.core.typing import PerPoint
 from wasserscore.dynamics import RungeKutta4, TimeGrid, simulate
 from wasserscore.process import Process
 from wasserscore.sampling.divergence import divergence
+from wasserscore.sampling.grids import known_from
 from wasserscore.sampling.subject import process_of
 
 EXACT_UP_TO = 64
@@ -114,7 +116,7 @@ def log_likelihood(
         probes: Random probes per point of Hutchinson's trace estimate; 0 sums the trace exactly;
             None takes the exact one up to 64 coordinates and 16 probes above.
         least_noise: Noise-to-signal ratio where the integration begins; far below the detail of
-            the data.
+            the data. A chain's begins at its first step where that is noisier.
         seed: Of the probes; point ``i`` depends on ``seed`` and ``i`` only.
 
     Raises:
@@ -166,12 +168,15 @@ class _Flow:
     def __call__(self, x: Tensor, probes: Tensor | None) -> Tensor:
         """Log density of each row, one row per probe: ``(m, b)``."""
         shape, (b, d) = x.shape, x.flatten(1).shape
-        top: float = float(self.process.noise_to_signal(self.process.horizon)) ** 0.5
-        least = min(self.least_noise, top * 1e-3)
+        horizon = self.process.horizon
+        known = known_from(self.process, horizon)
+        top: float = float(self.process.noise_to_signal(horizon)) ** 0.5
+        seen: float = float(self.process.noise_to_signal(known)) ** 0.5
+        least = max(min(self.least_noise, top * 1e-3), seen)
 
         def velocity(y: Tensor, r: float) -> tuple[Tensor, Tensor]:
             time = self.process.time_at(torch.tensor(r**2, dtype=torch.float64))
-            time = time.clamp_max(self.process.horizon).to(x.device)
+            time = time.clamp(known, horizon).to(x.device)
             alpha = float(self.process.alpha(time))
             ask = lambda v: -r * alpha * self.score((alpha * v).reshape(shape), time).reshape(b, d)
             return divergence(ask, y, probes)
