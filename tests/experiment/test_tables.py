@@ -95,7 +95,9 @@ def test_copies_of_rows_are_found_through_a_csv_file(files, tmp_path):
     pairs = json.loads((tmp_path / "audit.json").read_text())["neighbours"]
     first = ["", *map(str, shuffled.drop(columns="id").fillna("").iloc[pairs["rows"][0]])]
     assert pairs["cells"]["sample"][0] == pairs["cells"]["nearest training row"][0] == first
-    assert not (tmp_path / "figures").exists()
+    pictures = tmp_path / "figures"
+    assert [path.name for path in pictures.iterdir()] == ["marginals.png"]
+    assert "Every column: generated rows over held-out rows" in page
     assert html.escape(useful["sentence"]) in page
     assert page.index("Column by column") < page.index("The numbers")
 
@@ -173,6 +175,7 @@ def test_the_whole_journey_on_a_mixed_table(files, tmp_path):
     assert "&lt;script&gt;" in page
     assert "units of the table" in page
     assert "Column by column" in page
+    assert (tmp_path / "run" / "figures" / "marginals-proximal.png").is_file()
     assert [c["name"] for c in results["models"][1]["table"]["columns"]] == [
         "age", "sex", "city", "income", "day"]  # fmt: skip
     useful = results["models"][1]["table"]["usefulness"]

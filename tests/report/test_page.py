@@ -116,7 +116,7 @@ def audit(shape=(3,), kind="table"):
             "high": [1.0] * 3, "columns": columns}  # fmt: skip
     return {"generated": "fake", "sentence": "Suspicious.", "privacy": "No privacy.",
             "notes": ["<b>odd"], "data": data, "audit": numbers, "neighbours": pairs(shape),
-            "exposed": None}  # fmt: skip
+            "exposed": None, "table": None}  # fmt: skip
 
 
 def test_the_page_of_an_audit_shows_pairs_first_and_the_numbers_beside_fresh_data(tmp_path):

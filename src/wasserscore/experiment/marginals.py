@@ -20,6 +20,7 @@ from wasserscore.data.tables import Codec
 from wasserscore.data.tables.category import Category
 from wasserscore.data.tables.codes import APART, nearest_levels
 from wasserscore.data.tables.number import Number
+from wasserscore.experiment.profiles import profile
 from wasserscore.experiment.usefulness import usefulness
 
 FOLDS = 5
@@ -53,7 +54,8 @@ def table_section(
     columns = [
         {"name": column.name, "kind": column.kind, "unit": column.meaning,
          "distance": marginal(column, new[:, places], fresh[:, places]),
-         "floor": marginal(column, old[:, places], fresh[:, places])}
+         "floor": marginal(column, old[:, places], fresh[:, places]),
+         "profile": profile(column, new[:, places], fresh[:, places])}
         for column in codec.columns if (places := codec.places(column.name))
     ]  # fmt: skip
     links = [associations(codec, side) for side in sides]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from wasserscore.core.files import write_atomically
 from wasserscore.report import figures, motion, wording
+from wasserscore.report.marginals_figure import SHOWN, marginals, shown
 
 
 def write_report(results: Mapping[str, Any], samples: Mapping[str, Tensor], folder: Path) -> Path:
@@ -69,7 +70,8 @@ def write_audit(results: Mapping[str, Any], folder: Path) -> Path:
     Args:
         results: ``audit`` (a report's ``to_dict()``), its ``sentence`` and ``privacy`` note,
             ``generated`` (a name), ``notes``, ``data`` and ``neighbours`` as in a run's results,
-            and ``exposed``, likewise, of rare training rows, or None.
+            ``exposed``, likewise, of rare training rows, or None, and ``table``, the section on
+            its columns, or None.
         folder: A folder that exists.
 
     Returns:
@@ -81,6 +83,9 @@ def write_audit(results: Mapping[str, Any], folder: Path) -> Path:
         if pairs and not pairs.get("cells"):  # rows of text stand in the page itself
             picture = partial(figures.neighbours, pairs, results["data"])
             pictures[name] = _draw(picture, folder / "figures" / f"{name}.png")
+    if results["table"] and shown(results["table"]["columns"]):
+        picture = partial(marginals, results["table"]["columns"])
+        pictures["marginals"] = _draw(picture, folder / "figures" / "marginals.png")
     template = _environment(pictures).get_template("audit.html.jinja")
     page = folder / "audit.html"
     write_atomically(page, template.render(**results).encode())
@@ -125,6 +130,7 @@ def _environment(pictures: Mapping[str, bytes]) -> Environment:
         "number": wording.number,
         "tone": wording.tone,
     }
+    environment.globals["panels"] = SHOWN
     environment.globals["picture"] = partial(_picture, pictures)
     return environment
 
@@ -141,6 +147,8 @@ def _figures(
             drawings[f"neighbours-{model['name']}"] = partial(
                 figures.neighbours, model["neighbours"], data
             )
+        if model.get("table") and shown(model["table"]["columns"]):
+            drawings[f"marginals-{model['name']}"] = partial(marginals, model["table"]["columns"])
     drawings["clouds"] = lambda: figures.clouds(generated, train)
     if any(model.get("certificate") for model in models):
         drawings["certificates"] = lambda: figures.certificates(results)

@@ -1,0 +1,91 @@
+"""How one column is distributed, in generated rows and in held-out ones: what a figure shows."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from wasserscore.core.typing import Array
+from wasserscore.data.tables.category import Category
+from wasserscore.data.tables.codes import nearest_levels
+from wasserscore.data.tables.number import Number
+
+LEVELS = 8
+"""Levels that have a bar of their own, the most frequent ones of held-out rows."""
+BINS = 24
+"""Bins between the ends of a column of numbers, at most two more for grids."""
+TAIL = 0.002
+"""The share of held-out values at either end that its last bin takes in."""
+
+
+def profile(column: Any, generated: Array, real: Array) -> dict[str, Any]:
+    """The shares of rows by level, or by value, of one column.
+
+    Args:
+        column: Of the codec.
+        generated: Coordinates of the column in generated rows, ``(n, width)``.
+        real: The same of held-out rows.
+
+    Returns:
+        ``labels`` of bars, or ``edges`` of bins (coordinates) with ``ticks`` (coordinate and the
+        value that it is); ``generated`` and ``real``, shares of all rows. For numbers also
+        ``special``: label and both shares of the value that is far too frequent and of missing
+        cells, which no bin holds.
+    """
+    if isinstance(column, Category):
+        return _levels(column, generated, real)
+    return _numbers(column, generated, real)
+
+
+def _levels(column: Category, generated: Array, real: Array) -> dict[str, Any]:
+    p, q = (np.bincount(nearest_levels(side, column.count), minlength=column.count) / len(side)
+            for side in (generated, real))  # fmt: skip
+    order = np.lexsort((np.arange(column.count), -p, -q))
+    few = column.count if column.count == LEVELS + 1 else LEVELS
+    shown, rest = order[:few], order[few:]
+    names = [*map(str, column.levels), "missing"]
+    labels = [names[level] for level in shown]
+    if len(rest):
+        labels.append(f"{len(rest)} others")
+    bars = [[*side[shown], *([side[rest].sum()] if len(rest) else [])] for side in (p, q)]
+    return {"labels": labels, "generated": bars[0], "real": bars[1]}
+
+
+def _numbers(column: Number, generated: Array, real: Array) -> dict[str, Any]:
+    flags = [f"{column.atom}"] * (column.atom is not None) + ["missing"] * column.missing
+    ordinary = [side[~(side[:, 1:] > 0).any(1), 0] for side in (generated, real)]
+    edges = _edges(column, ordinary[1] if len(ordinary[1]) else ordinary[0])
+    bars = [np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(side)
+            for values, side in zip(ordinary, (generated, real), strict=True)]  # fmt: skip
+    at = edges[[0, len(edges) // 2, -1]]
+    points = np.zeros((3, len(column.coordinates)))
+    points[:, 0] = at
+    return {
+        "edges": edges,
+        "ticks": [[x, _shown(cell)] for x, cell in zip(at, column.decode(points), strict=True)],
+        "generated": bars[0],
+        "real": bars[1],
+        "special": [[label, *(float((side[:, 1 + place] > 0).mean())
+                              for side in (generated, real))]
+                    for place, label in enumerate(flags)],
+    }  # fmt: skip
+
+
+def _edges(column: Number, values: Array) -> Array:
+    """Ends of bins that hold equally many steps of the column's grid, where it has one."""
+    if not len(values):
+        return np.array([0.0, 1.0])
+    low, high = np.quantile(values, [TAIL, 1 - TAIL])
+    step = 0.0 if column.heavy else column.lattice[0]
+    if step > 0 and high - low >= step:
+        wide = math.ceil((high - low + step) / (BINS * step)) * step
+        count = math.ceil((high - low + step) / wide)
+        out: Array = low - step / 2 + wide * np.arange(count + 1)
+        return out
+    if high == low:
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, BINS + 1)
+
+
+def _shown(cell: Any) -> str:
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell).removesuffix(" 00:00:00")
