@@ -15,7 +15,7 @@ from wasserscore.core.errors import InputError
 from wasserscore.core.random import Streams
 from wasserscore.data.margins import find_margins
 from wasserscore.data.tables import Codec
-from wasserscore.data.tables.shares import LARGEST, prices, with_shares
+from wasserscore.data.tables.shares import LARGEST, LARGEST_ALONE, prices, with_shares
 
 LEVELS = np.linspace(0, 1, 21)
 
@@ -79,6 +79,33 @@ def test_smoothed_rows_keep_the_shares_of_every_kind_of_column():
         assert abs(found - share) < rest * error
 
 
+def test_a_flag_may_move_farther_than_levels_among_many():
+    """A law so smooth that all flags lie on one side still gives the shares of the data."""
+    frame = people()
+    codec = Codec.infer(frame)
+    real = codec.encode(frame)
+    places = codec.places("gain")
+    drawn = real.clone()
+    drawn[:, places[0]] = real[:, places[0]].mean()  # an amount, if it counts
+    drawn[:, places[1]] = 1.25 + 0.05 * gaussians(len(real))
+    kept = with_shares(codec, drawn, real)
+    price = kept.prices[list(codec.names).index("gain")][0]
+    # 30 % are to be no zeros: the limit, half of the root of two, moves to their quantile
+    assert price == pytest.approx(2**0.5 / 2 - 1.25 - 0.05 * norm.ppf(0.3), abs=2e-3)
+    assert -LARGEST_ALONE < price < -LARGEST
+    assert (kept.decode(kept.snap(drawn)).gain == 0).mean() == pytest.approx(0.7, abs=0.01)
+    assert torch.equal(kept.snap(real), real)
+    far = with_shares(codec, drawn + 2, real)  # nothing can be said of such points
+    assert torch.equal(far.snap(real), real)
+
+
+def test_shares_that_are_no_luck_are_met_not_approached():
+    x = gaussians(40_000, 2).numpy() * 0.1
+    x[:, 0] += 0.1
+    found = ((x + prices(x, np.array([0.5, 0.5]))).argmax(1) == 0).mean()
+    assert found == pytest.approx(0.5, abs=2 / len(x))  # two standard errors are .005
+
+
 def test_a_number_counts_where_its_flags_say_so_at_their_prices():
     """Generated amounts beside the zeros, and ages beside the missing ones, have real margins."""
     frame = people()
@@ -129,7 +156,7 @@ def test_rows_that_exist_stay(columns, seed):
     rows = codec.encode(frame)
     drawn = rows + 0.5 * gaussians(*rows.shape, seed=seed)
     priced = with_shares(codec, drawn, rows[::2])
-    assert all(abs(price) <= LARGEST for column in priced.prices for price in column)
+    assert all(abs(price) <= LARGEST_ALONE for column in priced.prices for price in column)
     torch.testing.assert_close(priced.snap(rows), codec.snap(rows), rtol=0, atol=0)
 
 

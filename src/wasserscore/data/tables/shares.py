@@ -5,9 +5,9 @@ level lie nearer still to a common one: with every point at its nearest corner, 
 too seldom. Levels are therefore given out as in semi-discrete transport: level k gets a price
 :math:`b_k`, a point :math:`x` goes to the level with the largest
 :math:`\langle x, c_k \rangle + b_k`, where :math:`c_k` is the level's own point, and prices are
-such that each level gets its share of the data, to two standard errors of the points it was seen
-in; of all such prices, the smallest. They are less than half of what would move a point that is a
-level already.
+such that each level gets its share of the data. A price stays (at first at zero) while the share
+at it is within two standard errors, of the points it was seen in; none is so large that a point
+moves which is a level already.
 
 Source: :cite:p:`aurenhammer1998`.
 """
@@ -27,6 +27,8 @@ from wasserscore.data.tables.number import Number
 
 LARGEST = 0.35
 """The largest price; two of them are less than a level's lead over another, .74 at least."""
+LARGEST_ALONE = 0.7
+"""The largest price of a coordinate that has one by itself: a level is .707 from the limit."""
 PRICED_LEVELS = 128
 """Columns of more levels have no prices, which cost the square of their number."""
 SWEEPS = 30
@@ -64,7 +66,7 @@ def _of_column(column: Column, x: Array, y: Array) -> tuple[float, ...]:
         return tuple(prices(closeness(x, column.count), share).tolist())
     flags = slice(1, None) if isinstance(column, Number) else slice(None)
     return tuple(
-        _price(APART / 2 - generated, (seen > APART / 2).mean())
+        _price(APART / 2 - generated, (seen > APART / 2).mean(), most=LARGEST_ALONE)
         for generated, seen in zip(x[:, flags].T, y[:, flags].T, strict=True)
     )
 
@@ -80,14 +82,14 @@ def prices(x: Array, share: Array) -> Array:
         for k in range(len(share)):
             offered = x + price
             offered[:, k] = -np.inf
-            price[k] = _price(offered.max(1) - x[:, k], share[k])
+            price[k] = _price(offered.max(1) - x[:, k], share[k], price[k])
         if np.abs(price - before).max() < CLOSE:
             break
     return price
 
 
-def _price(x: Array, share: float) -> float:
-    """The number nearest to zero with a share of ``x`` below it, give or take what is luck."""
+def _price(x: Array, share: float, now: float = 0.0, most: float = LARGEST) -> float:
+    """The number with a share of ``x`` below it; ``now`` where that one may be so by luck."""
     luck = 2 * (share * (1 - share) / len(x)) ** 0.5
-    low, high = np.quantile(x, np.clip([share - luck, share + luck], 0, 1)).clip(-LARGEST, LARGEST)
-    return float(np.clip(0.0, low, high))
+    low, exact, high = np.quantile(x, np.clip([share - luck, share, share + luck], 0, 1))
+    return now if low <= now <= high else float(np.clip(exact, -most, most))
