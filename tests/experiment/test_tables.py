@@ -16,6 +16,7 @@ from wasserscore.experiment import run
 from wasserscore.experiment.audit_files import numbers, read_sides, write_page
 from wasserscore.experiment.baselines import draw, fit_baseline
 from wasserscore.experiment.models import Model, fit_kernel_mixture
+from wasserscore.experiment.where import sample_where
 from wasserscore.experiment.write import write_rows
 
 
@@ -176,6 +177,10 @@ def test_the_whole_journey_on_a_mixed_table(files, tmp_path):
     assert "units of the table" in page
     assert "Column by column" in page
     assert (tmp_path / "run" / "figures" / "marginals-proximal.png").is_file()
+    measured = np.load(tmp_path / "run" / "samples" / "proximal.npy")
+    released = sample_where(Model.load(tmp_path / "run" / "models" / "proximal"), 40, (), seed=0)
+    assert np.array_equal(measured, released)
+    assert "rows are drawn exactly, no sampler" in page
     assert [c["name"] for c in results["models"][1]["table"]["columns"]] == [
         "age", "sex", "city", "income", "day"]  # fmt: skip
     useful = results["models"][1]["table"]["usefulness"]

@@ -124,6 +124,7 @@ def results(kind="image", shape=(8, 8)):
                 "audit": {"verdict": verdict},
                 "certificate": certificate(upper),
                 "neighbours": pairs(shape),
+                "description": "what <it> is",
                 "verdict": "A sentence that says what this means for you.",
             }
             for name, title, verdict, w2, copies, upper in models

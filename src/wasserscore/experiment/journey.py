@@ -34,7 +34,9 @@ from wasserscore.experiment.marginals import table_section
 from wasserscore.experiment.measure import Scales, mean_log_density
 from wasserscore.experiment.models import Model
 from wasserscore.experiment.one_step import fit_one_step
+from wasserscore.experiment.shares import is_table
 from wasserscore.experiment.steps import steps_section
+from wasserscore.experiment.where import has_exact_draws, sample_where
 from wasserscore.report import write_report
 from wasserscore.sampling import solver as solver_named
 
@@ -190,13 +192,17 @@ class Journey:
         return Model.load(self.folder.path / MODELS / name)
 
     def generate(self, name: str) -> Cloud:
-        """As many samples of a model as there are held-out rows."""
+        """As many samples of a model as there are held-out rows; of tables, exact draws."""
 
         def draw() -> None:
-            rows = self.model(name).sample(
-                self.holdout.n, seed=self.config.seed, solver=self.config.solver,
-                steps=self.config.steps, callback=self._told(f"sample {name}"),
-            )  # fmt: skip
+            model, n, seed = self.model(name), self.holdout.n, self.config.seed
+            if self._exact(model):
+                rows = sample_where(model, n, (), seed=seed)
+            else:
+                rows = model.sample(
+                    n, seed=seed, solver=self.config.solver, steps=self.config.steps,
+                    callback=self._told(f"sample {name}"),
+                )  # fmt: skip
             on_first(lambda: save_array(self.folder.path / SAMPLES / f"{name}.npy", rows))
 
         self._stage(f"sample {name}", draw, together=True)
@@ -222,7 +228,8 @@ class Journey:
             "name": name,
             "title": models.TITLES[name],
             "kind": "model",
-            "description": models.DESCRIPTIONS[name],
+            "description": models.DESCRIPTIONS[name]
+            + ("; rows are drawn exactly, no sampler" if self._exact(self.model(name)) else ""),
             **self._stage(f"measure {name}", lambda: self._measure(name)),
             "certificate": self._stage(
                 f"certify {name}", lambda: self._certify(name), together=True
@@ -238,6 +245,10 @@ class Journey:
         return found or None
 
     # Inside -------------------------------------------------------------------------------------
+
+    def _exact(self, model: Model) -> bool:
+        """Whether rows need no sampler: of a table, whose rows are what is released."""
+        return is_table(self.train) and has_exact_draws(model)
 
     def _stage(self, name: str, compute: Callable[[], Any], *, together: bool = False) -> Any:
         self.progress(name, 0, 1)
