@@ -68,6 +68,14 @@ def test_a_saved_model_keeps_its_codec(fitted, tmp_path):
     assert torch.equal(again.sample(5, seed=3, steps=3), model.sample(5, seed=3, steps=3))
 
 
+def test_rows_of_a_model_have_no_cell_that_rows_have_not(fitted):
+    _, model = fitted
+    codec = model.layout.codec
+    assert not any(codec.outside(model.sample(50, seed=1, steps=3)))
+    loose = model.drawn(50, seed=1, steps=3)
+    assert {name for row in codec.outside(loose) for name in row} == set(codec.names[1:-1])
+
+
 def test_baselines_give_rows_as_well(fitted):
     train, _ = fitted
     points = draw(fit_baseline("gaussian", train, seed=0), 20, seed=0, purpose="gaussian")
@@ -132,6 +140,31 @@ def test_what_does_not_fit_is_named(files, tmp_path):
         plain.require_target("b")
     with pytest.raises(InputError, match="a target needs a table in memory, got digits"):
         read_sides("digits", "digits", "digits").require_target("a")
+
+
+def test_cells_that_no_training_row_has_are_marked_in_the_pairs(files, tmp_path):
+    """The page shows the nearest cell of real rows, and says that the file has another."""
+    real, odd = read_frame(files / "real.csv"), read_frame(files / "fresh.csv")
+    odd.loc[0, "age"], odd.loc[0, "city"], odd.loc[0, "income"] = 17, "Rom", 9e9
+    odd.loc[1, "site"] = "elsewhere"
+    write_frame(tmp_path / "odd.csv", odd[:2])
+    sides = read_sides(str(files / "real.csv"), str(tmp_path / "odd.csv"))
+    assert "has other cells than '<script>' in column 'site'" in " | ".join(sides.notes)
+    write_page(sides, sides.audit(), tmp_path)
+    pairs = json.loads((tmp_path / "audit.json").read_text())["neighbours"]
+    first = pairs["rows"].index(0)
+    assert pairs["outside"][first] == ["age", "city", "income"]
+    assert pairs["outside"][1 - first] == []
+    shown = str(real["age"].min())
+    assert pairs["cells"]["sample"][first][1] == shown
+    page = (tmp_path / "audit.html").read_text()
+    assert page.count("≈ ") == 3
+    assert f"≈ {shown}<" in page
+    assert "≈: the sample has another value there" in page
+    write_frame(tmp_path / "same.csv", real[:2])
+    sides = read_sides(str(files / "real.csv"), str(tmp_path / "same.csv"))
+    write_page(sides, sides.audit(), tmp_path)
+    assert "≈" not in (tmp_path / "audit.html").read_text()
 
 
 def test_a_table_of_numbers_has_a_section_on_its_columns(tmp_path):

@@ -12,7 +12,7 @@ from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, Layout, load
 from wasserscore.data.files import TABLES
 from wasserscore.data.tables import Codec, Overrides, read_frame
-from wasserscore.data.tables.category import Category
+from wasserscore.data.tables.category import Category, Constant
 from wasserscore.data.tables.number import Number
 from wasserscore.experiment.drawn import Drawn, rows_of
 
@@ -129,6 +129,9 @@ def _encoded(known: Layout, codec: Codec, source: str, overrides: Overrides | No
         shown = ", ".join(map(repr, values[:SHOWN])) + (", ..." if len(values) > SHOWN else "")
         notes.append(f"{source} has {len(values)} values of {name!r} that {known.name} has not: "
                      f"{shown}")  # fmt: skip
+    constants = [c for c in codec.columns if isinstance(c, Constant) and c.name not in absent]
+    notes += [f"{source} has other cells than {c.values!r} in column {c.name!r}, which takes no "
+              "part in distances" for c in constants if not c.holds(frame[c.name])]  # fmt: skip
     whole = pd.DataFrame(frame.reindex(columns=[*frame.columns, *absent]))
     named = [name for name in codec.named("identifier") if name in frame.columns]
     return Alike(codec.encode(whole, exact=False), Path(source).stem, tuple(notes), frame[named])

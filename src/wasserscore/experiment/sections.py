@@ -89,6 +89,7 @@ def neighbours_section(
     cells = codec and {"sample": codec.text(chosen), "nearest training row": codec.text(closest)}
     return {
         "cells": cells,
+        "outside": codec and codec.outside(chosen),
         "rows": rows,
         "samples": chosen.reshape(shape).tolist(),
         "nearest": closest.reshape(shape).tolist(),

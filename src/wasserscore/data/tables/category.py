@@ -15,7 +15,7 @@ from wasserscore.data.tables.codes import (
     nearest_levels,
     stranger,
 )
-from wasserscore.data.tables.storage import Storage
+from wasserscore.data.tables.storage import Storage, as_python
 
 Level = str | int | float | bool
 """What a cell may hold."""
@@ -128,7 +128,7 @@ class Category:
         """The number of each cell's level, -1 where it is none."""
         number = {level: i for i, level in enumerate(self.levels)}
         codes, different = pd.factorize(cells.astype(object))
-        known = [number.get(_plain(value), -1) for value in different]
+        known = [number.get(as_python(value), -1) for value in different]
         absent = len(self.levels) if self.missing else -1
         out: Array = np.array([*known, absent], dtype=np.int64)[codes]
         return out
@@ -163,14 +163,15 @@ class Constant:
 
     def encode(self, cells: "pd.Series[Any]", *, exact: bool = True) -> Array:
         """No coordinates; with ``exact`` every cell must be the constant."""
-        if exact:
-            here = self.decode(np.zeros((len(cells), 0)))
-            same = (cells.reset_index(drop=True) == here).fillna(False) | (
-                cells.isna().reset_index(drop=True) & here.isna()
-            )
-            require(bool(same.all()), f"column {self.name!r} must be {self.values} in every row",
-                    got="other cells")  # fmt: skip
+        require(not exact or self.holds(cells), f"column {self.name!r} must be {self.values} in "
+                "every row", got="other cells")  # fmt: skip
         return np.zeros((len(cells), 0))
+
+    def holds(self, cells: "pd.Series[Any]") -> bool:
+        """Whether every cell is the constant."""
+        cells, here = cells.reset_index(drop=True), self.decode(np.zeros((len(cells), 0)))
+        same = (cells.astype(object) == here.astype(object)) & cells.notna() & here.notna()
+        return bool((same | (cells.isna() & here.isna())).all())
 
     def decode(self, points: Array) -> "pd.Series[Any]":
         """The constant, once per row."""
@@ -222,8 +223,3 @@ class Identifier:
         names = np.empty(len(points), dtype=object)
         names[:] = [f"row-{i}" for i in numbers]
         return pd.Series(names, name=self.name).astype(self.storage.dtype)  # type: ignore[call-overload, no-any-return]
-
-
-def _plain(value: Any) -> Any:
-    """A numpy scalar as the Python object that JSON knows."""
-    return value.item() if isinstance(value, np.generic) else value

@@ -202,6 +202,12 @@ class Codec:
         rows = cells.itertuples(index=False, name=None)
         return [["" if pd.isna(cell) else str(cell) for cell in row] for row in rows]
 
+    def outside(self, points: Cloud) -> list[list[str]]:
+        """Per point the columns in which no row has what it has, and :meth:`text` the nearest."""
+        x = points.detach().cpu().double()
+        moved = self.encode(self.decode(x), exact=False) != x
+        return [[name for name in self.names if row[self.places(name)].any()] for row in moved]
+
     def snap(self, points: Cloud) -> Cloud:
         """Generated points moved to rows: to the cells they decode to, and by the rules."""
         frame = self.decode(self._priced(points) if self.prices else points)
