@@ -61,6 +61,23 @@ def test_a_thin_group_within_a_wide_one_keeps_its_width():
     assert float(fit_groups(x, groups, CLOCK).log_prob(fresh).mean()) > joint + 0.05
 
 
+def test_every_group_keeps_its_correlations_among_noise():
+    """Two columns are one up to the sign of the group; thirty have nothing to do with them."""
+    groups = torch.arange(200) % 2
+    x = draw(200, 32)
+    x[:, 0] = (1 - 2 * groups) * x[:, 1] + 0.05 * x[:, 0]
+
+    def correlations(**options):
+        score = fit_groups(x.reshape(200, 4, 8), groups, CLOCK, **options)
+        drawn = [law.sample_marginal(5000, generator=torch.Generator().manual_seed(0))
+                 for law in score.laws]  # fmt: skip
+        return [float(torch.corrcoef(y.flatten(1)[:, :2].T)[0, 1]) for y in drawn]
+
+    assert correlations() == pytest.approx([1, -1], abs=0.01)
+    plain = correlations(method="isotropic")
+    assert max(map(abs, plain)) < 0.9
+
+
 @pytest.mark.parametrize("sizes", [(200,), (100, 2), (20, 20)])
 def test_one_group_is_refused(sizes):
     x, groups = rows(*sizes)

@@ -34,7 +34,7 @@ def fit_correlated(
     Of the two fits the one that is less far off is kept.
 
     Args:
-        points: ``(n, d)``, at least three different rows.
+        points: ``(n, *shape)``, at least three different rows.
         process: The forward process of the score.
         seed: Decides the folds, the rows for tuning, and what is drawn to measure correlations.
         scaling: Stored with the score.
@@ -52,7 +52,7 @@ def _off(score: ProximalScore, points: Any, seed: int) -> Matrix:
     """How far a law is from the correlations that the points have for sure, ``(d, d)``."""
     streams = Streams(seed).child("fit_correlated")
     drawn = score.sample_marginal(DRAWN, generator=streams.generator("drawn"))
-    found, wanted = (_correlation(x.double()) for x in (drawn, as_points(points)))
+    found, wanted = (_correlation(x.flatten(1).double()) for x in (drawn, as_points(points)))
     off: Matrix = (found - wanted).abs() * (wanted.abs() > SURE / len(points) ** 0.5)
     return off
 

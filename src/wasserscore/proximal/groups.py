@@ -1,6 +1,7 @@
 """A proximal fit per group: the rows of every group by themselves, weighted by their share."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from wasserscore.core.typing import Points
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
 from wasserscore.proximal.choose import FEW_ROWS
+from wasserscore.proximal.correlated import fit_correlated
 from wasserscore.proximal.fit import fit_proximal
 from wasserscore.score.grouped import GroupedScore
 
@@ -36,8 +38,9 @@ def fit_groups(
     """A proximal law per group of the points, and their mixture.
 
     A joint fit borrows neighbours from other groups, so what tells groups apart is smoothed over;
-    fits of their own keep it, at the price of fewer rows in each. Groups of fewer than
-    :data:`LEAST` rows become one; if that has fewer than three, they join the largest.
+    fits of their own keep it, at the price of fewer rows in each, and by default each keeps its
+    correlations (:func:`fit_correlated`). Groups of fewer than :data:`LEAST` rows become one; if
+    that has fewer than three, they join the largest.
 
     Args:
         points: ``(n, *shape)``.
@@ -53,12 +56,14 @@ def fit_groups(
         InputError: On what :func:`parts_of` and :func:`fit_proximal` refuse.
     """
     parts = parts_of(points, groups)
-    options: dict[str, Any] = {} if latent is None else {"latent": latent}
+    fit: Callable[..., Any] = fit_correlated
+    if method != "auto" or latent is not None:
+        fit = partial(fit_proximal, method=method, latent=latent)
     streams, laws = Streams(seed).child("groups"), []
     for done, rows in enumerate(parts):
         told(done, len(parts))
-        laws.append(fit_proximal(points[rows], process, method=method, scaling=scaling,
-                                 seed=streams.key(str(done)) % 2**31, **options))  # fmt: skip
+        key = streams.key(str(done)) % 2**31
+        laws.append(fit(points[rows], process, seed=key, scaling=scaling))
     told(len(parts), len(parts))
     weights = torch.tensor([len(rows) for rows in parts], dtype=torch.float64)
     return GroupedScore(tuple(laws), weights, process, laws[0].shape, scaling)
