@@ -293,6 +293,39 @@ def test_a_bug_is_70_and_shows_its_traceback(table, tmp_path, monkeypatch):
     assert last == "wasserscore: a bug of ours, KeyError; report it with the lines above"
 
 
+def full_gpu():
+    raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+OUT_OF_MEMORY = {
+    "Python's": lambda: bytearray(2**60),
+    "NumPy's": lambda: np.empty(2**50),
+    "torch's": lambda: torch.empty(2**50),
+    "a GPU's": full_gpu,
+}
+
+
+@pytest.mark.parametrize("whose", OUT_OF_MEMORY)
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        (
+            ("fit", "digits"),
+            "fewer rows or a smaller network.batch_size by --set",
+        ),
+        (("flow", "normal", "digits"), "fewer rows or a smaller --n or a smaller --batch"),
+        (("compare", "digits"), "fewer rows or a smaller --n"),
+    ],
+)
+def test_memory_that_runs_out_is_no_bug(command, advice, whose, tmp_path, monkeypatch):
+    full = lambda *_, **__: OUT_OF_MEMORY[whose]()
+    for name in ("fit", "flow", "compare"):
+        monkeypatch.setattr(f"wasserscore.cli.commands.{name}", full)
+    result = call(*command, "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert result.stderr == f"wasserscore: there was not enough memory; take {advice}\n"
+
+
 def test_a_theorem_that_does_not_apply_is_bad_input(table, tmp_path, monkeypatch):
     def refused(*_, **__):
         raise ws.AssumptionError("this bound needs a log-concave law")

@@ -13,10 +13,17 @@ import typer
 
 from wasserscore import __version__
 from wasserscore.core.errors import AssumptionError, InputError
+from wasserscore.core.memory import ran_out
 
 RULE_FAILED, BAD_INPUT, NUMERICAL, BUG, INTERRUPTED = 1, 2, 3, 70, 130
 GRACE = 10.0
 """Seconds that a further process leaves the first one to say why both of them stop."""
+LESS = {
+    "n": "a smaller --n",
+    "batch": "a smaller --batch",
+    "models": "a smaller network.batch_size by --set",
+}
+"""What needs less memory, in a command with this argument."""
 P = ParamSpec("P")
 
 app = typer.Typer(
@@ -31,8 +38,8 @@ the copies.
 
 **Start here:** `wasserscore run digits --out runs/digits`, then open `runs/digits/report.html`.
 
-**Exit codes:** 0 passed, 1 a --fail-if condition held, 2 bad input, 3 numbers that are not finite,
-70 a bug of ours, 130 interrupted.
+**Exit codes:** 0 passed, 1 a --fail-if condition held, 2 bad input, or more than fits in memory,
+3 numbers that are not finite, 70 a bug of ours, 130 interrupted.
 """,
 )
 
@@ -60,6 +67,9 @@ def exit_codes(command: Callable[P, None]) -> Callable[P, None]:
             where = f": {error.filename}" if error.filename else ""
             _stop(f"{error.strerror or error}{where}", BAD_INPUT)
         except Exception as error:
+            if ran_out(error):
+                less = ["fewer rows", *(words for name, words in LESS.items() if name in kwargs)]
+                _stop(f"there was not enough memory; take {' or '.join(less)}", BAD_INPUT)
             traceback.print_exc()
             _stop(f"a bug of ours, {type(error).__name__}; report it with the lines above", BUG)
 

@@ -45,6 +45,19 @@ def require_memory(needed: int, what: str, *, do: str) -> None:
         )  # fmt: skip
 
 
+def ran_out(error: BaseException) -> bool:
+    """Whether this is how Python, NumPy or torch, on any device, says that no memory is left.
+
+    The name tells torch's from a GPU apart without loading torch; its CPU allocator has words
+    only.
+    """
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
 def gigabytes(size: int) -> str:
     """A number of bytes as people say it.
 
