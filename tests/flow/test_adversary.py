@@ -1,5 +1,6 @@
 """A learnt score difference: closed forms, GAN losses by autograd, and runs that resume."""
 
+import numpy as np
 import pytest
 import torch
 from tests.flow.clouds import STREAMS, draw
@@ -154,11 +155,18 @@ def test_the_network_is_rebuilt_and_starts_undecided():
     assert not torch.equal(made(x, labels), made(x, labels + 1))
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_numpys_integers_make_the_same_adversary():
+    counts = {"turns": 2, "batch_size": 8}
+    theirs = Adversary(LogitMLP(2), **{name: np.int64(n) for name, n in counts.items()})
+    assert repr(theirs) == repr(Adversary(LogitMLP(2), **counts))  # what a checkpoint compares
+
+
 def test_what_is_refused():
     for settings, words in (
         ({"divergence": "wasserstein"}, "unknown divergence"),
-        ({"turns": -1}, "turns must not be negative"),
-        ({"batch_size": 0}, "batch_size must be positive"),
+        ({"turns": -1}, "turns must be an integer of at least 0"),
+        ({"batch_size": 0}, "batch_size must be a positive integer"),
         ({"spread": 0.0}, "spread must be positive"),
     ):
         with pytest.raises(InputError, match=words):
@@ -167,5 +175,5 @@ def test_what_is_refused():
         Adversary(LogitMLP(2))(draw(4), PlainSide(torch.neg), 1.0, Streams(0))
     with pytest.raises(InputError, match="must have 3 entries each"):
         train_generator(network(), draw(9).float(), drift=Adversary(LogitMLP(3)), steps=1)
-    with pytest.raises(InputError, match="dim must be a positive integer"):
+    with pytest.raises(InputError, match="dim must be an integer from 1"):
         LogitMLP(0)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud, PerPoint
 from wasserscore.flow.baselines import points_of
@@ -64,8 +65,8 @@ class Adversary(Averaged):
         spread: float = 1.0,
     ) -> None:
         self.divergence = known_divergence(divergence)
-        require(turns >= 0, "turns must not be negative", got=turns)
-        require(batch_size >= 1, "batch_size must be positive", got=batch_size)
+        turns = as_integer(turns, "turns", least=0)
+        batch_size = as_integer(batch_size, "batch_size")
         for name, value in (("learning_rate", learning_rate), ("spread", spread)):
             require(0 < value < math.inf, f"{name} must be positive and finite", got=value)
         self.turns, self.batch_size, self.spread = turns, batch_size, spread
