@@ -19,13 +19,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from wasserscore.core.distributed import total
 from wasserscore.core.random import Streams, normal_like
 from wasserscore.core.typing import Cloud, Points
 from wasserscore.flow.difference import DriftField, LearntField
 from wasserscore.flow.features import FeatureMap
 from wasserscore.flow.kernels import GAUSSIAN, Kernel
 from wasserscore.flow.sides import CloudSide
-from wasserscore.training.averaged import Averaged, Measure, measured, under
+from wasserscore.training.averaged import Averaged, Measure, measured, shares, under
 from wasserscore.training.schedule import Schedule
 
 
@@ -90,18 +91,26 @@ class DriftTask(Averaged):
         self.measure, self.every = measure, every
 
     def step(self, batch: Points, generator: torch.Generator) -> dict[str, float]:
-        """One update; without one where the loss or its gradient is not finite (the logs say)."""
+        """One update; without one where the loss or its gradient is not finite (the logs say).
+
+        Every rank draws the same numbers and sends its share of the latents through the network.
+
+        Raises:
+            InputError: If there are fewer points than ranks.
+        """
         z = normal_like(batch.new_empty(len(batch), self.latent), generator).to(self.device)
         streams = Streams(int(torch.randint(2**62, (), generator=generator)))
         k = self.count
         loss, logs = self.loss(z, batch.to(self.device), k, streams)
-        logs |= self.descend([loss])
+        logs |= self.begin([loss], shared=True)()
         return logs | measured(self, self.measure, self.every)
 
     def loss(
         self, z: Cloud, batch: Points, k: int, streams: Streams
     ) -> tuple[Tensor, dict[str, float]]:
-        """The loss of step ``k`` over all views, and what the drift says of itself.
+        """This rank's part of the loss of step ``k``, and what the drift says of itself.
+
+        The drift looks at all points, so every rank computes it from all features.
 
         Args:
             z: Latents ``(b, latent)``.
@@ -109,14 +118,18 @@ class DriftTask(Averaged):
             k: The step, which sets the bandwidths.
             streams: Noise of the drift.
         """
-        points = self.network(z)
+        (mine,) = shares(len(z))
+        points = self.network(z[mine])
         loss, logs = points.new_zeros(()), {}
         for i, view in enumerate(self.views):
             features = view.feature(points)
             with torch.no_grad():
                 there = CloudSide(view.feature(batch), self._kernel)
-                found = self.drift(features.detach(), there, view.widths[k], streams.child(f"{i}"))
-            loss = loss + drift_loss(features, self.size * found.move) / view.unit**2
+                here = features.new_zeros(len(z), features.shape[1])
+                here[mine] = features.detach()
+                found = self.drift(total(here), there, view.widths[k], streams.child(f"{i}"))
+            part = drift_loss(features, self.size * found.move[mine]) * (len(points) / len(z))
+            loss = loss + part / view.unit**2
             if i == 0:
                 known = {"fisher": found.fisher, "ess_target": found.ess_target}
                 logs = {name: value for name, value in known.items() if math.isfinite(value)}

@@ -6,8 +6,10 @@ from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from wasserscore.core.distributed import shared
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
 from wasserscore.core.random import Streams, as_seed
@@ -200,6 +202,7 @@ def _view(
     """Bandwidths and unit of one feature map, from the data and the untrained generator.
 
     A batch cannot show what is finer than the distance of neighbours in it: widths end there.
+    Of several ranks the first one's generator counts.
     """
     streams = Streams(seed).child("bandwidths")
     there = feature(points[:: -(-len(points) // LOOKED_AT)]).detach()
@@ -209,6 +212,10 @@ def _view(
         require(0 < bandwidths < math.inf, "a bandwidth must be positive", got=bandwidths)
         return View(feature, (float(bandwidths),) * steps, unit)
     chosen = Annealing(bandwidths) if isinstance(bandwidths, str) else bandwidths
-    here = feature(law.sample(batch_size, seed=streams.key("start"))).detach()
-    widths = replace(chosen, steps=max(steps, 2)).widths(here, there, streams)
-    return View(feature, widths, unit)
+
+    def fall() -> Tensor:
+        here = feature(law.sample(batch_size, seed=streams.key("start"))).detach()
+        return torch.tensor(replace(chosen, steps=max(steps, 2)).widths(here, there, streams),
+                            dtype=torch.float64)  # fmt: skip
+
+    return View(feature, tuple(shared([fall])[0].tolist()), unit)

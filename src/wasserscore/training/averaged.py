@@ -9,6 +9,8 @@ from torch.nn.utils import clip_grad_norm_
 
 from wasserscore.core.ahead import arriving
 from wasserscore.core.distributed import rank, total, world
+from wasserscore.core.errors import require
+from wasserscore.core.tensors import cuts
 from wasserscore.training.regularise import Regulariser
 from wasserscore.training.schedule import Schedule
 from wasserscore.training.sharded import gathered, part_of, shard, whole
@@ -170,6 +172,18 @@ class Averaged:
                        for moment in ("exp_avg", "exp_avg_sq")}  # fmt: skip
             steps = tensors[f"step/{name}"].to(weight.device)
             self.optimizer.state[weight] = {"step": steps, **moments}
+
+
+def shares(n: int, parts: int = 1) -> list[slice]:
+    """What this rank takes of the n points of a batch, in as many parts.
+
+    Raises:
+        InputError: If there are fewer points than parts on all ranks.
+    """
+    every = world() * parts
+    require(n >= every, f"a batch needs a point for each of {every} shares "
+            f"({world()} ranks x {parts} parts)", got=n)  # fmt: skip
+    return cuts(n, every)[rank() * parts :][:parts]
 
 
 def measured(task: Averaged, measure: Measure | None, every: int) -> dict[str, float]:

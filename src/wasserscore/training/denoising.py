@@ -7,13 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from wasserscore.core.distributed import rank, world
-from wasserscore.core.errors import require
 from wasserscore.core.random import normal_like
-from wasserscore.core.tensors import cuts, expand_like
+from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.score import NetworkScore
-from wasserscore.training.averaged import Averaged, Logs, Measure, measured
+from wasserscore.training.averaged import Averaged, Logs, Measure, measured, shares
 from wasserscore.training.implicit import SIGNED, implicit_loss
 from wasserscore.training.labelled import Labelled, Rows
 from wasserscore.training.levels import Weighting
@@ -146,10 +144,7 @@ class Denoising(Averaged):
         Raises:
             InputError: If there are fewer points than shares.
         """
-        n, shares = len(drawn.x0), world() * self.accumulate
-        require(n >= shares, f"a batch needs a point for each of {shares} shares "
-                f"({world()} ranks x accumulate={self.accumulate})", got=n)  # fmt: skip
-        mine = cuts(n, shares)[rank() * self.accumulate :][: self.accumulate]
+        n, mine = len(drawn.x0), shares(len(drawn.x0), self.accumulate)
         terms = ((part.stop - part.start) / n * self._loss(drawn.rows(part)) for part in mine)
         logs = self.begin(terms, shared=True)
         more = measured(self, self.measure, self.every)

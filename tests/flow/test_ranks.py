@@ -1,0 +1,75 @@
+"""A generator trained by two processes is that of one."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.torchrun import torchrun
+
+from wasserscore.flow import Adversary, PrincipalComponents, identity, train_generator
+from wasserscore.network import LatentMLP, LogitMLP
+
+SETTINGS = {"steps": 30, "batch_size": 15, "checkpoint_every": 7, "seed": 3}
+DATA = torch.randn(50, 3, generator=torch.Generator().manual_seed(9))
+KINDS = {
+    "score_difference": lambda: {"features": [identity, PrincipalComponents.fit(DATA, 2)]},
+    "drifting": lambda: {"drift": "drifting"},
+    "sinkhorn": lambda: {"drift": "sinkhorn"},
+    "adversary": lambda: {"drift": Adversary(LogitMLP(3, 8, 1))},
+}
+
+SCRIPT = """
+    from tests.flow.test_ranks import DATA, KINDS, SETTINGS
+    from wasserscore.core.errors import InputError
+    from wasserscore.flow import train_generator
+    from wasserscore.flow.generator import DriftTask
+    from wasserscore.network import LatentMLP
+    seen, passed = [], LatentMLP.forward
+
+    def watched(self, z):
+        seen.append(len(z))
+        return passed(self, z)
+
+    def trained(kind, **options):
+        network = LatentMLP(2, 3, 8, 1, seed=1 + rank())  # the first one's weights count
+        law = train_generator(network, DATA, **KINDS[kind](), **SETTINGS | options)
+        return law.network.state_dict()
+
+    steps = []
+    found = {kind: trained(kind) for kind in KINDS}
+    LatentMLP.forward = watched
+    again = trained("sinkhorn", bandwidths=0.5, callbacks=[lambda k, logs: steps.append(k)])
+    LatentMLP.forward = passed
+    assert seen == [7 + rank()] * 30, seen
+    assert steps == (list(range(1, 31)) if rank() == 0 else [])
+
+    def interrupt(step, logs):
+        if step == 12:
+            raise KeyboardInterrupt
+
+    try:
+        trained("sinkhorn", out=folder / "run", callbacks=[interrupt])
+        raise AssertionError("not stopped")
+    except KeyboardInterrupt:
+        pass
+    found["resumed"] = trained("sinkhorn", out=folder / "run")
+    try:
+        trained("drifting", batch_size=1)
+        raise AssertionError("one point cannot be shared")
+    except InputError as error:
+        assert "a point for each of 2 shares" in str(error)
+    keep(**{f"{kind}/{k}": v for kind, law in found.items() for k, v in law.items()})
+"""
+
+
+@pytest.mark.slow
+def test_two_ranks_train_a_generator_as_one(tmp_path):
+    torchrun(SCRIPT, tmp_path)
+    zero, one = (load_file(tmp_path / f"{r}.safetensors") for r in (0, 1))
+    assert zero.keys() == one.keys()
+    assert all(torch.equal(zero[name], one[name]) for name in zero)
+    for kind, options in KINDS.items():
+        alone = train_generator(LatentMLP(2, 3, 8, 1, seed=1), DATA, **options(), **SETTINGS)
+        for name, value in alone.network.state_dict().items():
+            torch.testing.assert_close(zero[f"{kind}/{name}"], value, atol=1e-5, rtol=0)
+    for name in alone.network.state_dict():
+        assert torch.equal(zero[f"sinkhorn/{name}"], zero[f"resumed/{name}"])
