@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -50,3 +51,23 @@ def test_stages_lie_at_their_nodes_and_errors_vanish_on_constants(tableau):
     for node, weights in zip(tableau.nodes, tableau.stages, strict=True):
         assert sum(weights) == pytest.approx(node, rel=1e-14)
     assert sum(tableau.error) == pytest.approx(0.0, abs=1e-15)
+
+
+@pytest.mark.parametrize("tableau", [BOGACKI_SHAMPINE, DORMAND_PRINCE])
+def test_what_one_interval_ends_with_begins_the_next(tableau):
+    asked = []
+
+    def counted(y, t):
+        asked.append(len(y))
+        return bent(y, t)
+
+    y = torch.tensor([[0.3, -0.2], [1.0, 0.5], [-2.0, 0.1]], dtype=torch.float64)
+    times = [1.0, 0.9, 0.6, 0.5, 0.1]
+    loose = Adaptive(counted, 0.0, 1e9, tableau=tableau)  # one step between two times
+    loose.through(y, times)
+    assert len(asked) == 1 + 4 * len(tableau.nodes)
+    tight = Adaptive(bent, 0.0, 1e-4, tableau=tableau)
+    one_by_one = y
+    for t, s in pairwise(times):
+        one_by_one = tight(one_by_one, t, s)
+    torch.testing.assert_close(tight.through(y, times), one_by_one, rtol=1e-13, atol=1e-13)

@@ -69,8 +69,7 @@ class AdaptiveFlowPath:
         step = Adaptive(flow.velocity_at, 0.0, tolerance, tableau=DORMAND_PRINCE)
         p, q = flow.clock_at(start), flow.clock_at(stop)
         w = (x / alpha - mean.to(x)) / math.sqrt(variance + tau)
-        for j in range(pieces):
-            w = step(w, p + (q - p) * j / pieces, p + (q - p) * (j + 1) / pieces)
+        w = step.through(w, [p + (q - p) * j / pieces for j in range(pieces + 1)])
         return end_alpha * (mean.to(x) + math.sqrt(variance + end_tau) * w)
 
     @property

@@ -1,7 +1,8 @@
 """An adaptive Runge-Kutta pair in which every point has its own step size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -89,10 +90,26 @@ class Adaptive:
         Raises:
             InputError: If the tolerance cannot be met.
         """
+        return self.through(y, (t, s))
+
+    def through(self, y: Tensor, times: Sequence[float]) -> Tensor:
+        """The points at the last of ``times``, by steps that end at every one of them.
+
+        What one interval has evaluated at its end is not evaluated again for the next.
+
+        Raises:
+            InputError: If the tolerance cannot be met.
+        """
         y = y.clone()
-        time = torch.full_like(y.flatten(1)[:, 0], t, dtype=torch.float64)
-        h = torch.full_like(time, s - t)
-        slope, factors = self.velocity(y, time), h.new_tensor(GROWTH)
+        slope = self.velocity(y, _each(times[0], y))
+        for t, s in pairwise(times):
+            self._between(y, slope, t, s)
+        return y
+
+    def _between(self, y: Tensor, slope: Tensor, t: float, s: float) -> None:
+        """Take points and their slopes from ``t`` to ``s``, in place."""
+        time, h = _each(t, y), _each(s - t, y)
+        factors = h.new_tensor(GROWTH)
         bounds = (0.9 / factors[1:].flip(0)) ** self.tableau.order
         rows = torch.arange(len(y), device=y.device)
         for _ in range(self.most):
@@ -107,7 +124,7 @@ class Adaptive:
             h[rows] = torch.where((s - time[rows]).abs() < wished.abs(), s - time[rows], wished)
             rows = rows[time[rows] != s]
             if len(rows) == 0:
-                return y
+                return
         tolerance = max(self.relative, self.absolute)
         raise InputError(explain(f"the tolerance {tolerance:g} cannot be met",
                                  got=f"{self.most} attempts between {t:g} and {s:g}",
@@ -125,3 +142,8 @@ class Adaptive:
         allowed = self.absolute + self.relative * torch.maximum(y.abs(), moved.abs())
         ratio = (error / allowed).flatten(1).to(torch.float64).square().mean(1).sqrt()
         return moved, slopes[-1], torch.nan_to_num(ratio, nan=torch.inf)
+
+
+def _each(number: float, y: Tensor) -> Tensor:
+    """The number for every row, float64."""
+    return torch.full_like(y.flatten(1)[:, 0], number, dtype=torch.float64)
