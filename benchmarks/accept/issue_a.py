@@ -16,7 +16,7 @@ from benchmarks import startup
 from benchmarks.accept.check import Check, Outcome
 from benchmarks.machine import ROOT
 from wasserscore.certificate import certify
-from wasserscore.experiment.models import Model
+from wasserscore.experiment.model import Model
 from wasserscore.sampling import sample
 
 SCRIPT = str(Path(sys.executable).parent / "wasserscore")

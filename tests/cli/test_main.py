@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import wasserscore as ws
 from wasserscore.cli.main import app
-from wasserscore.experiment.models import Model
+from wasserscore.experiment.model import Model
 
 COMMANDS = ("run", "fit", "sample", "certify", "plan", "audit", "flow", "compare", "report")
 SMALL = ["--set", "network.width=16", "--set", "network.depth=1", "--set", "network.steps=12",

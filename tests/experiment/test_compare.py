@@ -25,7 +25,7 @@ from wasserscore.experiment.compare_subject import Subject, fingerprint, subject
 from wasserscore.experiment.compare_tables import escape, to_csv, to_latex
 from wasserscore.experiment.config import read_config
 from wasserscore.experiment.holdout import divide, halves
-from wasserscore.experiment.models import Model
+from wasserscore.experiment.model import Model
 from wasserscore.planner import Surrogate, gaussian_recursion
 from wasserscore.sampling import time_grid
 from wasserscore.score.gaussian import GaussianScore

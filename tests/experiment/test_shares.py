@@ -8,7 +8,8 @@ import torch
 from wasserscore.core.random import Streams
 from wasserscore.data import load
 from wasserscore.experiment import shares
-from wasserscore.experiment.models import Model, fit_kernel_mixture, fit_network
+from wasserscore.experiment.model import Model
+from wasserscore.experiment.models import fit_kernel_mixture, fit_network
 from wasserscore.experiment.one_step import fit_one_step
 
 AGES = range(16, 65)

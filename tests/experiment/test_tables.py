@@ -15,7 +15,8 @@ from wasserscore.data import Overrides, load, read_frame, write_frame
 from wasserscore.experiment import run
 from wasserscore.experiment.audit_files import numbers, read_sides, write_page
 from wasserscore.experiment.baselines import draw, fit_baseline
-from wasserscore.experiment.models import Model, fit_kernel_mixture
+from wasserscore.experiment.model import Model
+from wasserscore.experiment.models import fit_kernel_mixture
 from wasserscore.experiment.where import sample_where
 from wasserscore.experiment.write import write_rows
 

@@ -13,7 +13,8 @@ from wasserscore.data import Dataset, Scaling, load
 from wasserscore.data.margins import Margin, Margins
 from wasserscore.experiment.condition import Condition
 from wasserscore.experiment.conditions import parse_where
-from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture, forward_process
+from wasserscore.experiment.model import Model
+from wasserscore.experiment.models import fit_empirical, fit_kernel_mixture, forward_process
 from wasserscore.experiment.where import sample_where
 from wasserscore.score import LatentScore, ProximalScore
 from wasserscore.score.spiked import Spiked

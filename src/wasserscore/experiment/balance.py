@@ -12,7 +12,7 @@ from wasserscore.data import Layout
 from wasserscore.data.tables.category import Category
 from wasserscore.data.tables.codes import level_points
 from wasserscore.experiment.condition import Condition
-from wasserscore.experiment.models import Model
+from wasserscore.experiment.model import Model
 from wasserscore.experiment.where import sample_where
 
 

@@ -5,7 +5,8 @@ import torch
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset
-from wasserscore.experiment.models import Model, forward_process, model_units, smooth_rows
+from wasserscore.experiment.model import Model
+from wasserscore.experiment.models import forward_process, model_units, smooth_rows
 from wasserscore.proximal import fit_gaussian, fit_kernel
 
 KERNELS = {

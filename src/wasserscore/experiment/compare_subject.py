@@ -19,7 +19,8 @@ from wasserscore.experiment.baselines import fit_baseline
 from wasserscore.experiment.compare_config import CompareConfig
 from wasserscore.experiment.folder import CONFIG
 from wasserscore.experiment.holdout import divide
-from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture
+from wasserscore.experiment.model import Model
+from wasserscore.experiment.models import fit_empirical, fit_kernel_mixture
 from wasserscore.process import Process
 
 LARGEST = 512

@@ -9,7 +9,8 @@ from torch import Tensor
 from wasserscore.core.typing import Array
 from wasserscore.data import Dataset
 from wasserscore.experiment.generator import Generator
-from wasserscore.experiment.models import Model, fit_empirical, fit_kernel_mixture, fit_network
+from wasserscore.experiment.model import Model
+from wasserscore.experiment.models import fit_empirical, fit_kernel_mixture, fit_network
 from wasserscore.experiment.one_step import fit_one_step
 from wasserscore.experiment.where import sample_where
 

@@ -20,7 +20,7 @@ from wasserscore.data import Dataset
 from wasserscore.data.tables import Codec
 from wasserscore.data.tables.codec import SPECIAL
 from wasserscore.data.tables.dataset import from_frame
-from wasserscore.experiment.models import Model
+from wasserscore.experiment.model import Model
 
 FILE = "estimator.json"
 G = TypeVar("G", bound="Generator")

@@ -32,7 +32,7 @@ from wasserscore.experiment.folder import (
 from wasserscore.experiment.holdout import MINIMUM_ROWS, Division, divide
 from wasserscore.experiment.marginals import table_section
 from wasserscore.experiment.measure import Scales, mean_log_density
-from wasserscore.experiment.models import Model
+from wasserscore.experiment.model import Model
 from wasserscore.experiment.one_step import fit_one_step
 from wasserscore.experiment.shares import is_table
 from wasserscore.experiment.steps import steps_section

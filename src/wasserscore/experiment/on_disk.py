@@ -10,7 +10,8 @@ from wasserscore.experiment.config import RunConfig
 from wasserscore.experiment.drawn import mapped
 from wasserscore.experiment.folder import MODELS, SCHEMA_VERSION, RunFolder
 from wasserscore.experiment.journey import Progress, silent
-from wasserscore.experiment.models import Model, train_network
+from wasserscore.experiment.model import Model
+from wasserscore.experiment.models import train_network
 
 ONLY = ("network",)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from wasserscore.core.random import Streams
 from wasserscore.data import Dataset
-from wasserscore.experiment.models import Model, model_units
+from wasserscore.experiment.model import Model
+from wasserscore.experiment.models import model_units
 from wasserscore.flow import train_generator
 from wasserscore.network import LatentMLP
 

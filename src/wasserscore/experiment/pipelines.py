@@ -9,7 +9,8 @@ from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.typing import Cloud, Points
 from wasserscore.data import Dataset, Scaling
 from wasserscore.experiment.drawn import rows_of
-from wasserscore.experiment.models import Model, nearest_scale
+from wasserscore.experiment.model import Model
+from wasserscore.experiment.models import nearest_scale
 from wasserscore.score import EmpiricalScore, from_diffusers
 
 PREFIX = "diffusers:"

@@ -12,9 +12,9 @@ from wasserscore.experiment.drawn import about, draw, mapped
 from wasserscore.experiment.folder import MODELS, RESULTS, RunFolder, is_run
 from wasserscore.experiment.holdout import divide
 from wasserscore.experiment.journey import Journey
+from wasserscore.experiment.model import Model
 from wasserscore.experiment.models import (
     TITLES,
-    Model,
     fit_empirical,
     fit_kernel_mixture,
     forward_process,

@@ -6,7 +6,7 @@ from typing import Any
 from wasserscore.core.errors import InputError
 from wasserscore.core.typing import Cloud
 from wasserscore.distance import w2
-from wasserscore.experiment.models import Model
+from wasserscore.experiment.model import Model
 from wasserscore.planner import Plan, Surrogate, plan
 from wasserscore.planner.split import split
 from wasserscore.sampling import solver as solver_named

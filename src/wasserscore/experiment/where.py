@@ -17,7 +17,7 @@ from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud, Vector
 from wasserscore.data import Layout
 from wasserscore.experiment.condition import Condition, encoded, number, obeying
-from wasserscore.experiment.models import Model
+from wasserscore.experiment.model import Model
 from wasserscore.score import ProximalLaw
 
 BLOCK = 256
