@@ -10,6 +10,7 @@ from wasserscore.core.errors import InputError
 from wasserscore.data import load
 from wasserscore.experiment.alike import rows_like
 from wasserscore.experiment.audit_files import audit_files, numbers, read_rules, read_sides
+from wasserscore.experiment.copies import copy_rate
 from wasserscore.experiment.sections import data_section, neighbours_section
 
 
@@ -84,6 +85,15 @@ def test_copies_are_recognised_through_rounding_but_not_beyond(files, tmp_path):
     assert found["short"]["copies"] == 1.0
     assert found["noisy"]["copies"] == 0.0
     assert found["noisy"]["near_copies"] == 1.0
+
+
+def test_copies_alone_are_counted_as_the_audit_counts_them(files, tmp_path):
+    real, fresh = (pd.read_csv(files / f"{name}.csv") for name in ("real", "fresh"))
+    pd.concat([real[:50].round(7), fresh]).to_csv(tmp_path / "some.csv", index=False)
+    sides = read_sides(str(files / "real.csv"), str(tmp_path / "some.csv"))
+    alone = copy_rate(sides.train, sides.generated)
+    assert alone == sides.audit().exact_rate
+    assert (alone.value, alone.n) == (50 / 170, 170)
 
 
 def test_a_folder_gets_the_page_and_the_numbers(files, tmp_path):

@@ -110,7 +110,7 @@ class Bench:
         spread = (_squares(rows).mean() / _squares(holdout.points).mean()).sqrt()
         return {
             **out, "w2": found.value, "energy": energy(rows, holdout.points).value,
-            "spread": float(spread), "copy_rate": copy_rate(self.subject.train, rows),
+            "spread": float(spread), "copy_rate": copy_rate(self.subject.train, rows).value,
             "seconds": seconds, "status": found.status,
         }  # fmt: skip
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from wasserscore.audit import AuditReport, audit
 from wasserscore.audit.parts import two_nearest
+from wasserscore.core.results import Estimate
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, Mapped, Scaling
 from wasserscore.experiment.whole import Whole
@@ -50,11 +51,12 @@ def audit_rows(
     )  # fmt: skip
 
 
-def copy_rate(train: Dataset, generated: Cloud) -> float:
-    """Share of generated rows that are training rows, as :func:`audit_rows` counts them."""
+def copy_rate(train: Dataset, generated: Cloud) -> Estimate:
+    """``exact_rate`` of :func:`audit_rows` alone: the share of rows that are training rows."""
     scaling, known = _yardstick(train)
     x = generated.to(known) if scaling is None else scaling.apply(generated.to(known))
-    return float(_same(x, known)[0].double().mean())
+    p, n = float(_same(x, known)[0].double().mean()), len(x)
+    return Estimate(p, stderr=(p * (1 - p) / n) ** 0.5, n=n, units="")
 
 
 def _yardstick(train: Dataset | Whole) -> tuple[Scaling | None, Any]:
