@@ -14,7 +14,7 @@ def clouds(*sizes, seed=0, dim=3):
 
 
 def test_it_is_what_its_definition_counts():
-    train, generated, holdout = (x.round(decimals=1) for x in clouds(200, 150, 150))
+    train, generated, holdout = (x.round(decimals=1) for x in clouds(200, 30, 30))
     train = train.unique(dim=0)
     share, (row, place, distance, closeness) = exposure(
         training(train), generated, holdout, seed=0
@@ -28,7 +28,11 @@ def test_it_is_what_its_definition_counts():
     gap = own.min(1) - fresh.min(1)
     assert share.value == np.where(np.abs(gap) < 1e-12, 0.5, gap < 0).mean()
     assert share.n == len(rare) == len(place)
-    assert share.stderr == pytest.approx((share.value * (1 - share.value) / len(rare)) ** 0.5)
+    winner = np.where(own.min(1) <= fresh.min(1) + 1e-12, own.argmin(1), 30 + fresh.argmin(1))
+    independent = len(rare) ** 2 / (np.bincount(winner) ** 2).sum()
+    assert independent < len(rare)
+    p = (share.value * independent + 0.5) / (independent + 1)
+    assert share.stderr == pytest.approx((p * (1 - p) / independent) ** 0.5)
     assert sorted(place.tolist()) == sorted(rare.tolist())
     np.testing.assert_allclose(distance, cdist(train[place], generated).min(1), rtol=1e-9)
     np.testing.assert_allclose(distance, (train[place] - generated[row]).norm(dim=1), rtol=1e-9)
@@ -40,8 +44,27 @@ def test_fresh_rows_expose_nobody_within_the_error():
     train, generated, holdout = clouds(4000, 3000, 2000, seed=1)
     share, _ = exposure(training(train), generated, holdout, seed=0)
     assert share.n == 200
-    assert 0.03 < share.stderr < 0.04
+    assert 0.03 < share.stderr < 0.05
     assert abs(share.value - 0.5) < 3 * share.stderr
+
+
+@pytest.mark.parametrize("few", [20, 100, 1000])
+def test_its_error_is_that_of_fresh_draws(few):
+    """Also where many rare rows have the same few ones next to them."""
+    (train,), found = clouds(2000, seed=5), []
+    rows = training(train)
+    for seed in range(60):
+        generated, holdout = clouds(few, few, seed=100 + seed)
+        found.append(exposure(rows, generated, holdout, seed=0)[0])
+    spread = np.std([share.value for share in found])
+    assert 0.8 * spread < np.mean([share.stderr for share in found]) < 1.6 * spread
+
+
+def test_a_share_of_all_is_no_certainty():
+    train, fresh = clouds(400, 400, seed=6)
+    share, _ = exposure(training(train), train, fresh, seed=0)
+    assert share.value == 1.0
+    assert share.stderr == pytest.approx((20.5 * 0.5) ** 0.5 / 21 / 20**0.5)
 
 
 def test_more_rows_of_one_kind_are_no_nearer():

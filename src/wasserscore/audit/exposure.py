@@ -11,6 +11,7 @@ is asked, ties counted one half, over equally many generated and held-out rows. 
 
 import math
 
+import torch
 from torch import Tensor
 
 from wasserscore.audit.neighbours import Training
@@ -46,14 +47,22 @@ def exposure(
         return None
     rare = train.spacing.sort(descending=True, stable=True).indices[:count]
     few, streams = min(len(generated), len(holdout)), Streams(seed)
-    own, fresh = (
-        nearest(
-            train.points[rare], x[streams.subset(f"exposure/{name}", len(x), few)].double(), 1
-        )[0]
+    (own, first), (fresh, second) = (
+        [
+            found[:, 0]
+            for found in nearest(
+                train.points[rare], x[streams.subset(f"exposure/{name}", len(x), few)].double(), 1
+            )
+        ]
         for name, x in (("generated", generated), ("holdout", holdout))
     )
     p = float(((own < fresh).double() + (own == fresh).double() / 2).mean())
-    share = Estimate(p, stderr=math.sqrt(p * (1 - p) / count), n=count, units="")
+    # Rare rows that share the row next to them say one thing, and are no independent ones.
+    alike = torch.where(own <= fresh, first, few + second).bincount().double()
+    independent = float(count**2 / alike.square().sum())
+    smooth = (p * independent + 0.5) / (independent + 1)  # all alike is no certainty
+    error = math.sqrt(smooth * (1 - smooth) / independent)
+    share = Estimate(p, stderr=error, n=count, units="")
     distance, row = (x[:, 0] for x in nearest(train.points[rare], generated.double(), 1))
     closeness = distance / train.spacing[rare]
     order = closeness.sort(stable=True).indices
