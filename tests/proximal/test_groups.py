@@ -47,6 +47,13 @@ def test_small_groups_are_fitted_together_or_with_the_largest():
     assert torch.equal(score.laws[1].centres, x[groups > 0].unique(dim=0))
 
 
+def test_a_group_of_equal_rows_is_no_group_of_its_own():
+    x, groups = rows(80, 60, 60, 20)
+    x[groups == 1] = x[groups == 1][:1]
+    score = fit_groups(x, groups, CLOCK, method="isotropic")
+    assert (score.weights * len(x)).round().tolist() == [80, 60, 80]
+
+
 def test_a_thin_group_within_a_wide_one_keeps_its_width():
     """One fit has one floor, and neighbours of both."""
 

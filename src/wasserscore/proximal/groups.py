@@ -69,8 +69,15 @@ def fit_groups(
     return GroupedScore(tuple(laws), weights, process, laws[0].shape, scaling)
 
 
+def _differ(points: Points) -> bool:
+    """Whether there are as many different points as a fit needs."""
+    for _ in range(FIT - 1):
+        points = points[(points != points[:1]).flatten(1).any(1)]
+    return len(points) > 0
+
+
 def parts_of(points: Points, groups: Int[Tensor, " n"]) -> list[Int[Tensor, " k"]]:
-    """Rows of every group that is large enough, then of all others together.
+    """Rows of every group that is large and varied enough, then of all others together.
 
     Args:
         points: ``(n, *shape)``.
@@ -80,9 +87,13 @@ def parts_of(points: Points, groups: Int[Tensor, " n"]) -> list[Int[Tensor, " k"
         InputError: If all rows would be fitted together.
     """
     sizes = groups.bincount()
-    parts = [(groups == g).nonzero().squeeze(1) for g in (sizes >= LEAST).nonzero().squeeze(1)]
-    rest = (sizes[groups] < LEAST).nonzero().squeeze(1)
-    if len(points[rest].unique(dim=0)) >= FIT:
+    large = [(groups == g).nonzero().squeeze(1) for g in (sizes >= LEAST).nonzero().squeeze(1)]
+    parts = [rows for rows in large if _differ(points[rows])]
+    alone = torch.ones_like(groups, dtype=torch.bool)
+    for rows in parts:
+        alone[rows] = False
+    rest = alone.nonzero().squeeze(1)
+    if _differ(points[rest]):
         parts.append(rest)
     elif parts:
         largest = max(range(len(parts)), key=lambda g: len(parts[g]))

@@ -52,6 +52,11 @@ def test_what_may_be_luck_moves_no_price():
     assert (prices(x, np.array([0.3, 0.66, 0.04])) != 0).any()
 
 
+def test_a_level_that_nobody_has_stays_where_it_is():
+    x = np.column_stack([0.1 * gaussians(1000, 2).numpy() + 0.8, np.zeros(1000)])
+    assert (prices(x, np.array([0.5, 0.5, 0.0])) == 0).all()
+
+
 def test_every_level_gets_its_share():
     share = np.array([0.55, 0.3, 0.1, 0.04, 0.01])
     x = 0.1 * gaussians(50_000, 5).numpy() + 0.05 * share

@@ -43,6 +43,15 @@ class Texts(NamedTuple):
     which: Array
 
 
+def _separated(dialect: Dialect, separator: str, name: str) -> Dialect:
+    """The dialect with the separator of a first line, unless it cannot be that one."""
+    try:
+        return replace(dialect, separator=separator)
+    except InputError as error:
+        raise InputError(f"line 1 of {name} says sep={separator}, but {error}; write separator = "
+                         "... in the schema") from None  # fmt: skip
+
+
 def read_texts(path: Path, dialect: Dialect) -> list[Texts]:
     """The columns of a CSV file: under the names of its first row, unless that is all numbers.
 
@@ -60,7 +69,7 @@ def read_texts(path: Path, dialect: Dialect) -> list[Texts]:
             told = _TOLD.fullmatch(file.readline())
             first = 0 if told is None else 1
             if told is not None and dialect.separator is None:
-                dialect = replace(dialect, separator=told[1])
+                dialect = _separated(dialect, told[1], path.name)
             separator = dialect.separator or _separator(file, dialect)
             lines = csv.reader(_lines(file, first), delimiter=separator, strict=True)
             rows = _rows(lines, path.name, first)

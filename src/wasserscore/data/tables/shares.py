@@ -91,5 +91,6 @@ def prices(x: Array, share: Array) -> Array:
 def _price(x: Array, share: float, now: float = 0.0, most: float = LARGEST) -> float:
     """The number with a share of ``x`` below it; ``now`` where that one may be so by luck."""
     luck = 2 * (share * (1 - share) / len(x)) ** 0.5
-    low, exact, high = np.quantile(x, np.clip([share - luck, share, share + luck], 0, 1))
-    return now if low <= now <= high else float(np.clip(exact, -most, most))
+    if abs((x < now).mean() - share) <= luck:
+        return now
+    return float(np.clip(np.quantile(x, share), -most, most))
