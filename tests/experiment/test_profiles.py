@@ -6,6 +6,7 @@ import pytest
 
 from wasserscore.data.tables import Codec
 from wasserscore.experiment.profiles import BINS, LEVELS, profile
+from wasserscore.report.figures import figure_bytes
 from wasserscore.report.marginals_figure import SHOWN, marginals, shown
 
 
@@ -36,6 +37,16 @@ def test_whole_numbers_are_counted_in_bins_of_equally_many():
     assert found["real"][0] == pytest.approx((real < first).mean())
     assert found["generated"][0] == pytest.approx((new < first).mean())
     assert found["ticks"][0][1] == "17"
+
+
+def test_ticks_stand_where_their_values_lie():
+    prices = np.resize([5.0, 10, 20, 50, 100, 500], 300)
+    column, own, fresh = sides(prices, prices)
+    assert column.seen
+    ticks = profile(column, own, fresh)["ticks"]
+    known = {str(value): value / column.unit for value in (5, 10, 20, 50, 100, 500)}
+    assert len(ticks) == 3
+    assert all(x == pytest.approx(known[text], abs=1e-9) for x, text in ticks)
 
 
 def test_what_no_bin_holds_is_told_beside():
@@ -82,6 +93,12 @@ def test_the_picture_shows_both_sides_and_the_worst_columns():
     assert axis.get_title(loc="left") == "$c_0"
     assert [bar.get_width() for bar in axis.patches] == [0.5, 0.5, 0.3, 0.7]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["$a$", "<b>"]
+
+
+def test_scripts_that_the_font_has_not_give_no_warnings(recwarn):
+    given = column_of("城市", 0.1, labels=["北京\x07", "a"])
+    figure_bytes(marginals([given]))
+    assert not [w for w in recwarn if "Glyph" in str(w.message)]
 
 
 def test_numbers_are_drawn_between_their_ends():

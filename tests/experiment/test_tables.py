@@ -15,6 +15,7 @@ from wasserscore.data import Overrides, load, read_frame, write_frame
 from wasserscore.experiment import run
 from wasserscore.experiment.audit_files import numbers, read_sides, write_page
 from wasserscore.experiment.baselines import draw, fit_baseline
+from wasserscore.experiment.journey import start
 from wasserscore.experiment.model import Model
 from wasserscore.experiment.models import fit_kernel_mixture
 from wasserscore.experiment.where import sample_where
@@ -199,6 +200,15 @@ def test_a_schema_goes_with_the_run(files, tmp_path):
     assert load(frame, schema=Overrides()).kind == "mixed"
 
 
+def test_how_rows_were_drawn_is_kept_with_them(files, tmp_path):
+    journey = start(tiny.config(files / "real.csv", models=("proximal",)), tmp_path / "run")
+    journey.fit()
+    assert journey.drawn("proximal") == {"exact": True}
+    stage = tmp_path / "run" / "stages" / "sample-proximal.json"
+    stage.write_text('{"seconds": 1.0, "value": null}')  # of a folder from before it was said
+    assert journey.drawn("proximal") == {"exact": False}
+
+
 @pytest.mark.slow
 def test_the_whole_journey_on_a_mixed_table(files, tmp_path):
     config = tiny.config(files / "real.csv", models=("empirical", "proximal"), curve=())
@@ -215,6 +225,7 @@ def test_the_whole_journey_on_a_mixed_table(files, tmp_path):
     released = sample_where(Model.load(tmp_path / "run" / "models" / "proximal"), 40, (), seed=0)
     assert np.array_equal(measured, released)
     assert "rows are drawn exactly, no sampler" in page
+    assert "The rows above were drawn without it." in page
     assert [c["name"] for c in results["models"][1]["table"]["columns"]] == [
         "age", "sex", "city", "income", "day"]  # fmt: skip
     useful = results["models"][1]["table"]["usefulness"]

@@ -124,7 +124,7 @@ class RunConfig(HoldoutConfig):
     Args:
         source: An embedded data set or a path; see ``wasserscore.data.load``.
         models: Which models to fit.
-        solver: Sampler of all models.
+        solver: Sampler of all models; rows of tables that have a closed form are drawn without.
         steps: Its steps.
         resplits: Resplits behind every error bar.
         curve: Step counts of the W2-versus-steps curve; empty skips curve and planner.

@@ -192,11 +192,17 @@ class Journey:
         return Model.load(self.folder.path / MODELS / name)
 
     def generate(self, name: str) -> Cloud:
-        """As many samples of a model as there are held-out rows; of tables, exact draws."""
+        """As many samples of a model as there are held-out rows."""
+        self.drawn(name)
+        return self.folder.samples(name)
 
-        def draw() -> None:
+    def drawn(self, name: str) -> dict[str, bool]:
+        """Draws the samples, and says how: those of tables need no sampler, where it is so."""
+
+        def draw() -> dict[str, bool]:
             model, n, seed = self.model(name), self.holdout.n, self.config.seed
-            if self._exact(model):
+            exact = is_table(self.train) and has_exact_draws(model)
+            if exact:
                 rows = sample_where(model, n, (), seed=seed)
             else:
                 rows = model.sample(
@@ -204,9 +210,10 @@ class Journey:
                     callback=self._told(f"sample {name}"),
                 )  # fmt: skip
             on_first(lambda: save_array(self.folder.path / SAMPLES / f"{name}.npy", rows))
+            return {"exact": exact}
 
-        self._stage(f"sample {name}", draw, together=True)
-        return self.folder.samples(name)
+        how: dict[str, bool] | None = self._stage(f"sample {name}", draw, together=True)
+        return how or {"exact": False}  # a folder from before this was said
 
     @cached_property
     def floors(self) -> dict[str, NoiseFloor]:
@@ -229,7 +236,7 @@ class Journey:
             "title": models.TITLES[name],
             "kind": "model",
             "description": models.DESCRIPTIONS[name]
-            + ("; rows are drawn exactly, no sampler" if self._exact(self.model(name)) else ""),
+            + ("; rows are drawn exactly, no sampler" if self.drawn(name)["exact"] else ""),
             **self._stage(f"measure {name}", lambda: self._measure(name)),
             "certificate": self._stage(
                 f"certify {name}", lambda: self._certify(name), together=True
@@ -245,10 +252,6 @@ class Journey:
         return found or None
 
     # Inside -------------------------------------------------------------------------------------
-
-    def _exact(self, model: Model) -> bool:
-        """Whether rows need no sampler: of a table, whose rows are what is released."""
-        return is_table(self.train) and has_exact_draws(model)
 
     def _stage(self, name: str, compute: Callable[[], Any], *, together: bool = False) -> Any:
         self.progress(name, 0, 1)

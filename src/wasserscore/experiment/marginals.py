@@ -18,9 +18,9 @@ from wasserscore.core.results import Estimate, plain
 from wasserscore.core.typing import Array, Cloud
 from wasserscore.data.tables import Codec
 from wasserscore.data.tables.category import Category
-from wasserscore.data.tables.codes import APART, nearest_levels
+from wasserscore.data.tables.codes import APART
 from wasserscore.data.tables.number import Number
-from wasserscore.experiment.profiles import profile
+from wasserscore.experiment.profiles import level_shares, profile
 from wasserscore.experiment.usefulness import usefulness
 
 FOLDS = 5
@@ -84,7 +84,7 @@ def marginal(column: Any, x: Array, y: Array) -> float:
         y: The same of other rows.
     """
     if isinstance(column, Category):
-        p, q = (_shares(nearest_levels(side, column.count), column.count) for side in (x, y))
+        p, q = level_shares(column, x), level_shares(column, y)
         return float(APART * np.abs(p - q).sum() / 2)
     shift = float(np.abs((x[:, 1:] > 0).mean(0) - (y[:, 1:] > 0).mean(0)).sum() * APART)
     gone = isinstance(column, Number) and column.missing
@@ -126,10 +126,6 @@ def two_sample_accuracy(x: Array, y: Array, *, seed: int) -> Estimate | None:
     right = cross_val_predict(boosting, rows, kind, cv=folds) == kind
     return Estimate(float(right.mean()), stderr=float(right.std() / len(right) ** 0.5),
                     n=len(right), units="share of rows")  # fmt: skip
-
-
-def _shares(levels: Array, count: int) -> Array:
-    return np.bincount(levels, minlength=count) / max(len(levels), 1)
 
 
 def _mean_gap(a: Array, b: Array) -> float:

@@ -27,19 +27,25 @@ def profile(column: Any, generated: Array, real: Array) -> dict[str, Any]:
         real: The same of held-out rows.
 
     Returns:
-        ``labels`` of bars, or ``edges`` of bins (coordinates) with ``ticks`` (coordinate and the
-        value that it is); ``generated`` and ``real``, shares of all rows. For numbers also
-        ``special``: label and both shares of the value that is far too frequent and of missing
-        cells, which no bin holds.
+        ``labels`` of bars, or ``edges`` of bins (coordinates) with ``ticks`` (up to three
+        coordinates and the values that they are); ``generated`` and ``real``, shares of all rows.
+        For numbers also ``special``: label and both shares of the value that is far too frequent
+        and of missing cells, which no bin holds.
     """
     if isinstance(column, Category):
         return _levels(column, generated, real)
     return _numbers(column, generated, real)
 
 
+def level_shares(column: Category, x: Array) -> Array:
+    """The share of rows of each level, from coordinates ``(n, width)``."""
+    found = nearest_levels(x, column.count)
+    shares: Array = np.bincount(found, minlength=column.count) / max(len(x), 1)
+    return shares
+
+
 def _levels(column: Category, generated: Array, real: Array) -> dict[str, Any]:
-    p, q = (np.bincount(nearest_levels(side, column.count), minlength=column.count) / len(side)
-            for side in (generated, real))  # fmt: skip
+    p, q = level_shares(column, generated), level_shares(column, real)
     order = np.lexsort((np.arange(column.count), -p, -q))
     few = column.count if column.count == LEVELS + 1 else LEVELS
     shown, rest = order[:few], order[few:]
@@ -57,12 +63,15 @@ def _numbers(column: Number, generated: Array, real: Array) -> dict[str, Any]:
     edges = _edges(column, ordinary[1] if len(ordinary[1]) else ordinary[0])
     bars = [np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(side)
             for values, side in zip(ordinary, (generated, real), strict=True)]  # fmt: skip
-    at = edges[[0, len(edges) // 2, -1]]
     points = np.zeros((3, len(column.coordinates)))
-    points[:, 0] = at
+    points[:, 0] = edges[[0, len(edges) // 2, -1]]
+    cells = column.decode(points)
+    # An end of a bin may be no value: a tick stands where its value lies.
+    lies = column.encode(cells, exact=False)[:, 0].clip(edges[0], edges[-1])
+    at, which = np.unique(lies, return_index=True)
     return {
         "edges": edges,
-        "ticks": [[x, _shown(cell)] for x, cell in zip(at, column.decode(points), strict=True)],
+        "ticks": [[float(x), _shown(cells[i])] for x, i in zip(at, which, strict=True)],
         "generated": bars[0],
         "real": bars[1],
         "special": [[label, *(float((side[:, 1 + place] > 0).mean())

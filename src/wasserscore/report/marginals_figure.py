@@ -56,9 +56,10 @@ def _histogram(axis: Axes, profile: Mapping[str, Any]) -> None:
     axis.stairs(profile["generated"], edges, color=ACCENT, lw=1.2)
     ticks = [x for x, _ in profile["ticks"]]
     axis.set_xticks(ticks, [text for _, text in profile["ticks"]], fontsize=6, parse_math=False)
-    first, _, last = axis.get_xticklabels()
-    first.set_horizontalalignment("left")
-    last.set_horizontalalignment("right")
+    if len(ticks) > 1:
+        first, *_, last = axis.get_xticklabels()
+        first.set_horizontalalignment("left")
+        last.set_horizontalalignment("right")
     told = [
         f"{_cut(label)}: {own:.1%} (held-out {real:.1%})"
         for label, own, real in profile["special"]
@@ -73,4 +74,5 @@ def _shares(axis: Any) -> None:
 
 
 def _cut(text: str) -> str:
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
     return text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
