@@ -94,8 +94,9 @@ def calls(i, out):
 @pytest.mark.parametrize("name", calls(int, None))
 def test_the_result_is_that_of_pythons(name, tmp_path):
     """A run of NumPy's integers is even the same run: it continues what Python's began."""
-    ours, theirs = calls(int, tmp_path)[name](), calls(I, tmp_path)[name]()
+    ours, theirs = calls(int, tmp_path / "a")[name](), calls(I, tmp_path / "b")[name]()
     torch.testing.assert_close(theirs, ours, rtol=1e-6, atol=0)
+    torch.testing.assert_close(calls(I, tmp_path / "a")[name](), ours, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize(

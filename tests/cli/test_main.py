@@ -297,11 +297,16 @@ def full_gpu():
     raise torch.OutOfMemoryError("CUDA out of memory.")
 
 
+def full_rank():
+    raise RuntimeError("rank 1: MemoryError: Unable to allocate 8.00 PiB for an array")
+
+
 OUT_OF_MEMORY = {
     "Python's": lambda: bytearray(2**60),
     "NumPy's": lambda: np.empty(2**50),
     "torch's": lambda: torch.empty(2**50),
     "a GPU's": full_gpu,
+    "another rank's": full_rank,
 }
 
 
@@ -311,7 +316,7 @@ OUT_OF_MEMORY = {
     [
         (
             ("fit", "digits"),
-            "fewer rows or a smaller network.batch_size by --set",
+            "fewer rows or for a network a smaller network.batch_size by --set",
         ),
         (("flow", "normal", "digits"), "fewer rows or a smaller --n or a smaller --batch"),
         (("compare", "digits"), "fewer rows or a smaller --n"),

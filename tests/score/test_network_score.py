@@ -122,6 +122,12 @@ def test_points_may_be_images_or_flat_and_keep_their_dtype(generator):
         score(torch.zeros(4, 5), 1.0)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_a_score_has_the_type_of_its_points(dtype):
+    score = NetworkScore(MLP(3, 4, 1).to(dtype), EDM())
+    assert score(torch.zeros(2, 3, dtype=dtype), 1.0).dtype == dtype
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("kind", ["network", "denoiser", "posterior", "guided"])
 def test_points_may_be_arrays(kind, generator):

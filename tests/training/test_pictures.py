@@ -159,7 +159,7 @@ def test_labels_are_refused(network, labels, message):
 
 
 def test_a_class_that_the_network_does_not_know_is_refused():
-    with pytest.raises(InputError, match=r"classes 0 to 2, got 3"):
+    with pytest.raises(InputError, match=r"the class must be an integer from 0 to 2, got 3"):
         NetworkScore(unet(classes=3), EDM(), shape=(1, 4, 4)).conditioned(3)
     with pytest.raises(InputError, match=r"knows no classes, got 0; build it with classes="):
         NetworkScore(MLP(2, 4, 1), EDM()).conditioned(0)

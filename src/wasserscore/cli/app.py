@@ -21,7 +21,7 @@ GRACE = 10.0
 LESS = {
     "n": "a smaller --n",
     "batch": "a smaller --batch",
-    "models": "a smaller network.batch_size by --set",
+    "models": "for a network a smaller network.batch_size by --set",
 }
 """What needs less memory, in a command with this argument."""
 P = ParamSpec("P")

@@ -48,14 +48,12 @@ def require_memory(needed: int, what: str, *, do: str) -> None:
 def ran_out(error: BaseException) -> bool:
     """Whether this is how Python, NumPy or torch, on any device, says that no memory is left.
 
-    The name tells torch's from a GPU apart without loading torch; its CPU allocator has words
-    only.
+    The name tells torch's from a GPU apart without loading torch; its CPU allocator, and a rank
+    that tells of another one's, have words only.
     """
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-    )
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    words = ("can't allocate memory", "out of memory", "MemoryError")
+    return named or (isinstance(error, RuntimeError) and any(w in str(error) for w in words))
 
 
 def gigabytes(size: int) -> str:

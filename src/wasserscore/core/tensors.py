@@ -41,6 +41,15 @@ def as_floats(x: Any, name: str) -> Tensor:
     return real
 
 
+def as_tensor(x: Any) -> Tensor:
+    """Points, as :func:`as_floats` takes them; a floating tensor keeps its type, halves too.
+
+    Raises:
+        InputError: If these are no real numbers.
+    """
+    return x if isinstance(x, Tensor) and x.is_floating_point() else as_floats(x, "points")
+
+
 def as_points(x: Any, name: str = "points", *, minimum: int = 1) -> Tensor:
     """A finite floating tensor ``(n, *shape)`` from a tensor, an array or a DataFrame.
 

@@ -32,7 +32,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
-from wasserscore.core.tensors import as_floats, expand_like
+from wasserscore.core.tensors import as_tensor, expand_like
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
 from wasserscore.process import from_dict as process_from_dict
@@ -123,7 +123,7 @@ class ClosedFormScore(ABC):
         Raises:
             InputError: At a time without noise, for a law without a density.
         """
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         alpha, tau = self._clock(t, x)
         self._require_density(tau, t)
         score = self._score(self._flat(x) / expand_like(alpha, self._flat(x)), tau)
@@ -135,7 +135,7 @@ class ClosedFormScore(ABC):
         Raises:
             InputError: At a time without noise, for a law without a density.
         """
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         alpha, tau = self._clock(t, x)
         self._require_density(tau, t)
         y = self._flat(x) / expand_like(alpha, self._flat(x))
@@ -143,7 +143,7 @@ class ClosedFormScore(ABC):
 
     def denoise(self, x: Points, t: Times) -> Points:
         """The posterior mean E[x_0 | x_t = x]; ``x`` itself where there is no noise."""
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         alpha, tau = self._clock(t, x)
         y = self._flat(x) / expand_like(alpha, self._flat(x))
         quiet = expand_like(tau, y) == 0

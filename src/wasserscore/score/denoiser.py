@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
-from wasserscore.core.tensors import as_floats, expand_like
+from wasserscore.core.tensors import as_tensor, expand_like
 from wasserscore.core.typing import PerPoint, Points, Times
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
@@ -45,13 +45,13 @@ class DenoiserScore:
 
     def __call__(self, x: Points, t: Times) -> Points:
         """The score at ``x`` and time ``t > 0``, shaped like ``x``: a tensor, or an array."""
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         alpha, r = natural_clock(self.process, t, len(x))
         return tweedie(x, self._denoise(x, alpha, r), alpha, r)
 
     def denoise(self, x: Points, t: Times) -> Points:
         """The mean of the data given ``x`` at time ``t > 0``."""
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         return self._denoise(x, *natural_clock(self.process, t, len(x)))
 
     def under(self, process: Process) -> "DenoiserScore":

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_shape
-from wasserscore.core.tensors import as_floats, as_points, expand_like, tiles
+from wasserscore.core.tensors import as_points, as_tensor, expand_like, tiles
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
 from wasserscore.kernel import Keys, softmax_mean, softmax_pick
@@ -84,7 +84,7 @@ class EmpiricalScore(ClosedFormScore):
         It goes to zero at a lone data point as the noise goes, which is what memorizing looks
         like from within. Source: as :meth:`ProximalScore.local_dimension`.
         """
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         alpha, tau = self._clock(t, x)
         flat = self._flat(x).double() / expand_like(alpha, self._flat(x).double())
         level = tau.expand(len(flat))
@@ -100,7 +100,7 @@ class EmpiricalScore(ClosedFormScore):
 
         At the data themselves: the leave-one-out density. Needs a bandwidth.
         """
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         require(self.least_variance > 0, "a density needs a bandwidth", got=self.bandwidth)
         variance, n, found = self.least_variance, len(self.points), []
         for _, squared in self._squared(self._flat(x).double()):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_shape
-from wasserscore.core.tensors import as_floats, expand_like
+from wasserscore.core.tensors import as_tensor, expand_like
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
@@ -91,7 +91,7 @@ class GroupedScore(ClosedFormScore):
 
         .. math:: \sum_g r_g (\nabla \cdot s_g + |s_g|^2) - |s|^2
         """
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         alpha, tau = self._clock(t, x)
         self._require_density(tau, t)
         y = self._flat(x) / expand_like(alpha, self._flat(x))

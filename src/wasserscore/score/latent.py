@@ -25,7 +25,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_shape
 from wasserscore.core.random import normal_like
-from wasserscore.core.tensors import as_floats, expand_like
+from wasserscore.core.tensors import as_tensor, expand_like
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
@@ -108,7 +108,7 @@ class LatentScore(ClosedFormScore):
 
     def divergence(self, x: Points, t: Times) -> PerPoint:
         r"""The divergence of the score, :math:`div_z - (d - l) / (\psi + \tau)` in the clock."""
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         alpha, tau = self._clock(t, x)
         self._require_density(tau, t)
         z, _ = self._split(self._flat(x) / expand_like(alpha, self._flat(x)))

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer, as_shape
-from wasserscore.core.tensors import as_floats, expand_like
+from wasserscore.core.tensors import as_tensor, expand_like
 from wasserscore.core.typing import Points, Times
 from wasserscore.data import Scaling
 from wasserscore.network import describe, rebuild
@@ -145,7 +145,7 @@ class NetworkScore:
 
     def __call__(self, x: Points, t: Times) -> Points:
         """The score at ``x`` and time ``t > 0``, shaped like ``x``: a tensor, or an array."""
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         alpha, r = natural_clock(self.process, t, len(x))
         return tweedie(x, self._denoise(x, t, alpha, r), alpha, r)
 
@@ -157,7 +157,7 @@ class NetworkScore:
             t: Their time, or one for each.
             labels: A class for each, in the place of this score's own.
         """
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         return self._denoise(x, t, *natural_clock(self.process, t, len(x)), labels)
 
     def conditioned(self, y: int) -> "NetworkScore":

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer, as_shape
-from wasserscore.core.tensors import as_floats, expand_like, tiles
+from wasserscore.core.tensors import as_tensor, expand_like, tiles
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
 from wasserscore.kernel import nearest
@@ -147,7 +147,7 @@ class ProximalScore(ClosedFormScore):
 
         .. math:: \nabla \cdot \nabla \log p = \frac{\Delta p}{p} - |\nabla \log p|^2
         """
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         alpha, tau, y = self._natural(x, t)
         squared = self._score(y, tau).square().sum(1)
         value = self._each_tau(self.law.laplacian, y, tau) - squared
@@ -161,7 +161,7 @@ class ProximalScore(ClosedFormScore):
         the derivative of log p in the log of the noise's standard deviation, plus d. It speaks
         of the data at noise levels between the floor and the data's size, and goes to d below.
         """
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         _, tau, y = self._natural(x, t)
         return (self.dim + tau * self._each_tau(self.law.laplacian, y, tau)).to(x.dtype)
 
@@ -172,7 +172,7 @@ class ProximalScore(ClosedFormScore):
 
         At points that became centres: the leave-one-out density, the covariances kept.
         """
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         y = self._flat(x).to(self.centres)
         own = nearest(y, self.centres)[1]
         found = []

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.linalg import conjugate_gradients
-from wasserscore.core.tensors import as_floats, expand_like
+from wasserscore.core.tensors import as_tensor, expand_like
 from wasserscore.core.typing import Points, Times
 from wasserscore.process.base import Process
 from wasserscore.score.guidance.derived import Derived
@@ -91,7 +91,7 @@ class Posterior(Derived):
 
     def __call__(self, x: Points, t: Times) -> Points:
         """The score at ``x`` and time ``t > 0``, shaped like ``x``: a tensor, or an array."""
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         alpha, tau = self._clock(t)
         clean = self.denoise(x, t)
         return (clean - x / expand_like(alpha, x)) / expand_like(alpha * tau, x)
@@ -102,7 +102,7 @@ class Posterior(Derived):
         Raises:
             InputError: At a time without noise, or if the score is not differentiable.
         """
-        x = as_floats(x, "points")
+        x = as_tensor(x)
         alpha, tau = self._clock(t)
         require(bool((tau > 0).all()), "a posterior has no score without noise", got=f"t={t}",
                 do="ask at t > 0")  # fmt: skip
