@@ -43,7 +43,10 @@ def test_everything_is_there(finished):
     for name in NAMES:
         assert (out / "models" / name / "model.safetensors").is_file()
         assert np.load(out / "samples" / f"{name}.npy").shape == (30, 4)
+    columns = results["models"][1]["table"]["columns"]  # of plain numbers, too
+    assert [c["name"] for c in columns] == ["height", "weight", "width"]
     page = (out / "report.html").read_text()
+    assert "Column by column" in page
     assert "planet" in page
     assert results["data"]["split"] == "Split at random, row by row."
     assert results["data"]["split"] in page

@@ -20,7 +20,7 @@ from wasserscore.experiment.audit_notes import known_names, other_units
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.drawn import mapped
 from wasserscore.experiment.folder import is_run
-from wasserscore.experiment.marginals import table_section
+from wasserscore.experiment.marginals import codec_of, columns_section
 from wasserscore.experiment.revisit import journey
 from wasserscore.experiment.rules import Rule, parse_rule
 from wasserscore.experiment.sections import data_section, neighbours_section
@@ -62,17 +62,8 @@ class Sides:
 
     @cached_property
     def codec(self) -> Codec | None:
-        """What the columns of a table are; None for other data.
-
-        Distances of a table of plain numbers are in its own units, without a codec; this one is
-        for the section on its columns, which rows on disk do not have.
-        """
-        train = self.train
-        if isinstance(train, Whole):
-            return None
-        if train.codec is not None or train.kind != "table":
-            return train.codec
-        return Codec.infer(train.frame(train.points))
+        """What the columns of a table in memory are; None for other data."""
+        return None if isinstance(self.train, Whole) else codec_of(self.train)
 
     def require_target(self, target: str) -> None:
         """Refuse a column that :meth:`columns` cannot predict.
@@ -95,13 +86,11 @@ class Sides:
             target: The column to predict; None is the last of few levels, or of numbers.
             seed: Of folds, of the rows that are learnt from and of the bootstrap.
         """
-        codec, train = self.codec, self.train
-        if codec is None or self.holdout is None or isinstance(train, Whole):
+        train = self.train
+        if self.holdout is None or isinstance(train, Whole):
             return None
-        sides = [self.generated, train.points, self.holdout]
-        if train.codec is None:
-            sides = [codec.encode(train.frame(rows), exact=False) for rows in sides]
-        return table_section(codec, *sides, target=target, seed=seed)
+        return columns_section(train, self.generated, self.holdout, codec=self.codec,
+                               target=target, seed=seed)  # fmt: skip
 
 
 def read_sides(

@@ -30,7 +30,7 @@ from wasserscore.experiment.folder import (
     save_array,
 )
 from wasserscore.experiment.holdout import MINIMUM_ROWS, Division, divide
-from wasserscore.experiment.marginals import table_section
+from wasserscore.experiment.marginals import codec_of, columns_section
 from wasserscore.experiment.measure import Scales, mean_log_density
 from wasserscore.experiment.model import Model
 from wasserscore.experiment.one_step import fit_one_step
@@ -317,12 +317,9 @@ class Journey:
         }
 
     def _columns(self, rows: Cloud) -> dict[str, Any] | None:
-        """A mixed table, column by column; None for other data."""
-        codec = self.data.codec
-        if codec is None:
-            return None
-        return table_section(codec, rows, self.train.points, self.holdout.points,
-                             seed=self.config.seed)  # fmt: skip
+        """A table, column by column; None for other data."""
+        return columns_section(self.train, rows, self.holdout.points, codec=codec_of(self.train),
+                               seed=self.config.seed)  # fmt: skip
 
     def _likelihood(self, model: Model) -> Estimate:
         points = models.smooth_rows(self.holdout, "holdout", self.config.seed)

@@ -1,4 +1,4 @@
-"""What a mixed table looks like column by column: marginals, associations, tests, use.
+"""What a table looks like column by column: marginals, associations, tests, use.
 
 Every number compares as many generated rows with held-out rows, and stands beside its floor: the
 same number for training rows, which are real.
@@ -16,6 +16,7 @@ from torch import Tensor
 from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate, plain
 from wasserscore.core.typing import Array, Cloud
+from wasserscore.data import Dataset
 from wasserscore.data.tables import Codec
 from wasserscore.data.tables.category import Category
 from wasserscore.data.tables.codes import APART
@@ -24,6 +25,44 @@ from wasserscore.experiment.profiles import level_shares, profile
 from wasserscore.experiment.usefulness import usefulness
 
 FOLDS = 5
+
+
+def codec_of(train: Dataset) -> Codec | None:
+    """What the columns of a table are; None for other data.
+
+    Distances of a table of plain numbers are in its own units, without a codec; this one is for
+    the section on its columns.
+    """
+    if train.codec is not None or train.kind != "table":
+        return train.codec
+    return Codec.infer(train.frame(train.points))
+
+
+def columns_section(
+    train: Dataset,
+    generated: Cloud,
+    holdout: Float[Tensor, "k d"],
+    *,
+    codec: Codec | None,
+    target: str | None = None,
+    seed: int,
+) -> dict[str, Any] | None:
+    """A table column by column; None for other data.
+
+    Args:
+        train: The training rows.
+        generated: Generated rows, data units.
+        holdout: Held-out rows, likewise.
+        codec: Of :func:`codec_of`.
+        target: The column to predict; None is the last of few levels, or of numbers.
+        seed: Of folds, of the rows that are learnt from and of the bootstrap.
+    """
+    if codec is None:
+        return None
+    sides = [generated, train.points, holdout]
+    if train.codec is None:
+        sides = [codec.encode(train.frame(rows), exact=False) for rows in sides]
+    return table_section(codec, *sides, target=target, seed=seed)
 
 
 def table_section(
