@@ -6,6 +6,9 @@ import sys
 import textwrap
 from pathlib import Path
 
+import torch
+from safetensors.torch import load_file
+
 import wasserscore
 
 PREAMBLE = """
@@ -47,3 +50,11 @@ def torchrun(script: str, folder: Path) -> None:
     path = folder / "script.py"
     path.write_text(textwrap.dedent(PREAMBLE) + textwrap.dedent(script))
     launch(path, folder)
+
+
+def kept_alike(folder: Path) -> dict[str, torch.Tensor]:
+    """What both ranks have kept, the same bits on each."""
+    zero, one = (load_file(folder / f"{r}.safetensors") for r in (0, 1))
+    assert zero.keys() == one.keys()
+    assert all(torch.equal(zero[name], one[name]) for name in zero)
+    return zero

@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from tests.torchrun import torchrun
+from tests.torchrun import kept_alike, torchrun
 
 from wasserscore.flow import Adversary, PrincipalComponents, identity, train_generator
 from wasserscore.network import LatentMLP, LogitMLP
@@ -64,9 +63,7 @@ SCRIPT = """
 @pytest.mark.slow
 def test_two_ranks_train_a_generator_as_one(tmp_path):
     torchrun(SCRIPT, tmp_path)
-    zero, one = (load_file(tmp_path / f"{r}.safetensors") for r in (0, 1))
-    assert zero.keys() == one.keys()
-    assert all(torch.equal(zero[name], one[name]) for name in zero)
+    zero = kept_alike(tmp_path)
     for kind, options in KINDS.items():
         alone = train_generator(LatentMLP(2, 3, 8, 1, seed=1), DATA, **options(), **SETTINGS)
         for name, value in alone.network.state_dict().items():

@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from tests.torchrun import torchrun
+from tests.torchrun import kept_alike, torchrun
 
 from wasserscore.core.errors import InputError
 from wasserscore.network import MLP
@@ -104,9 +103,7 @@ SCRIPT = """
 @pytest.mark.slow
 def test_two_ranks_train_as_one_stop_together_and_resume(tmp_path):
     torchrun(SCRIPT, tmp_path)
-    zero, one = (load_file(tmp_path / f"{r}.safetensors") for r in (0, 1))
-    assert zero.keys() == one.keys()
-    assert all(torch.equal(zero[name], one[name]) for name in zero)
+    zero = kept_alike(tmp_path)
     alone = weights(train_score(MLP(3, 8, 1, seed=1), DATA, EDM(), **SETTINGS))
     for name, value in alone.items():
         torch.testing.assert_close(zero[f"whole/{name}"], value, atol=1e-5, rtol=0)
@@ -172,8 +169,7 @@ IN_PARTS = """
 @pytest.mark.slow
 def test_weights_in_parts_train_as_whole_ones_and_resume(tmp_path):
     torchrun(IN_PARTS, tmp_path)
-    zero, one = (load_file(tmp_path / f"{r}.safetensors") for r in (0, 1))
-    assert all(torch.equal(zero[name], one[name]) for name in zero)
+    zero = kept_alike(tmp_path)
     names = [name.removeprefix("whole/") for name in zero if name.startswith("whole/")]
     for name in names:
         for other in ("parts", "again", "mixed"):
