@@ -17,7 +17,7 @@ from wasserscore.experiment import revisit
 from wasserscore.experiment.alike import rows_like
 from wasserscore.experiment.baselines import fit_baseline
 from wasserscore.experiment.compare_config import CompareConfig
-from wasserscore.experiment.folder import CONFIG
+from wasserscore.experiment.folder import is_run
 from wasserscore.experiment.holdout import divide
 from wasserscore.experiment.model import Model
 from wasserscore.experiment.models import fit_empirical, fit_kernel_mixture
@@ -95,7 +95,7 @@ def subject_of(source: Any, holdout: Any, model: Any, config: CompareConfig) -> 
     Raises:
         InputError: On data or a model that cannot be used.
     """
-    if isinstance(source, str | Path) and (Path(source) / CONFIG).is_file():
+    if isinstance(source, str | Path) and is_run(source):
         given = {"holdout": holdout, "schema": config.table_schema, "group": config.group,
                  "order": config.order}  # fmt: skip
         named = [name for name, value in given.items() if value is not None]
