@@ -48,12 +48,7 @@ def exposure(
     rare = train.spacing.sort(descending=True, stable=True).indices[:count]
     few, streams = min(len(generated), len(holdout)), Streams(seed)
     (own, first), (fresh, second) = (
-        [
-            found[:, 0]
-            for found in nearest(
-                train.points[rare], x[streams.subset(f"exposure/{name}", len(x), few)].double(), 1
-            )
-        ]
+        _closest(train.points[rare], x[streams.subset(f"exposure/{name}", len(x), few)])
         for name, x in (("generated", generated), ("holdout", holdout))
     )
     p = float(((own < fresh).double() + (own == fresh).double() / 2).mean())
@@ -63,7 +58,13 @@ def exposure(
     smooth = (p * independent + 0.5) / (independent + 1)  # all alike is no certainty
     error = math.sqrt(smooth * (1 - smooth) / independent)
     share = Estimate(p, stderr=error, n=count, units="")
-    distance, row = (x[:, 0] for x in nearest(train.points[rare], generated.double(), 1))
+    distance, row = _closest(train.points[rare], generated)
     closeness = distance / train.spacing[rare]
     order = closeness.sort(stable=True).indices
     return share, (row[order], train.places[rare[order]], distance[order], closeness[order])
+
+
+def _closest(points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each point the distance to the nearest row, and which one it is."""
+    distances, which = nearest(points, rows.double(), 1)
+    return distances[:, 0], which[:, 0]

@@ -89,10 +89,10 @@ def parts_of(points: Points, groups: Int[Tensor, " n"]) -> list[Int[Tensor, " k"
     sizes = groups.bincount()
     large = [(groups == g).nonzero().squeeze(1) for g in (sizes >= LEAST).nonzero().squeeze(1)]
     parts = [rows for rows in large if _differ(points[rows])]
-    alone = torch.ones_like(groups, dtype=torch.bool)
+    others = torch.ones_like(groups, dtype=torch.bool)
     for rows in parts:
-        alone[rows] = False
-    rest = alone.nonzero().squeeze(1)
+        others[rows] = False
+    rest = others.nonzero().squeeze(1)
     if _differ(points[rest]):
         parts.append(rest)
     elif parts:
