@@ -39,6 +39,16 @@ def test_whole_numbers_are_counted_in_bins_of_equally_many():
     assert found["ticks"][0][1] == "17"
 
 
+def test_numbers_of_no_grid_have_24_bins_and_a_few_in_the_last_ones():
+    real = np.random.default_rng(2).standard_normal(1000)
+    column, own, fresh = sides(real, real[::-1])
+    found = profile(column, own, fresh)
+    assert len(found["edges"]) == 25
+    ends = np.quantile(fresh[:, 0], [0.002, 0.998])
+    assert [found["edges"][0], found["edges"][-1]] == pytest.approx(list(ends))
+    assert sum(found["real"]) == sum(found["generated"]) == pytest.approx(1)
+
+
 def test_ticks_stand_where_their_values_lie():
     prices = np.resize([5.0, 10, 20, 50, 100, 500], 300)
     column, own, fresh = sides(prices, prices)
@@ -72,6 +82,7 @@ def test_frequent_levels_have_bars_and_the_rest_one(count, last):
     column, own, fresh = sides(list(real), list(np.resize(new, len(real))))
     found = profile(column, own, fresh)
     assert found["labels"] == [*levels[:LEVELS], last]
+    assert len(found["labels"]) == 9
     share = lambda rows, level: np.mean(np.resize(rows, len(real)) == level)
     assert found["real"][:3] == pytest.approx([share(real, level) for level in "abc"])
     assert found["generated"][:3] == pytest.approx([share(new, level) for level in "abc"])
@@ -86,6 +97,7 @@ def column_of(name, distance, **profile):
 def test_the_picture_shows_both_sides_and_the_worst_columns():
     table = [column_of(f"$c_{k}", k / 100) for k in range(SHOWN + 3)]
     assert [c["name"] for c in shown(table)] == [f"$c_{k}" for k in range(3, SHOWN + 3)]
+    assert len(shown(table)) == 24
     assert shown([{"name": "old", "distance": 0.1, "floor": 0.1}]) == []
     figure = marginals(table[:2])
     figure.canvas.draw()  # names of the data are no formulas
