@@ -15,6 +15,7 @@ from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate, plain
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, load, on_disk
+from wasserscore.data.tables import Codec
 from wasserscore.distance import NoiseFloor
 from wasserscore.experiment import baselines, models, sections, verdict
 from wasserscore.experiment.columns import require_groups
@@ -172,6 +173,11 @@ class Journey:
         return self.parts[1]
 
     @cached_property
+    def codec(self) -> Codec | None:
+        """What the columns of a table are; None for other data."""
+        return codec_of(self.train)
+
+    @cached_property
     def scales(self) -> Scales:
         """The distances, the same for every law."""
         return Scales(self.train, self.holdout, self.config.resplits, self.config.seed)
@@ -235,8 +241,8 @@ class Journey:
             "name": name,
             "title": models.TITLES[name],
             "kind": "model",
-            "description": models.DESCRIPTIONS[name]
-            + ("; rows are drawn exactly, no sampler" if self.drawn(name)["exact"] else ""),
+            "description": models.DESCRIPTIONS[name],
+            **self.drawn(name),
             **self._stage(f"measure {name}", lambda: self._measure(name)),
             "certificate": self._stage(
                 f"certify {name}", lambda: self._certify(name), together=True
@@ -318,7 +324,7 @@ class Journey:
 
     def _columns(self, rows: Cloud) -> dict[str, Any] | None:
         """A table, column by column; None for other data."""
-        return columns_section(self.train, rows, self.holdout.points, codec=codec_of(self.train),
+        return columns_section(self.train, rows, self.holdout.points, codec=self.codec,
                                seed=self.config.seed)  # fmt: skip
 
     def _likelihood(self, model: Model) -> Estimate:
