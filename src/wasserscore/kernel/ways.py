@@ -10,6 +10,7 @@ way            when
 ``attention``  float32 or float64 products are right (the FAST level), and all keys may matter
 ``checked``    float32 products may be off, and the sums show that it does not matter
 ``boxes``      a few keys matter, which is so at small sigma, and there are up to 3 coordinates
+``nodes``      the kernel is wide beside cells of keys, and there are up to 3 coordinates
 ``few``        a few keys matter, in more coordinates
 ``dense``      otherwise: tiles of logits with a running maximum
 =============  ==============================================================================
@@ -24,7 +25,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from wasserscore.kernel import attention, boxes, checked, few
+from wasserscore.kernel import attention, boxes, checked, few, interpolated
 from wasserscore.kernel.boxes import COORDINATES
 from wasserscore.kernel.dense import dense_sums
 from wasserscore.kernel.device import has_kernel, has_products
@@ -47,28 +48,36 @@ class Attempt(NamedTuple):
     size: int | None
 
 
-def _attempts(whole: Block, values: Values, left: Tensor) -> Iterator[Attempt]:
+def _attempts(
+    whole: Block, values: Values, left: Tensor, sized: bool = False
+) -> Iterator[Attempt]:
     """What to try in turn on the rows that are ``left``; the last one of a level is right."""
-    sizes, boxed = [(left, block_size(whole))], boxes.serves(whole)
+    size, boxed = block_size(whole), boxes.serves(whole)
     if boxed:
-        yield Attempt(
-            few.box_sums, boxes.promising(whole, few.dropped(whole)), FAST, block_size(whole)
-        )
+        yield Attempt(few.box_sums, boxes.promising(whole, few.dropped(whole)), FAST, size)
+    fresh, failed = left, []
+    if interpolated.serves(whole, values, sized):
+        start = torch.where(left, interpolated.promising(whole, sized), interpolated.NEVER)
+        for way, rows in interpolated.attempts(whole, values, start):
+            yield Attempt(way, left & rows, FAST, interpolated.BLOCK)
+        failed = [start != interpolated.NEVER]
+        fresh = left & ~failed[0]
     if attention.serves(whole, FAST):
-        fast = left & (whole.size <= LARGEST_FAST)
+        fast = fresh & (whole.size <= LARGEST_FAST)
         yield Attempt(attention.attention_sums, fast, FAST, None)
         if checked.serves(whole, values):
-            hopeful = left & ~fast & checked.promising(whole)
+            hopeful = fresh & ~fast & checked.promising(whole)
             yield Attempt(checked.checked_sums, hopeful, FAST, None)
-            sizes = [(~hopeful, block_size(whole)), (hopeful, FAILED)]
+            failed, fresh = [*failed, hopeful], fresh & ~hopeful
+    parts = [(fresh, size), *((rows, FAILED) for rows in failed)]
     level = whole.levels()
     low, high = (int(v) for v in level.aminmax())
-    for v, (some, size) in product(range(low, high + 1), sizes):
+    for v, (some, size) in product(range(low, high + 1), parts):
         # a failed query in few coordinates has many keys that matter: nothing to look for
         lost = boxed or (size == FAILED and whole.x.shape[1] <= COORDINATES)
         if few.serves(whole, v) and not lost:
             yield Attempt(few.few_sums, left & some & (level == v), v, size)
-        if v > FAST and attention.serves(whole, v):
+        if v > FAST and size != FAILED and attention.serves(whole, v):
             yield Attempt(attention.attention_sums, left & some & (level == v), v, None)
         yield Attempt(_all_keys, left & some & (level == v), v, size)
 
@@ -76,7 +85,7 @@ def _attempts(whole: Block, values: Values, left: Tensor) -> Iterator[Attempt]:
 def sums_of(whole: Block, values: Values, sized: bool = False) -> Sums:
     """The sums of all queries; effective sizes only where they are asked for, or cost nothing."""
     left, out = torch.ones_like(whole.inverse, dtype=torch.bool), None
-    for way, tried, level, size in _attempts(whole, values, left):
+    for way, tried, level, size in _attempts(whole, values, left, sized):
         for rows, block in blocks(whole, tried, level, size) if size else in_place(whole, tried):
             right, sums = way(block, values, sized)
             right = right[: len(rows)] & tried[rows]
