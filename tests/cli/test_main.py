@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from tests.at_work import at_work
 from tests.data.test_load import bad
 from tests.experiment import tiny
 from typer.testing import CliRunner
@@ -129,6 +130,32 @@ def test_a_finished_or_different_folder_is_refused(finished, table):
     assert other.exit_code == 2
     assert "config.seed: 0 there, 7 here" in other.stderr
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*")} == before
+
+
+def test_a_folder_that_another_process_works_in_is_refused(finished, table, tmp_path):
+    out = tmp_path / "run"
+    words = ["fit", table, "--out", out, "--models", "empirical", *SMALL]
+    begun = subprocess.Popen([sys.executable, "-m", "wasserscore", *map(str, words)])
+    while not (out / "config.json").exists():
+        assert begun.poll() is None
+        time.sleep(0.001)
+    begun.send_signal(signal.SIGSTOP)
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*")}
+    for again in (words, [*words, "--force"]):
+        refused = call(*again)
+        assert refused.exit_code == 2
+        assert refused.stderr == (
+            f"wasserscore: {out} must be free of other processes, got one that is at work in it; "
+            "wait until it ends, stop it, or choose another folder\n"
+        )
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*")} == before
+    begun.kill()
+    begun.wait(timeout=60)
+    assert call(*words).exit_code == 0
+
+    with at_work(finished[0]):
+        assert call("report", finished[0]).exit_code == 2
+        assert call("sample", finished[0], "-n", 5, "--out", tmp_path / "new.npy").exit_code == 0
 
 
 @pytest.mark.slow

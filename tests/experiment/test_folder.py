@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from tests.at_work import at_work
 
 from wasserscore.core.errors import InputError
 from wasserscore.experiment.folder import RunFolder, save_array
@@ -61,7 +62,8 @@ def test_a_finished_run_is_refused_unless_forced(tmp_path):
     fresh = RunFolder.create(tmp_path / "run", DESCRIPTION, force=True)
     assert not fresh.finished
     assert set(contents(tmp_path / "run")) == {p.relative_to(tmp_path / "run") for p in (
-        tmp_path / "run" / "mine.txt", tmp_path / "run" / "config.json")}  # fmt: skip
+        tmp_path / "run" / "mine.txt", tmp_path / "run" / "config.json",
+        tmp_path / "run" / ".lock")}  # fmt: skip
 
 
 def test_other_peoples_folders_are_left_alone(tmp_path):
@@ -74,6 +76,35 @@ def test_other_peoples_folders_are_left_alone(tmp_path):
     with pytest.raises(InputError, match="must be a run folder"):
         RunFolder.open(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_that_another_process_makes_is_left_alone_until_it_is_gone(tmp_path):
+    path = tmp_path / "run"
+    RunFolder.create(path, DESCRIPTION)
+    with at_work(path) as other:
+        before = contents(path)
+        for force in (False, True):
+            with pytest.raises(InputError, match=r"run must be free of other processes"):
+                RunFolder.create(path, DESCRIPTION, force=force)
+        assert contents(path) == before
+        assert RunFolder.open(path).description == DESCRIPTION
+        other.kill()
+    assert RunFolder.create(path, DESCRIPTION).stage("one", lambda: 1) == 1
+
+
+def test_who_makes_a_run_has_its_folder_until_it_is_finished(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", DESCRIPTION)
+    assert (folder.path / ".lock").exists()
+    folder.finish({"schema_version": 1})
+    assert not (folder.path / ".lock").exists()
+    with at_work(folder.path):
+        pass
+
+
+def test_a_kill_before_the_first_file_leaves_a_folder_that_is_free(tmp_path):
+    with at_work(tmp_path / "run") as other:
+        other.kill()
+    RunFolder.create(tmp_path / "run", DESCRIPTION)
 
 
 def test_damaged_files_are_named(tmp_path):

@@ -6,8 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.at_work import at_work
 from tests.training.toy_task import Sum
 
+from wasserscore.core.errors import InputError
 from wasserscore.core.random import Streams
 from wasserscore.training import DivergedError
 from wasserscore.training.checkpoint import Checkpoints
@@ -154,6 +156,19 @@ def test_other_threads_train_without_signals(checkpoints, whole):
     thread.start()
     thread.join()
     assert torch.equal(task.total, whole)
+
+
+def test_checkpoints_are_for_one_process_at_a_time(checkpoints, whole):
+    with at_work(checkpoints.folder) as other:
+        with pytest.raises(InputError, match="must be free of other processes"):
+            run(Sum(), DATA, **SETTINGS, checkpoints=checkpoints)
+        assert checkpoints.steps() == []
+        other.kill()
+    seen = []
+    run(Sum(), DATA, **SETTINGS, checkpoints=checkpoints,
+        callbacks=[lambda k, _: seen.append((checkpoints.folder / ".lock").exists())])  # fmt: skip
+    assert all(seen)
+    assert {p.name[:5] for p in checkpoints.folder.iterdir()} == {"step-"}
 
 
 def test_divergence_is_named_with_its_step_and_keeps_the_last_checkpoint(checkpoints):

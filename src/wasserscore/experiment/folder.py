@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wasserscore.core.claim import LOCK, Claim
 from wasserscore.core.distributed import on_first, publish
 from wasserscore.core.errors import InputError, explain
 from wasserscore.core.files import write_atomically, write_json
@@ -35,7 +36,8 @@ class RunFolder:
 
     ``config.json`` is written first; a folder without it is not a run. Every stage leaves its
     result under ``stages/`` when it is complete, so the same command continues an interrupted
-    run; ``results.json`` marks a finished one.
+    run; ``results.json`` marks a finished one. Whoever makes or continues a run has its folder
+    until the run is finished, or the object or the process ends; anybody may read it meanwhile.
 
     Args:
         path: The folder.
@@ -44,6 +46,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.seconds: dict[str, float] = {}
+        self._claim: Claim | None = None
 
     @classmethod
     def create(
@@ -59,7 +62,8 @@ class RunFolder:
         Raises:
             InputError: The folder holds a finished run, a different one (the differences are
                 listed), a comparison where a run should go (or the reverse, whatever ``force``
-                says), or something else. Nothing is changed then.
+                says), or something else, or another process is at work in it. Nothing is changed
+                then.
         """
         folder = cls(Path(path))
         on_first(lambda: folder._begin(description, force))
@@ -139,27 +143,36 @@ class RunFolder:
             write_json(self.path / RESULTS, results)
             for name in (STAGES, CHECKPOINTS):
                 shutil.rmtree(self.path / name, ignore_errors=True)
+            if self._claim is not None:
+                self._claim.release()
 
         on_first(write)
 
     def _begin(self, description: dict[str, Any], force: bool) -> None:
+        self._check(description, force)  # a folder that is refused is not touched, not by a lock
+        self._claim = Claim(self.path)
+        self._check(description, force)  # what others did in between
+        if self._description() is None or force:
+            # What lies beside a run in its folder is the user's and stays.
+            self._clear()
+            write_json(self.path / CONFIG, description)
+
+    def _check(self, description: dict[str, Any], force: bool) -> None:
         path, there = self.path, self._description()
+        if there is None:
+            self._require_free()
+            return
         kind = description.get("kind", RUN)
-        if there is not None and there.get("kind", RUN) != kind:
+        if there.get("kind", RUN) != kind:
             raise InputError(explain(f"{path} must hold a {kind} or nothing",
                                      got=f"a {there.get('kind', RUN)}",
                                      do="choose another --out"))  # fmt: skip
-        if there is None or force:
-            # What lies beside a run in its folder is the user's and stays.
-            self._require_free() if there is None else self._clear()
-            write_json(self.path / CONFIG, description)
-            return
         different = differences(there, json.loads(json.dumps(description)))
-        if different:
+        if different and not force:
             raise InputError(explain(
                 f"{path} holds a run with another configuration", got="; ".join(different),
                 do="choose another --out, or --force to start it afresh"))  # fmt: skip
-        if self.finished:
+        if self.finished and not force:
             raise InputError(explain(
                 f"{path} holds a run with this configuration", got="a finished one",
                 do=f"open {path / 'report.html'}, or --force to run it again"))  # fmt: skip
@@ -171,7 +184,7 @@ class RunFolder:
         return found if isinstance(found, dict) else {}
 
     def _require_free(self) -> None:
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if self.path.is_dir() and any(p.name != LOCK for p in self.path.iterdir()):
             what = f"{self.path} must be new, empty or a run folder"
             raise InputError(explain(what, got="other files in it", do="choose another --out"))
         if self.path.exists() and not self.path.is_dir():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from wasserscore.certificate import Certificate, certify
+from wasserscore.core.claim import Claim
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.data import Dataset, load, on_disk
 from wasserscore.experiment.config import RunConfig, validate
@@ -173,14 +174,17 @@ def rewrite_report(folder: str | Path) -> Path:
     """``report.html`` and the figures of a finished run, from ``results.json`` and the samples.
 
     Raises:
-        InputError: If the run is not finished.
+        InputError: If the run is not finished, or another process is at work in it.
     """
     made = journey(folder)
     require(made.folder.finished, f"{folder} must be a finished run", got="no results.json",
             do="continue it with the same wasserscore run")  # fmt: skip
     results = made.folder.read(RESULTS)
     rows = {TITLES[name]: made.folder.samples(name) for name in made.config.models}
-    return write_report(results, {"training rows": made.train.points, **rows}, made.folder.path)
+    with Claim(made.folder.path):
+        return write_report(
+            results, {"training rows": made.train.points, **rows}, made.folder.path
+        )
 
 
 def _require_same(folder: RunFolder, config: RunConfig, sha256: str) -> None:

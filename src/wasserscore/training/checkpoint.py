@@ -1,12 +1,16 @@
 """Checkpoints: whole or absent, checked when read, tied to the configuration that made them."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from wasserscore.core.claim import Claim
+from wasserscore.core.distributed import on_first
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.integers import as_integer
 from wasserscore.score.vault import read_pair, sync_folder, write_pair
@@ -37,7 +41,7 @@ class Checkpoints:
     a failing disk has damaged does not end the run.
 
     Args:
-        folder: Where they live; made when the first is written.
+        folder: Where they live.
         config: What must be the same when the run is continued, as JSON types.
         every: Steps between two checkpoints.
         keep: How many stay.
@@ -50,6 +54,17 @@ class Checkpoints:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "every", as_integer(self.every, "checkpoint_every"))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside the block no other process gets the folder; all ranks enter it together.
+
+        Raises:
+            InputError: If another process has it.
+        """
+        with ExitStack() as held:
+            on_first(lambda: held.enter_context(Claim(self.folder)))
+            yield
 
     def steps(self) -> list[int]:
         """The steps of the checkpoints on disk, oldest first."""

@@ -9,6 +9,7 @@ import math
 import signal
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import lru_cache, partial
 from typing import Any, Protocol, runtime_checkable
 
@@ -113,8 +114,22 @@ def run(
     Raises:
         DivergedError: Names the step at which the loss stopped being finite.
         KeyboardInterrupt: After the checkpoint is on disk.
-        InputError: If the checkpoint belongs to a different configuration.
+        InputError: If the checkpoint belongs to a different configuration, or another process is
+            at work in its folder.
     """
+    with nullcontext() if checkpoints is None else checkpoints.held():
+        _train(task, data, steps, batch_size, seed, callbacks, checkpoints)
+
+
+def _train(
+    task: Task,
+    data: Rows,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    callbacks: Sequence[Callback],
+    checkpoints: Checkpoints | None,
+) -> None:
     streams = Streams(seed).child("training")
     batches = Batches(data, batch_size, streams)
     step = saved = _begin(task, checkpoints)
