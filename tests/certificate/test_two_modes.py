@@ -8,7 +8,6 @@ from wasserscore.certificate import certify
 from wasserscore.certificate.constants import OneSided
 from wasserscore.certificate.continuous import continuous_bound
 from wasserscore.certificate.coupling import Coupling
-from wasserscore.certificate.theorem import nodes
 from wasserscore.core.random import Streams
 from wasserscore.process import VP
 from wasserscore.sampling import solver, time_grid
@@ -29,7 +28,8 @@ def supremum():
 
     Linear between 401 times: the value the table of the theory has, not a bound for all times.
     """
-    times = nodes(PROCESS, 401)
+    ratio = float(PROCESS.noise_to_signal(1.0)) ** 0.5
+    times = PROCESS.time_at(torch.linspace(1e-4 ** (1 / 7), ratio ** (1 / 7), 401).double() ** 14)
     x = torch.linspace(-5, 5, 4001, dtype=F64)[:, None]
     tops = [float((wavy(x, t)[:, 0].diff() / x[:, 0].diff()).max()) for t in times.tolist()]
     at = lambda t: torch.from_numpy(np.interp(t.numpy(), times.numpy(), tops))

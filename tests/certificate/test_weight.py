@@ -1,10 +1,12 @@
 """The pilot's weight: closed form where the error is flat, equality in Cauchy-Schwarz."""
 
+import math
+
+import pytest
 import torch
 
 from wasserscore.certificate.concavity import LogConcave
 from wasserscore.certificate.constants import from_concavity
-from wasserscore.certificate.theorem import Growth, nodes
 from wasserscore.certificate.weight import bound_weight
 from wasserscore.process import VP
 from wasserscore.score import GaussianScore
@@ -29,13 +31,22 @@ def test_with_it_cauchy_schwarz_loses_nothing():
     """A deterministic error that grows with time: the weight makes CS the integral form."""
     score = lambda x, t: REFERENCE(x, t) + 0.1 + t
     table = bound_weight(score, REFERENCE, CONSTANT)
-    times = nodes(PROCESS, 2001, least=1e-3)
-    growth = Growth.along(PROCESS, CONSTANT, eta=1.0, times=times)
+    r = torch.linspace(1e-3 ** (1 / 7), 10 ** (1 / 7), 4001, dtype=F64) ** 7
+    times = PROCESS.time_at(r**2)
+    times = times[times <= 1.0]
+    r = PROCESS.noise_to_signal(times).sqrt()
+    log_k_i = Bound(1.0, "flat").log_weight(PROCESS, S, r) + PROCESS.g2(times).log()
     b = 2 * (0.1 + times).square()
-    log_ratio = table._between(PROCESS.noise_to_signal(times).sqrt())
-    integral = growth.log_integral(b.sqrt())
-    assert abs(growth.log_cauchy_schwarz(b, growth.g2.log() + log_ratio) - integral) < 1e-3
-    assert growth.log_cauchy_schwarz(b) - integral > 0.1
+    integral = lambda log: float(torch.trapezoid(log.exp(), times))
+    exact = integral(log_k_i + b.log() / 2)
+
+    def cauchy_schwarz(log_weight):
+        """sqrt(2 K J) with the weight g^2 exp(log_weight)."""
+        log = log_weight + PROCESS.g2(times).log()
+        return math.sqrt(integral(2 * log_k_i - log) * integral(log + b.log()))
+
+    assert cauchy_schwarz(table._between(r)) == pytest.approx(exact, rel=1e-3)
+    assert cauchy_schwarz(0 * r) > 1.1 * exact
 
 
 def test_the_same_seed_gives_the_same_weight():

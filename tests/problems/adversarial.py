@@ -14,7 +14,6 @@ from tests.problems.gaussian import truth
 
 from wasserscore.certificate.concavity import LogConcave
 from wasserscore.certificate.constants import OneSided, from_concavity
-from wasserscore.certificate.theorem import nodes
 from wasserscore.data import Scaling
 from wasserscore.dynamics import TimeGrid
 from wasserscore.process import EDM, VP
@@ -74,7 +73,8 @@ def wrong_constant(constant: OneSided, name: str) -> Problem:
 
 def bump(eta: float) -> Problem:
     """An error that is only there between two nodes of a fixed quadrature."""
-    t = nodes(UNIT, 65)
+    ratio = float(UNIT.noise_to_signal(UNIT.horizon)) ** 0.5
+    t = UNIT.time_at(torch.linspace(1e-4 ** (1 / 7), ratio ** (1 / 7), 65, dtype=F64) ** 14)
     middle, width = float((t[50] + t[51]) / 2), float(t[51] - t[50]) / 8
     reference = line(0.0, 1.0, UNIT)
 

@@ -47,9 +47,9 @@ class DataLaw(Record):
     Args:
         concavity: Hessian bounds.
         dim: Dimension d.
-        rms: Root-mean-square norm ||x_0|| = E(|x_0|^2)^(1/2); centre the data to make it small.
-        time_lipschitz: M1 of assumption A2: the score moves by at most M1 eta (1 + |x|) in a step.
-            Exact for Gaussians by :func:`gaussian_time_lipschitz`; otherwise an input.
+        rms: Root-mean-square norm ``E(|x_0|^2)^(1/2)``; centre the data to make it small.
+        time_lipschitz: M1 of assumption A2: the score moves by at most ``M1 eta (1 + |x|)`` in a
+            step. Exact for Gaussians by :func:`gaussian_time_lipschitz`; otherwise an input.
         score_error: M of assumption A3: L2 score error along the generated path.
     """
 

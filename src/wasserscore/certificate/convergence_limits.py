@@ -143,7 +143,7 @@ def ou_bound(process: OU, law: DataLaw, steps: int, mode_norm: float = 0.0) -> f
         process: The process.
         law: The data law; its ``rms`` is not used.
         steps: K.
-        mode_norm: |x*|, distance of the density's mode from the origin.
+        mode_norm: ``|x*|``, distance of the density's mode from the origin.
 
     Raises:
         AssumptionError: If one of the conditions fails.
