@@ -8,6 +8,7 @@ import torch
 
 from wasserscore.core.errors import InputError
 from wasserscore.core.random import Streams
+from wasserscore.data import Scaling
 from wasserscore.dynamics import TimeGrid
 from wasserscore.network import MLP
 from wasserscore.process import EDM, VP
@@ -181,11 +182,7 @@ def test_the_prior_has_the_noise_of_the_first_time(counting):
 
 class Scaled:
     process, shape = PROCESS, (2,)
-
-    class scaling:
-        @staticmethod
-        def undo(x):
-            return 10 * x + 3
+    scaling = Scaling(torch.tensor([3.0, 3.0]), torch.tensor(10.0))
 
     def __call__(self, x, t):
         return -x / (1 + t**2)

@@ -4,8 +4,9 @@ import torch
 
 from wasserscore.certificate.base import Assumption
 from wasserscore.certificate.constants import OneSided
-from wasserscore.certificate.coupling import Coupled, Coupling, in_data_units
+from wasserscore.certificate.coupling import Coupled, Coupling
 from wasserscore.certificate.reference import data_units
+from wasserscore.data import in_data_units
 from wasserscore.score import EmpiricalScore
 
 MOMENT_SIGMAS = 8.0

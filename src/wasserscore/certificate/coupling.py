@@ -34,7 +34,7 @@ from wasserscore.core.distributed import shared
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Noise, ScoreFn
-from wasserscore.data import Scaling
+from wasserscore.data import in_data_units
 from wasserscore.dynamics import TimeGrid
 from wasserscore.sampling import RowNoise, Sampler, Solver
 from wasserscore.sampling.subject import like_of
@@ -193,8 +193,3 @@ def sampling_dtype(score: ScoreFn) -> torch.dtype:
     """
     made_of_tensors = is_dataclass(score) or hasattr(score, "parameters")
     return like_of(score, None, None, None).dtype if made_of_tensors else torch.float64
-
-
-def in_data_units(scaling: Scaling | None, x: Tensor) -> Tensor:
-    """Undo a scaling; without one the points are in data units already."""
-    return x if scaling is None else scaling.undo(x)

@@ -43,8 +43,8 @@ def exact_moments(run: Run) -> list[Proposal]:
         reference = coupling.reference
         own = getattr(coupling.score, "scaling", reference.scaling)
         mean, covariance, status = output_moments(coupling, score)
-        truth = in_data_units(reference.scaling, *reference.moments())
-        found = in_data_units(own, mean, covariance)
+        truth = moments_in_data_units(reference.scaling, *reference.moments())
+        found = moments_in_data_units(own, mean, covariance)
         value = w2_gaussian(*truth, *found) + sum(a.limit for a in run.fixed if a.name != "stop")
         rests = (Assumption("the sampler's run is affine in start and noise", status),)
         return Bound(value, Estimate(value), "deterministic", "Gaussian laws, by their moments",
@@ -91,7 +91,7 @@ def start_moments(coupling: Coupling) -> tuple[Vector, Matrix]:
     return started * alpha * mean, started * alpha**2 * covariance + noise
 
 
-def in_data_units(
+def moments_in_data_units(
     scaling: Scaling | None, mean: Tensor, covariance: Tensor
 ) -> tuple[Vector, Matrix]:
     """Moments in data units from those in scaled units."""

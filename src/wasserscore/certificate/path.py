@@ -27,8 +27,8 @@ from wasserscore.score.base import ClosedFormScore
 
 PILOT = 64
 """Points of a pilot that decides, before the run, where a step is cut into more parts."""
-WARP = 7.0
-"""Substeps are uniform in the root of this order of sigma / alpha (Karras' rho)."""
+RHO = 7.0
+"""Substeps are uniform in the root of this order of sigma / alpha, as Karras' grid."""
 
 
 class PathEnd(NamedTuple):
@@ -175,9 +175,9 @@ def substeps(process: Process, t: float, s: float, parts: int) -> list[float]:
     """``parts + 1`` times from ``t`` to ``s``, uniform in a root of sigma / alpha."""
     if parts == 1:
         return [t, s]
-    top, bottom = (math.sqrt(clock(process, u)[1]) ** (1 / WARP) for u in (t, s))
+    top, bottom = (math.sqrt(clock(process, u)[1]) ** (1 / RHO) for u in (t, s))
     inner = [
-        float(process.time_at((top + (bottom - top) * j / parts) ** (2 * WARP)))
+        float(process.time_at((top + (bottom - top) * j / parts) ** (2 * RHO)))
         for j in range(1, parts)
     ]
     return [t, *inner, s]

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from wasserscore.certificate.base import Assumption
-from wasserscore.certificate.coupling import Coupling, in_data_units
+from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.statistics import mean_limit, root_mean_square
 from wasserscore.core.errors import require
 from wasserscore.core.results import Estimate
 from wasserscore.core.typing import Noise
+from wasserscore.data import in_data_units
 
 FINER = 4
 """Each finer grid has this many times the steps."""

@@ -37,7 +37,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from wasserscore.certificate.coupling import Coupling, in_data_units
+from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.known import Known, stratified
 from wasserscore.certificate.pairing import DENSE, Side, assignment, paired
 from wasserscore.certificate.path import ReversePath, clock
@@ -45,6 +45,7 @@ from wasserscore.certificate.reference import same_units
 from wasserscore.certificate.start import coupled_starts
 from wasserscore.core.distributed import shared
 from wasserscore.core.errors import require
+from wasserscore.data import in_data_units
 
 OLD = 2**22
 """Clouds of more points times components are always new: coming down costs the most."""

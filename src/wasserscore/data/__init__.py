@@ -14,6 +14,7 @@ from wasserscore.data.load import EMBEDDED as EMBEDDED
 from wasserscore.data.load import load as load
 from wasserscore.data.mapped import Mapped as Mapped
 from wasserscore.data.scaling import Scaling as Scaling
+from wasserscore.data.scaling import in_data_units as in_data_units
 
 _TABLES = ("Codec", "Overrides", "read_frame", "read_overrides", "write_frame")
 """Of :mod:`wasserscore.data.tables`, on first use: pandas takes a second to load, and every score

@@ -106,3 +106,8 @@ class Scaling:
             shift = shift.reshape(x.shape[1:])
             scale = scale.reshape(x.shape[1:]) if scale.ndim else scale
         return shift, scale
+
+
+def in_data_units(scaling: Scaling | None, x: Tensor) -> Tensor:
+    """Points in the user's units; without a scaling they are in these already."""
+    return x if scaling is None else scaling.undo(x)

@@ -18,14 +18,13 @@ from wasserscore.experiment.alike import rows_like
 from wasserscore.experiment.baselines import fit_baseline
 from wasserscore.experiment.compare_config import CompareConfig
 from wasserscore.experiment.folder import is_run
-from wasserscore.experiment.holdout import divide
+from wasserscore.experiment.holdout import ROWS_A_SIDE, divide
 from wasserscore.experiment.model import Model
 from wasserscore.experiment.models import fit_empirical, fit_kernel_mixture
 from wasserscore.process import Process
 
 LARGEST = 512
 """Points per cloud unless told: a first answer within minutes, sharp enough for the energy."""
-MINIMUM_ROWS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +115,7 @@ def subject_of(source: Any, holdout: Any, model: Any, config: CompareConfig) -> 
                                  do="wasserscore fit SOURCE --models network --out RUN, then "
                                  "wasserscore compare RUN"))  # fmt: skip
     for half in (subject.train, subject.holdout):
-        require(half.n >= MINIMUM_ROWS, f"a comparison needs at least {MINIMUM_ROWS} rows on "
+        require(half.n >= ROWS_A_SIDE, f"a comparison needs at least {ROWS_A_SIDE} rows on "
                 "either side", got=half.n, do="give more data")  # fmt: skip
     return subject.cut(config.n, config.seed)
 

@@ -17,8 +17,8 @@ from wasserscore.data.tables.storage import Storage, date_format
 from wasserscore.experiment.columns import cells_of, numbered
 from wasserscore.experiment.config import HoldoutConfig
 
-MINIMUM_ROWS = 24
-"""Fewer rows cannot be split, cross-validated and measured."""
+ROWS_A_SIDE = 12
+"""Of either half, at least: fewer cannot be cross-validated and measured."""
 
 
 class Division(NamedTuple):
@@ -75,8 +75,8 @@ def divide(data: Dataset, source: Any, config: HoldoutConfig) -> Division:
     else:
         return Division(*halves(data, config.seed), "Split at random, row by row.")
     few = min(len(train), len(rest))
-    require(few >= MINIMUM_ROWS // 2, f"a split by {config.group or config.order!r} must leave at "
-            f"least {MINIMUM_ROWS // 2} rows on either side", got=few,
+    require(few >= ROWS_A_SIDE, f"a split by {config.group or config.order!r} must leave at "
+            f"least {ROWS_A_SIDE} rows on either side", got=few,
             do="name a column with more, and more even, values")  # fmt: skip
     left_out = data.n - 2 * few
     if left_out:

@@ -30,7 +30,7 @@ from wasserscore.experiment.folder import (
     RunFolder,
     save_array,
 )
-from wasserscore.experiment.holdout import MINIMUM_ROWS, Division, divide
+from wasserscore.experiment.holdout import ROWS_A_SIDE, Division, divide
 from wasserscore.experiment.marginals import codec_of, columns_section
 from wasserscore.experiment.measure import Scales, mean_log_density
 from wasserscore.experiment.model import Model
@@ -71,7 +71,7 @@ def start(
             do="take its steps: wasserscore fit --models network, then sample, certify, plan and "
             "audit")  # fmt: skip
     data = load(config.source, schema=config.table_schema)
-    require(data.n >= MINIMUM_ROWS, f"a run needs at least {MINIMUM_ROWS} rows",
+    require(data.n >= 2 * ROWS_A_SIDE, f"a run needs at least {2 * ROWS_A_SIDE} rows",
             got=data.n, do="half of them are held out; give more data")  # fmt: skip
     division = divide(data, config.source, config)
     if config.proximal.per is not None and "proximal" in config.models:

@@ -34,7 +34,8 @@ from wasserscore.report.wording import estimate
 
 LEVELS = 20
 """A column of more is not learnt: one tree per level and round."""
-MINIMUM_ROWS = 20
+ROWS_TO_LEARN = 20
+"""With a value of the column, on each side; of fewer no score is worth its error bar."""
 DOMINANT = 0.8
 """Share of one level from which accuracy says little."""
 RESAMPLES = 200
@@ -122,9 +123,9 @@ def usefulness(
     sides = []
     for points, kind in ((generated, "generated"), (train, "training"), (holdout, "held-out")):
         values, there = _answers(column, points[:, places].numpy())
-        if there.sum() < MINIMUM_ROWS:
+        if there.sum() < ROWS_TO_LEARN:
             return _skipped(name, f"{there.sum()} {kind} rows with a value of {name}, "
-                                  f"{MINIMUM_ROWS} are needed")  # fmt: skip
+                                  f"{ROWS_TO_LEARN} are needed")  # fmt: skip
         sides.append((points[:, others].numpy()[there], values[there]))
     few = min(len(sides[0][1]), len(sides[1][1]))
     streams, lessons = Streams(seed), []

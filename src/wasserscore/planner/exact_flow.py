@@ -21,10 +21,10 @@ from wasserscore.certificate.flow import FlowPath
 from wasserscore.core.linalg import symmetric
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud
+from wasserscore.data import in_data_units
 from wasserscore.dynamics import TimeGrid, simulate
 from wasserscore.process import VE, Process
 from wasserscore.sampling import Law, Solver
-from wasserscore.sampling.subject import in_data_units
 from wasserscore.score import MixtureScore
 
 FAR = 100.0
@@ -98,7 +98,7 @@ class ExactFlow:
         A pair that jumps costs about twice the variance of the law; at ``PER_JUMP`` pairs per
         ratio of that to the squared target, a share of jumps worth the target is hardly missed.
         """
-        ends = in_data_units(self.law, self.ends)
+        ends = in_data_units(self.law.scaling, self.ends)
         spread = float((ends - ends.mean(0)).square().sum(1).mean().sqrt())
         n = math.ceil(PER_JUMP * 2 * (spread / target) ** 2)
         return replace(self, n=max(self.n, min(n, MOST_PAIRS)))
@@ -125,7 +125,7 @@ class ExactFlow:
 
     def squares(self, x: Cloud, y: Cloud) -> Tensor:
         """Squared distances, one per pair, in data units."""
-        gap: Tensor = in_data_units(self.law, x) - in_data_units(self.law, y)
+        gap: Tensor = in_data_units(self.law.scaling, x) - in_data_units(self.law.scaling, y)
         return gap.square().sum(1)
 
     @property

@@ -22,6 +22,7 @@ from torch import Tensor
 from wasserscore.certificate.base import Assumption
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Noise, Points, ScoreFn
+from wasserscore.data import in_data_units
 from wasserscore.dynamics import TimeGrid
 from wasserscore.planner.candidate import AROUND, LATTICE, Candidate, Measured
 from wasserscore.planner.problem import Problem
@@ -31,7 +32,7 @@ from wasserscore.planner.split import Split, start_error
 from wasserscore.process import Process
 from wasserscore.sampling import RowNoise, Sampler, Solver, time_grid
 from wasserscore.sampling import solver as solver_named
-from wasserscore.sampling.subject import in_data_units, like_of, shape_of
+from wasserscore.sampling.subject import like_of, scaling_of, shape_of
 
 SOLVERS = ("heun", "dpmpp_2m", "deis", "ddim")
 """Compared unless the user names some: every trial runs the score."""
@@ -116,7 +117,8 @@ class Runs:
         return like_of(self.score, None, None, None)
 
     def _distance(self, x: Points, y: Points) -> float:
-        gap = in_data_units(self.score, x) - in_data_units(self.score, y)
+        scaling = scaling_of(self.score)
+        gap = in_data_units(scaling, x) - in_data_units(scaling, y)
         value = float(gap.double().flatten(1).square().sum(1).mean().sqrt())
         return value if math.isfinite(value) else math.inf
 

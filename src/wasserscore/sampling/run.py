@@ -14,12 +14,13 @@ from wasserscore.core.integers import as_integer
 from wasserscore.core.random import Streams
 from wasserscore.core.tensors import as_floats, cuts, tile_rows
 from wasserscore.core.typing import Points
+from wasserscore.data import in_data_units
 from wasserscore.dynamics import Info, TimeGrid
 from wasserscore.process import Process
 from wasserscore.sampling.grids import time_grid
 from wasserscore.sampling.sampler import Sampler
 from wasserscore.sampling.solver import Solver
-from wasserscore.sampling.subject import in_data_units, like_of, process_of, shape_of
+from wasserscore.sampling.subject import like_of, process_of, scaling_of, shape_of
 
 BATCH_NUMBERS = 2**22
 """A batch holds at most this many numbers unless the user says otherwise (32 MB in float64)."""
@@ -101,7 +102,7 @@ def sample(
         return torch.cat(results)
 
     drawn = shared([partial(draw, share) for share in shares])
-    return in_data_units(score, torch.cat([x.to(like.device) for x in drawn]))
+    return in_data_units(scaling_of(score), torch.cat([x.to(like.device) for x in drawn]))
 
 
 class RowNoise:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.data import Scaling
 from wasserscore.process import Process
 
 
@@ -77,10 +78,7 @@ def _tensors(score: Any) -> Iterator[Tensor]:
                 yield from _tensors(value)
 
 
-def in_data_units(score: Any, x: Tensor) -> Tensor:
-    """Samples in the units of the user's data, where the score knows its scaling."""
-    scaling = getattr(score, "scaling", None)
-    if scaling is None:
-        return x
-    restored: Tensor = scaling.undo(x)
-    return restored
+def scaling_of(score: Any) -> Scaling | None:
+    """How the score's points come from data units, where it knows."""
+    scaling: Scaling | None = getattr(score, "scaling", None)
+    return scaling
