@@ -111,6 +111,18 @@ def brute_assignment(x, y):
 
 
 @pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.parametrize("exponent", [-1030, -540, -3, 3, 530, 1000])
+def test_no_size_is_too_large_or_too_small_for_squares(d, exponent, generator):
+    x, y = (torch.randn(30, d, generator=generator, dtype=torch.float64) for _ in range(2))
+    one, other = w2(x, y), w2(*(np.ldexp(z.numpy(), exponent) for z in (x, y)))
+    # a power of two changes no digit, but of numbers that have fewer than a double's
+    digits = {"rel": 1e-12} if exponent < -1000 else {"rel": 0}
+    assert math.ldexp(other.value, -exponent) == pytest.approx(one.value, **digits)
+    assert math.ldexp(other.stderr, -exponent) == pytest.approx(one.stderr, **digits)
+    assert other.status == "ok"
+
+
+@pytest.mark.parametrize("d", [1, 3])
 def test_plan_has_the_marginals_and_the_cost(d):
     x, y = cloud(30, d, 1), cloud(20, d, 2)
     cost, plan = w2_squared_and_plan(x, y)

@@ -41,12 +41,13 @@ OPTIMAL = 1
 
 
 class Transport(NamedTuple):
-    """A solved problem: the cost, its plan, and how sure both are."""
+    """A solved problem, in squares of its unit: the cost, its plan, and how sure both are."""
 
     w2_squared: float
     plan: Coupling
     stderr: float
     status: str
+    unit: float
 
 
 def w2(x: Any, y: Any, *, weights_x: Any = None, weights_y: Any = None) -> Estimate:
@@ -75,8 +76,8 @@ def w2(x: Any, y: Any, *, weights_x: Any = None, weights_y: Any = None) -> Estim
     solved = solve(*clouds, weights_x, weights_y)
     value = math.sqrt(solved.w2_squared)
     return Estimate(
-        value,
-        stderr=solved.stderr / (2 * value) if value else 0.0,
+        solved.unit * value,
+        stderr=solved.unit * (solved.stderr / (2 * value)) if value else 0.0,
         n=min(len(c) for c in clouds),
         status=solved.status,
     )
@@ -92,7 +93,7 @@ def w2_squared_and_plan(
 
     Returns:
         The cost in squared data units, and the plan (n, m), float64, with row sums the weights
-        of x and column sums the weights of y.
+        of x and column sums the weights of y. Squares beyond 1e308 are infinite.
 
     Raises:
         InputError: As :func:`w2`.
@@ -104,7 +105,7 @@ def w2_squared_and_plan(
         raise ArithmeticError(f"no optimal plan was found: {solved.status}")
     plan = torch.zeros(len(first), len(second), dtype=torch.float64)
     plan.index_put_((solved.plan.rows, solved.plan.columns), solved.plan.mass, accumulate=True)
-    return solved.w2_squared, plan
+    return solved.w2_squared * solved.unit * solved.unit, plan
 
 
 def solve(x: Tensor, y: Tensor, weights_x: Any = None, weights_y: Any = None) -> Transport:
@@ -112,6 +113,8 @@ def solve(x: Tensor, y: Tensor, weights_x: Any = None, weights_y: Any = None) ->
     a, b = as_weights(weights_x, len(x), "weights_x"), as_weights(weights_y, len(y), "weights_y")
     rows, columns = a.nonzero()[:, 0], b.nonzero()[:, 0]
     x, y = x.to("cpu", torch.float64)[rows], y.to("cpu", torch.float64)[columns]
+    unit = _unit(x, y)
+    x, y = x / unit, y / unit
     a, b = a[rows], b[columns]
     found, u, v, status = (_line if x.shape[1] == 1 else _simplex)(x, y, a, b)
     squares = (x[found.rows] - y[found.columns]).square().sum(1)
@@ -120,7 +123,14 @@ def solve(x: Tensor, y: Tensor, weights_x: Any = None, weights_y: Any = None) ->
         plan=Coupling(rows[found.rows], columns[found.columns], found.mass),
         stderr=math.sqrt(variance_of_mean(u, a) + variance_of_mean(v, b)),
         status=status,
+        unit=unit,
     )
+
+
+def _unit(x: Tensor, y: Tensor) -> float:
+    """A power of two near the largest entry: squares hold, and no digit changes."""
+    exponent = math.frexp(max(float(x.abs().max()), float(y.abs().max())))[1]
+    return math.ldexp(1.0, max(-1000, min(1000, exponent)))
 
 
 def _line(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Coupling, Tensor, Tensor, str]:
