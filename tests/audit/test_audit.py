@@ -112,6 +112,28 @@ def test_rounded_data_is_judged_by_its_own_coincidences():
     assert copied.flagged
 
 
+@pytest.mark.parametrize("scale", [1e2, 1e3, 1e5])
+def test_beside_float32_far_from_zero_every_exact_copy_is_a_copy(scale):
+    """At 1e9 float32 has steps of 64: exact copies were counted in it, near ones were not."""
+    rng = np.random.default_rng(0)
+    train, fresh, holdout = (1e9 + scale * rng.standard_normal((300, 3)) for _ in range(3))
+    for generated in (train, fresh):
+        found = audit(train=train, generated=generated.astype(np.float32), holdout=holdout)
+        alike = audit(train=train.astype(np.float32), generated=generated, holdout=holdout)
+        assert found.to_dict() == alike.to_dict()
+        assert found.exact_rate.value <= found.copy_rate.value
+        expected = generated is train
+        assert (found.verdict == "memorized") == expected
+        assert (found.exact_rate.value == 1.0) == expected
+
+
+def test_rows_that_float32_cannot_tell_apart_are_refused():
+    rows = 1e9 + np.random.default_rng(0).standard_normal((300, 3))
+    with pytest.raises(InputError, match=r"3 distinct rows, got 1; .*float64 where float32, far"):
+        audit(train=rows, generated=rows.astype(np.float32))
+    assert audit(train=rows, generated=rows).exact_rate.value == 1.0
+
+
 def test_suspects_come_most_suspicious_first(three):
     train, fresh, holdout = three
     rows = fresh.copy()

@@ -12,6 +12,7 @@ from wasserscore.kernel import nearest
 
 COPY_QUANTILE = 0.01
 """A copy lies nearer to a training row than all but this share of training rows to another."""
+FEW = "give more of them, and float64 where float32, far from zero, makes them equal"
 RATIO = 1 / 3
 """A sample this much nearer to one training row than to any other is said to repeat it."""
 
@@ -85,6 +86,6 @@ def training(rows: Tensor) -> Training:
         InputError: With fewer than three distinct rows.
     """
     points, places = distinct(rows.double())
-    require(len(points) >= 3, "train needs at least 3 distinct rows", got=len(points))
+    require(len(points) >= 3, "train needs at least 3 distinct rows", got=len(points), do=FEW)
     spacing = nearest(points, points, 1, exclude_self=True)[0][:, 0]
     return Training(points, places, spacing, float(torch.quantile(spacing, COPY_QUANTILE)))

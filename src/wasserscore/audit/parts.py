@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from wasserscore.audit.neighbours import COPY_QUANTILE, Closest
+from wasserscore.audit.neighbours import COPY_QUANTILE, FEW, Closest
 from wasserscore.audit.tables import distinct, exact_matches, keys
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
@@ -61,11 +61,10 @@ def training_in_parts(rows: Mapped, *, seed: int = 0) -> TrainingInParts:
         InputError: With fewer than three distinct rows.
     """
     seen = [
-        torch.tensor([hash(key) for key in keys(points, torch.float64)])
-        for _, points in _parts(rows)
+        torch.tensor([hash(key) for key in keys(points)]) for _, points in _parts(rows)
     ]  # eight bytes a row
     count = len(torch.cat(seen).unique())
-    require(count >= 3, "train needs at least 3 distinct rows", got=count)
+    require(count >= 3, "train needs at least 3 distinct rows", got=count, do=FEW)
     drawn = Streams(seed).subset("spacing", len(rows), SPACING_ROWS)
     distances, places = two_nearest(rows[drawn].flatten(1).double(), rows)
     spacing = distances[places[:, 0] == drawn, 1]  # of repeated rows, the first only
@@ -76,7 +75,7 @@ def exact_in_parts(x: Tensor, rows: Mapped) -> Tensor:
     """Which of ``x`` are training rows, number for number."""
     found = torch.zeros(len(x), dtype=torch.bool)
     for _, points in _parts(rows):
-        found |= exact_matches(x, points)
+        found |= exact_matches(x.double(), points)
     return found
 
 

@@ -11,7 +11,12 @@ from wasserscore.data import Mapped
 
 
 class Rows(NamedTuple):
-    """The three sets, (n, *shape) each, with the same shape of a row; ``holdout`` may be None."""
+    """The three sets, (n, *shape) each, of one shape of a row and one number type.
+
+    The coarsest type of the three: beside rows in float32, all of them are what float32 makes of
+    them, so that a row and its copy are equal and distances do not see what was rounded away.
+    ``holdout`` may be None.
+    """
 
     train: Tensor | Mapped
     generated: Tensor
@@ -19,7 +24,7 @@ class Rows(NamedTuple):
 
 
 def as_rows(train: Any, generated: Any, holdout: Any) -> Rows:
-    """The sets as tensors on the CPU, columns of DataFrames aligned by name to those of train.
+    """The sets on the CPU in one number type, columns of DataFrames aligned by name to train's.
 
     Raises:
         InputError: Names missing, extra, repeated or non-numeric columns, the first bad cell, or
@@ -38,7 +43,10 @@ def as_rows(train: Any, generated: Any, holdout: Any) -> Rows:
     for name, rows in points.items():
         require(rows.shape[1:] == shape, f"{name} must have rows like train, {shape}",
                 got=tuple(rows.shape[1:]), do="compare the same columns")  # fmt: skip
-    return Rows(known, points["generated"], points.get("holdout"))
+    coarse = torch.float32 in (known.dtype, *(rows.dtype for rows in points.values()))
+    dtype = torch.float32 if coarse else torch.float64
+    fresh = None if holdout is None else points["holdout"].to(dtype)
+    return Rows(known.to(dtype), points["generated"].to(dtype), fresh)
 
 
 def _aligned(rows: Any, columns: list[Any] | None, name: str) -> Any:
@@ -76,13 +84,12 @@ def distinct(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def exact_matches(rows: Tensor, train: Tensor) -> Tensor:
-    """Which rows are in train, number for number, in the coarser of the two number types."""
-    coarse = torch.float32 if torch.float32 in (rows.dtype, train.dtype) else torch.float64
-    known = set(keys(train, coarse))
-    return torch.tensor([key in known for key in keys(rows, coarse)])
+    """Which rows are in train, number for number, both in one number type."""
+    known = set(keys(train))
+    return torch.tensor([key in known for key in keys(rows)])
 
 
-def keys(x: Tensor, dtype: torch.dtype) -> list[bytes]:
+def keys(x: Tensor) -> list[bytes]:
     """The bytes of every row; of equal numbers, equal ones."""
-    flat = x.to(dtype).flatten(1) + 0.0  # -0.0 becomes 0.0
+    flat = x.flatten(1) + 0.0  # -0.0 becomes 0.0
     return [row.tobytes() for row in flat.numpy()]
