@@ -5,12 +5,9 @@ import pandas as pd
 import pytest
 
 from wasserscore.data import Codec
-from wasserscore.experiment.marginals import (
-    associations,
-    marginal,
-    table_section,
-    two_sample_accuracy,
-)
+from wasserscore.experiment import column_scales
+from wasserscore.experiment.column_scales import ColumnScales
+from wasserscore.experiment.marginals import associations, marginal, two_sample_accuracy
 
 ROOT = 2**0.5
 
@@ -43,6 +40,38 @@ def test_marginals_are_what_a_hand_computes():
     assert marginal(level, one[:, 2:], others[:, 2:]) == pytest.approx(ROOT * 0.2)
 
 
+def test_the_value_that_is_far_too_frequent_counts_by_its_share_alone():
+    rng = np.random.default_rng(0)
+    cells = np.where(rng.random(400) < 0.5, 0.0, np.round(rng.lognormal(3, 0.3, 400), 2))
+    frame = pd.DataFrame({"n": cells, "y": np.arange(400) % 3 / 7})
+    codec = Codec.infer(frame)
+    column = codec.columns[0]
+    assert column.atom == 0
+    one = codec.encode(frame).numpy()[:, codec.places("n")]
+    zeros = np.flatnonzero(cells == 0)
+    fewer = np.delete(one, zeros[:100], 0)
+    shares = (len(zeros) / 400, (len(zeros) - 100) / 300)
+    assert marginal(column, one, fewer) == pytest.approx(ROOT * abs(shares[0] - shares[1]))
+    only = one[zeros]
+    assert marginal(column, one, only) == pytest.approx(ROOT * (1 - shares[0]))
+
+
+def test_the_floors_are_measured_once_for_all_models(monkeypatch):
+    train, fresh = table(60, 0), table(60, 1)
+    codec = Codec.infer(pd.concat([train, fresh], ignore_index=True))
+    points = [codec.encode(frame, exact=False) for frame in (train, fresh)]
+    asked = []
+    monkeypatch.setattr(
+        column_scales, "two_sample_accuracy",
+        lambda x, y, *, seed: asked.append(x) or two_sample_accuracy(x, y, seed=seed),
+    )  # fmt: skip
+    scales = ColumnScales(codec, *points, seed=0)
+    one, two = scales.section(points[1]), scales.section(points[0])
+    assert len(asked) == 3
+    assert one["columns"][0]["floor"] == two["columns"][0]["floor"]
+    assert two["columns"][0]["distance"] == two["columns"][0]["floor"]
+
+
 def test_associations_and_the_two_sample_test_see_a_lost_link():
     train, fresh, same = (table(400, seed) for seed in range(3))
     codec = Codec.infer(pd.concat([train, fresh, same], ignore_index=True))
@@ -52,8 +81,8 @@ def test_associations_and_the_two_sample_test_see_a_lost_link():
     expected = abs(np.corrcoef(x, train["sex"] == "M")[0, 1])
     assert link[0, 1] == pytest.approx(expected, rel=1e-9)
     lost = encode(table(400, 3, linked=False))
-    good = table_section(codec, encode(same), encode(train), encode(fresh), seed=0)
-    bad = table_section(codec, lost, encode(train), encode(fresh), seed=0)
+    scales = ColumnScales(codec, encode(train), encode(fresh), seed=0)
+    good, bad = scales.section(encode(same)), scales.section(lost)
     assert [c["name"] for c in good["columns"]] == ["x", "sex", "gap"]
     assert bad["association"]["value"] > 3 * good["association"]["value"]
     assert abs(good["two_sample"]["value"]["value"] - 0.5) < 0.08
@@ -61,8 +90,7 @@ def test_associations_and_the_two_sample_test_see_a_lost_link():
     assert good["two_sample"]["floor"] == bad["two_sample"]["floor"]
     assert good["usefulness"]["target"] == "sex"
     assert bad["usefulness"]["synthetic"]["value"] < 0.6 < good["usefulness"]["real"]["value"]
-    assert table_section(codec, lost, encode(train), encode(fresh), target="gap", seed=0)[
-        "usefulness"]["score"] == "R^2"  # fmt: skip
+    assert scales.section(lost, target="gap")["usefulness"]["score"] == "R^2"
     assert two_sample_accuracy(np.zeros((50, 1)), np.ones((50, 1)), seed=0).value == 1.0
     assert two_sample_accuracy(np.zeros((4, 1)), np.ones((50, 1)), seed=0) is None
 

@@ -17,10 +17,10 @@ from wasserscore.data import Dataset, load, on_disk
 from wasserscore.data.tables import Codec, Overrides, read_overrides
 from wasserscore.experiment.alike import Alike, left_out, rows_like
 from wasserscore.experiment.audit_notes import known_names, other_units
+from wasserscore.experiment.column_scales import ColumnScales, codec_of
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.drawn import mapped
 from wasserscore.experiment.folder import is_run
-from wasserscore.experiment.marginals import codec_of, columns_section
 from wasserscore.experiment.revisit import journey
 from wasserscore.experiment.rules import Rule, parse_rule
 from wasserscore.experiment.sections import data_section, neighbours_section
@@ -89,8 +89,8 @@ class Sides:
         train = self.train
         if self.holdout is None or isinstance(train, Whole):
             return None
-        return columns_section(train, self.generated, self.holdout, codec=self.codec,
-                               target=target, seed=seed)  # fmt: skip
+        scales = ColumnScales.of(train, self.holdout, self.codec, seed=seed)
+        return None if scales is None else scales.section(self.generated, target=target)
 
 
 def read_sides(

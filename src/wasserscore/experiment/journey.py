@@ -15,9 +15,9 @@ from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate, plain
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, load, on_disk
-from wasserscore.data.tables import Codec
 from wasserscore.distance import NoiseFloor
 from wasserscore.experiment import baselines, models, sections, verdict
+from wasserscore.experiment.column_scales import ColumnScales, codec_of
 from wasserscore.experiment.columns import require_groups
 from wasserscore.experiment.config import RunConfig
 from wasserscore.experiment.copies import audit_rows, copy_rate
@@ -31,7 +31,6 @@ from wasserscore.experiment.folder import (
     save_array,
 )
 from wasserscore.experiment.holdout import ROWS_A_SIDE, Division, divide
-from wasserscore.experiment.marginals import codec_of, columns_section
 from wasserscore.experiment.measure import Scales, mean_log_density
 from wasserscore.experiment.model import Model
 from wasserscore.experiment.one_step import fit_one_step
@@ -173,9 +172,10 @@ class Journey:
         return self.parts[1]
 
     @cached_property
-    def codec(self) -> Codec | None:
-        """What the columns of a table are; None for other data."""
-        return codec_of(self.train)
+    def columns(self) -> ColumnScales | None:
+        """Those of a table's columns; None for other data."""
+        codec = codec_of(self.train)
+        return ColumnScales.of(self.train, self.holdout.points, codec, seed=self.config.seed)
 
     @cached_property
     def scales(self) -> Scales:
@@ -318,14 +318,9 @@ class Journey:
         return {
             "metrics": metrics,
             "audit": report.to_dict(),
-            "table": self._columns(rows),
+            "table": None if self.columns is None else self.columns.section(rows),
             "neighbours": sections.neighbours_section(rows, self.train, report.suspects),
         }
-
-    def _columns(self, rows: Cloud) -> dict[str, Any] | None:
-        """A table, column by column; None for other data."""
-        return columns_section(self.train, rows, self.holdout.points, codec=self.codec,
-                               seed=self.config.seed)  # fmt: skip
 
     def _likelihood(self, model: Model) -> Estimate:
         points = models.smooth_rows(self.holdout, "holdout", self.config.seed)

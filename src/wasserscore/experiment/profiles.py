@@ -59,7 +59,8 @@ def _levels(column: Category, generated: Array, real: Array) -> dict[str, Any]:
 
 def _numbers(column: Number, generated: Array, real: Array) -> dict[str, Any]:
     flags = [f"{column.atom}"] * (column.atom is not None) + ["missing"] * column.missing
-    ordinary = [side[~(side[:, 1:] > 0).any(1), 0] for side in (generated, real)]
+    special = [column.special(side) for side in (generated, real)]
+    ordinary = [side[~odd.any(1), 0] for side, odd in zip((generated, real), special, strict=True)]
     edges = _edges(column, ordinary[1] if len(ordinary[1]) else ordinary[0])
     bars = [np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(side)
             for values, side in zip(ordinary, (generated, real), strict=True)]  # fmt: skip
@@ -74,8 +75,7 @@ def _numbers(column: Number, generated: Array, real: Array) -> dict[str, Any]:
         "ticks": [[float(x), _shown(cells[i])] for x, i in zip(at, which, strict=True)],
         "generated": bars[0],
         "real": bars[1],
-        "special": [[label, *(float((side[:, 1 + place] > 0).mean())
-                              for side in (generated, real))]
+        "special": [[label, *(float(odd[:, place].mean()) for odd in special)]
                     for place, label in enumerate(flags)],
     }  # fmt: skip
 

@@ -156,6 +156,13 @@ class Number:
         values, absent = self._back(points)
         return self._cells(values, absent)
 
+    def special(self, points: Array) -> Array:
+        """Of points ``(n, width)``, as :meth:`decode` takes them, whether each is the value that
+        is far too frequent, and whether it is missing: ``(n, flags)``. Others are ordinary.
+        """
+        found: Array = points[:, 1:] > APART / 2
+        return found
+
     # Inside -------------------------------------------------------------------------------------
 
     @property
@@ -199,12 +206,11 @@ class Number:
             gap = np.diff(known)
             half = gap / 2 if found.dtype.kind == "f" else (gap + 1) // 2
             found = known[np.searchsorted(known[:-1] + half, found, side="right")]
-        place, absent = 1, np.zeros(len(points), dtype=bool)
+        special, absent = self.special(points), np.zeros(len(points), dtype=bool)
         if self.atom is not None:
-            found[points[:, place] > APART / 2] = self.atom
-            place += 1
+            found[special[:, 0]] = self.atom
         if self.missing:
-            absent = points[:, place] > APART / 2
+            absent = special[:, -1]
         return found, absent
 
     def _whole_back(self, value: Array, grid: Grid) -> Array:
