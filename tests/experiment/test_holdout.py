@@ -11,7 +11,7 @@ from tests.experiment import tiny
 from wasserscore.core.errors import InputError
 from wasserscore.data import load, read_frame, write_frame
 from wasserscore.experiment.holdout import divide, halves
-from wasserscore.experiment.journey import start
+from wasserscore.experiment.run import start
 
 
 def visits(seed=0):

@@ -10,7 +10,7 @@ from tests.experiment import tiny
 
 from wasserscore.core.errors import InputError
 from wasserscore.experiment import run, verdict
-from wasserscore.experiment.journey import start
+from wasserscore.experiment.run import start
 
 NAMES = ("empirical", "proximal", "network")
 """What a run fits unless told otherwise."""

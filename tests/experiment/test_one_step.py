@@ -8,8 +8,8 @@ from wasserscore.core.errors import InputError
 from wasserscore.core.random import Streams
 from wasserscore.experiment import revisit
 from wasserscore.experiment.config import OneStepConfig
-from wasserscore.experiment.journey import start
 from wasserscore.experiment.one_step import fit_one_step
+from wasserscore.experiment.run import start
 from wasserscore.flow import train_generator
 from wasserscore.network import LatentMLP
 

@@ -14,8 +14,8 @@ from wasserscore.core.errors import InputError
 from wasserscore.data import load, read_frame, write_frame
 from wasserscore.experiment import run
 from wasserscore.experiment.conditions import parse_where
-from wasserscore.experiment.journey import start
 from wasserscore.experiment.models import fit_kernel_mixture
+from wasserscore.experiment.run import start
 from wasserscore.experiment.where import sample_where
 from wasserscore.score import GroupedScore
 

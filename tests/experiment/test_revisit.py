@@ -62,7 +62,7 @@ def test_the_page_can_be_written_again(finished, tmp_path):
 
 
 def test_data_that_changed_since_the_run_are_refused(tmp_path):
-    from wasserscore.experiment.journey import start
+    from wasserscore.experiment.run import start
 
     source = tiny.write_table(tmp_path / "table.csv")
     start(tiny.config(source), tmp_path / "run")

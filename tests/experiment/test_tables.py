@@ -15,9 +15,9 @@ from wasserscore.data import Overrides, load, read_frame, write_frame
 from wasserscore.experiment import run
 from wasserscore.experiment.audit_files import numbers, read_sides, write_page
 from wasserscore.experiment.baselines import draw, fit_baseline
-from wasserscore.experiment.journey import start
 from wasserscore.experiment.model import Model
 from wasserscore.experiment.models import fit_kernel_mixture
+from wasserscore.experiment.run import start
 from wasserscore.experiment.where import sample_where
 from wasserscore.experiment.write import write_rows
 

@@ -26,11 +26,11 @@ from wasserscore.experiment.compare import run_comparison
 from wasserscore.experiment.compare_records import short
 from wasserscore.experiment.conditions import parse_where
 from wasserscore.experiment.config import RunConfig, read_config
-from wasserscore.experiment.journey import run as run_journey
-from wasserscore.experiment.journey import start
 from wasserscore.experiment.model import Model
 from wasserscore.experiment.on_disk import fit_on_disk
 from wasserscore.experiment.pipelines import is_pipeline, pipeline_model, require_no_pipeline
+from wasserscore.experiment.run import run as run_journey
+from wasserscore.experiment.run import start
 from wasserscore.experiment.where import has_exact_draws, sample_where
 from wasserscore.experiment.write import require_format, write_rows
 from wasserscore.flow import Annealing, ScoreDifferenceFlow

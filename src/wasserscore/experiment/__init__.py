@@ -12,4 +12,4 @@ from wasserscore.experiment.estimators import KernelGenerator as KernelGenerator
 from wasserscore.experiment.estimators import NetworkGenerator as NetworkGenerator
 from wasserscore.experiment.estimators import OneStepGenerator as OneStepGenerator
 from wasserscore.experiment.estimators import ProximalGenerator as ProximalGenerator
-from wasserscore.experiment.journey import run as run
+from wasserscore.experiment.run import run as run

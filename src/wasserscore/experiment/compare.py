@@ -19,8 +19,8 @@ from wasserscore.experiment.compare_subject import Subject, fingerprint, subject
 from wasserscore.experiment.compare_tables import write_comparison
 from wasserscore.experiment.config import validate
 from wasserscore.experiment.folder import COMPARISON, MODELS, SCHEMA_VERSION, RunFolder
-from wasserscore.experiment.journey import Progress, silent
 from wasserscore.experiment.model import Model
+from wasserscore.experiment.progress import Progress, silent
 from wasserscore.experiment.sections import versions
 from wasserscore.sampling import time_grid
 from wasserscore.score import NetworkScore

@@ -3,24 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from wasserscore.audit import AuditReport
-from wasserscore.certificate import certify
 from wasserscore.core.distributed import on_first, rank
-from wasserscore.core.errors import require
 from wasserscore.core.files import write_json
-from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate, plain
 from wasserscore.core.typing import Cloud
-from wasserscore.data import Dataset, load, on_disk
+from wasserscore.data import Dataset
 from wasserscore.distance import NoiseFloor
 from wasserscore.experiment import baselines, models, sections, verdict
-from wasserscore.experiment.column_scales import ColumnScales, codec_of
-from wasserscore.experiment.columns import require_groups
 from wasserscore.experiment.config import RunConfig
-from wasserscore.experiment.copies import audit_rows, copy_rate
+from wasserscore.experiment.fits import ONE_STEP, fit_named
 from wasserscore.experiment.folder import (
     LAYOUT,
     MODELS,
@@ -30,78 +23,13 @@ from wasserscore.experiment.folder import (
     RunFolder,
     save_array,
 )
-from wasserscore.experiment.holdout import ROWS_A_SIDE, Division, divide
-from wasserscore.experiment.measure import Scales, mean_log_density
+from wasserscore.experiment.holdout import Division
 from wasserscore.experiment.model import Model
-from wasserscore.experiment.one_step import fit_one_step
+from wasserscore.experiment.progress import Progress, silent
+from wasserscore.experiment.run_bench import RunBench
 from wasserscore.experiment.shares import is_table
-from wasserscore.experiment.steps import steps_section
 from wasserscore.experiment.where import has_exact_draws, sample_where
 from wasserscore.report import write_report
-from wasserscore.sampling import solver as solver_named
-
-ONE_STEP = "one-step"
-"""Folder of that model's checkpoints; the network's are in the run's own."""
-Progress = Callable[[str, int, int], object]
-"""``progress(stage, done, total)``: how far a stage has come."""
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""
-
-
-def start(
-    config: RunConfig, out: str | Path, *, force: bool = False, progress: Progress = silent
-) -> "Journey":
-    """Load the data, check everything that can be checked, and only then touch the folder.
-
-    Args:
-        config: What to do.
-        out: The run folder: new, empty, or an interrupted run with the same configuration.
-        force: Start afresh in a folder that holds a run.
-        progress: Told how far each stage has come.
-
-    Raises:
-        InputError: On data, a configuration or a folder that cannot be used; nothing is written.
-    """
-    solver_named(config.solver)  # an unknown name must not be found out after the fits
-    require(on_disk(config.source) is None, "the whole journey holds its rows in memory",
-            got=f"rows on disk, {config.source!r}",
-            do="take its steps: wasserscore fit --models network, then sample, certify, plan and "
-            "audit")  # fmt: skip
-    data = load(config.source, schema=config.table_schema)
-    require(data.n >= 2 * ROWS_A_SIDE, f"a run needs at least {2 * ROWS_A_SIDE} rows",
-            got=data.n, do="half of them are held out; give more data")  # fmt: skip
-    division = divide(data, config.source, config)
-    if config.proximal.per is not None and "proximal" in config.models:
-        require_groups(data, config.proximal.per, division.train)
-    description = plain({
-        "schema_version": SCHEMA_VERSION,
-        "config": config.model_dump(mode="json"),
-        "data_sha256": data.sha256,
-    })  # fmt: skip
-    folder = RunFolder.create(out, description, force=force)
-    return Journey(config, data, division, folder, progress)
-
-
-def run(
-    config: RunConfig, out: str | Path, *, force: bool = False, progress: Progress = silent
-) -> dict[str, Any]:
-    """Everything, from the data to ``report.html``; continues where an interruption left it.
-
-    Args:
-        config: What to do.
-        out: The run folder.
-        force: Start afresh in a folder that holds a run.
-        progress: Told how far each stage has come.
-
-    Returns:
-        What ``results.json`` holds.
-
-    Raises:
-        InputError: On bad input; nothing is written then.
-    """
-    return start(config, out, force=force, progress=progress).travel()
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +62,7 @@ class Journey:
             "schema_version": SCHEMA_VERSION,
             "verdict": verdict.overall(entries, floor, measured),
             "data": plain(sections.data_section(self.train, self.holdout, self.data))
-            | {"split": self.division.how, "n_measured": self.scales.n},
+            | {"split": self.division.how, "n_measured": self.bench.scales.n},
             "floor": {name: plain(found.floor) for name, found in self.floors.items()},
             "baselines": measured,
             "models": entries,
@@ -172,15 +100,9 @@ class Journey:
         return self.parts[1]
 
     @cached_property
-    def columns(self) -> ColumnScales | None:
-        """Those of a table's columns; None for other data."""
-        codec = codec_of(self.train)
-        return ColumnScales.of(self.train, self.holdout.points, codec, seed=self.config.seed)
-
-    @cached_property
-    def scales(self) -> Scales:
-        """The distances, the same for every law."""
-        return Scales(self.train, self.holdout, self.config.resplits, self.config.seed)
+    def bench(self) -> RunBench:
+        """What all laws are held against."""
+        return RunBench(self.config, self.train, self.holdout)
 
     # Stages -------------------------------------------------------------------------------------
 
@@ -224,7 +146,7 @@ class Journey:
     @cached_property
     def floors(self) -> dict[str, NoiseFloor]:
         """Noise floor and bootstrap of train, per distance."""
-        found = self._stage("floor", lambda: self.scales.floors(self._told("floor")))
+        found = self._stage("floor", lambda: self.bench.scales.floors(self._told("floor")))
         return {
             name: NoiseFloor(Estimate(**f["floor"]), Estimate(**f["bootstrap"]), f["n"])
             for name, f in found.items()
@@ -232,7 +154,7 @@ class Journey:
 
     def baseline(self, name: str) -> dict[str, Any]:
         """One baseline, measured like a model."""
-        found = self._stage(f"baseline {name}", lambda: self._baseline(name))
+        found = self._stage(f"baseline {name}", lambda: self.bench.baseline(name, self.floors))
         return {"name": name, "title": baselines.TITLES[name], "kind": "baseline", **found}
 
     def measure(self, name: str) -> dict[str, Any]:
@@ -243,9 +165,12 @@ class Journey:
             "kind": "model",
             "description": models.DESCRIPTIONS[name],
             **self.drawn(name),
-            **self._stage(f"measure {name}", lambda: self._measure(name)),
+            **self._stage(
+                f"measure {name}",
+                lambda: self.bench.model(self.model(name), self.folder.samples(name), self.floors),
+            ),
             "certificate": self._stage(
-                f"certify {name}", lambda: self._certify(name), together=True
+                f"certify {name}", lambda: self.bench.certificate(self.model(name)), together=True
             ),
         }
         bootstrap = self.floors["w2"].bootstrap.value
@@ -269,89 +194,16 @@ class Journey:
         return lambda done, total: self.progress(name, done, total)
 
     def _fit(self, name: str) -> dict[str, Any]:
-        seed, net = self.config.seed, self.config.network
-        report = None
-        if name == "empirical":
-            model = models.fit_empirical(self.train)
-        elif name == "proximal":
-            model = models.fit_kernel_mixture(
-                self.train,
-                seed=seed,
-                callback=self._told(f"fit {name}"),
-                **self.config.proximal.model_dump(),
-            )
-            report = model.score.fit_report
-        elif name == "one-step":
-            model = fit_one_step(
-                self.train, seed=seed, out=self.folder.path / ONE_STEP,
-                callback=self._told(f"fit {name}"), **self.config.one_step.model_dump(),
-            )  # fmt: skip
-        else:
-            model = models.fit_network(
-                self.train, seed=seed, out=self.folder.path, callback=self._told("fit network"),
-                **net.model_dump(),
-            )  # fmt: skip
+        model, report = fit_named(name, self.train, self.config, self.folder.path,
+                                  self._told(f"fit {name}"))  # fmt: skip
         on_first(lambda: model.save(self.folder.path / MODELS / name))
         return {"report": plain(report)}
 
-    def _baseline(self, name: str) -> dict[str, Any]:
-        n, seed = self.holdout.n, self.config.seed
-        if name == "bootstrap":
-            rows = baselines.bootstrap_rows(self.train, n, seed=seed)
-            metrics = {key: found.bootstrap for key, found in self.floors.items()}
-            metrics |= self.scales.fidelity(rows)
-            likelihood = None
-        else:
-            model = baselines.fit_baseline(name, self.train, seed=seed)
-            rows = baselines.draw(model, n, seed=seed, purpose=name)
-            metrics = self.scales.weigh(rows, self.floors)
-            likelihood = self._likelihood(model)
-        return {"metrics": {**metrics, "log_likelihood": likelihood,
-                            "copy_rate": copy_rate(self.train, rows)}}  # fmt: skip
-
-    def _measure(self, name: str) -> dict[str, Any]:
-        rows, model = self.folder.samples(name), self.model(name)
-        report = self._audit(rows)
-        metrics = self.scales.weigh(rows, self.floors)
-        metrics["log_likelihood"] = self._likelihood(model) if model.has_density else None
-        metrics["copy_rate"] = report.exact_rate
-        return {
-            "metrics": metrics,
-            "audit": report.to_dict(),
-            "table": None if self.columns is None else self.columns.section(rows),
-            "neighbours": sections.neighbours_section(rows, self.train, report.suspects),
-        }
-
-    def _likelihood(self, model: Model) -> Estimate:
-        points = models.smooth_rows(self.holdout, "holdout", self.config.seed)
-        return mean_log_density(model.log_density(points))
-
-    def _audit(self, rows: Cloud) -> AuditReport:
-        return audit_rows(self.train, rows, self.holdout.points, seed=self.config.seed)
-
-    def _certify(self, name: str) -> dict[str, Any] | None:
-        wanted = self.config.certificate
-        if wanted is None or not self.model(name).has_score:
-            return None
-        scaled = models.model_units(self.train).apply(self.train.varying)
-        bandwidth = wanted.bandwidth or models.nearest_scale(scaled)
-        reference = models.fit_empirical(self.train, bandwidth=bandwidth).score
-        found = certify(
-            self.model(name).score, reference, solver=self.config.solver, steps=self.config.steps,
-            n=wanted.n, level=wanted.level, seed=self.config.seed, constant=wanted.constant,
-        )  # fmt: skip
-        return sections.certificate_section(found)
-
     def _steps(self) -> dict[str, Any]:
-        scored = [name for name in self.config.models if name != "one-step"]
+        scored = [name for name in self.config.models if name != ONE_STEP]
         if not scored:
             return {}
         name = scored[-1]
-        return steps_section(
-            self.model(name), models.TITLES[name], models.fit_empirical(self.train).score,
-            self.holdout.points[Streams(self.config.seed).subset(
-                "steps", self.holdout.n, self.scales.n)],
-            counts=self.config.curve, solver=self.config.solver,
-            target_w2=self.config.target_w2 or self.floors["w2"].floor.value / 10,
-            seed=self.config.seed, told=self._told("steps"),
-        )  # fmt: skip
+        return self.bench.steps(
+            self.model(name), models.TITLES[name], self.floors, self._told("steps")
+        )

@@ -9,9 +9,9 @@ from wasserscore.core.results import plain
 from wasserscore.experiment.config import RunConfig
 from wasserscore.experiment.drawn import mapped
 from wasserscore.experiment.folder import MODELS, SCHEMA_VERSION, RunFolder
-from wasserscore.experiment.journey import Progress, silent
 from wasserscore.experiment.model import Model
 from wasserscore.experiment.models import train_network
+from wasserscore.experiment.progress import Progress, silent
 
 ONLY = ("network",)
 
