@@ -24,7 +24,7 @@ from benchmarks.paper_network import StepNetwork, coupled, law, noised, score_at
 from wasserscore.certificate.search import highest
 from wasserscore.certificate.statistics import mean_limit
 from wasserscore.distance import sliced_w2, w2
-from wasserscore.report.figures import ACCENT, BAD, GOOD, INK, MUTED, PALETTE, figure_bytes, new
+from wasserscore.report.canvas import ACCENT, BAD, GOOD, INK, MUTED, PALETTE, figure_bytes, new
 from wasserscore.score import MixtureScore
 from wasserscore.training import SpectralCap, WeightClip
 

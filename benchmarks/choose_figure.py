@@ -12,7 +12,7 @@ from benchmarks.gaussian_truth import Row, best_horizon
 from benchmarks.machine import ROOT, save, table
 from wasserscore.planner import gaussian_recursion
 from wasserscore.process import EDM, OU, VE, VP
-from wasserscore.report.figures import new
+from wasserscore.report.canvas import new
 from wasserscore.sampling import solver, time_grid
 
 PROCESSES = {

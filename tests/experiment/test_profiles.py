@@ -6,7 +6,7 @@ import pytest
 
 from wasserscore.data.tables import Codec
 from wasserscore.experiment.profiles import BINS, LEVELS, profile
-from wasserscore.report.figures import figure_bytes
+from wasserscore.report.canvas import figure_bytes
 from wasserscore.report.marginals_figure import SHOWN, marginals, shown
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from wasserscore.report import Motion, motion, write_flow
-from wasserscore.report.figures import figure_bytes
+from wasserscore.report.canvas import figure_bytes
 from wasserscore.report.motion import PALE, SIDE
 
 RECORD = {

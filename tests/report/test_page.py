@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from tests.report.example import pairs, results, samples
 
-from wasserscore.report import figures, write_audit, write_report
+from wasserscore.report import write_audit, write_report
+from wasserscore.report.neighbours_figure import neighbours
 from wasserscore.report.page import render
 
 
@@ -166,7 +167,7 @@ def test_rare_rows_have_a_part_of_their_own(tmp_path):
 def test_rows_of_a_table_are_drawn_by_their_range():
     lines = audit()["neighbours"]
     data = audit()["data"] | {"low": [-1.0, -10.0, 0.0], "high": [1.0, 10.0, 0.0]}
-    axis = figures.neighbours(lines, data).axes[0]
+    axis = neighbours(lines, data).axes[0]
     sample = np.array(lines["samples"][0])
     drawn = axis.lines[1].get_ydata()
     assert drawn == pytest.approx([(sample[0] + 1) / 2, (sample[1] + 10) / 20, sample[2]])

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from wasserscore.report.figures import GOOD, INK, MUTED, PALETTE, new
+from wasserscore.report.canvas import GOOD, INK, MUTED, PALETTE, new
 
 COLUMNS = 3
 NAMES = {"w2": "W2 to held-out rows", "energy": "energy distance"}

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wasserscore.report.figures import ACCENT, INK, MUTED, new
+from wasserscore.report.canvas import ACCENT, INK, MUTED, new
 
 SHOWN = 24
 """Panels at most: those of the columns that are farthest from their floor."""

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from wasserscore.core.typing import Array
-from wasserscore.report.figures import ACCENT, INK, new
+from wasserscore.report.canvas import ACCENT, INK, new
 
 PALE = "#c9ced8"
 """The target, under the particles."""

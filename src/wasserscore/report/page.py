@@ -17,8 +17,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from wasserscore.core.files import write_atomically
-from wasserscore.report import figures, motion, wording
+from wasserscore.report import motion, wording
+from wasserscore.report.canvas import figure_bytes
+from wasserscore.report.certificate_figures import certificates, curves, ladder
 from wasserscore.report.marginals_figure import SHOWN, marginals, shown
+from wasserscore.report.neighbours_figure import neighbours
+from wasserscore.report.run_figures import clouds, ruler, steps
 
 
 def write_report(results: Mapping[str, Any], samples: Mapping[str, Tensor], folder: Path) -> Path:
@@ -81,7 +85,7 @@ def write_audit(results: Mapping[str, Any], folder: Path) -> Path:
     for name in ("neighbours", "exposed"):
         pairs = results[name]
         if pairs and not pairs.get("cells"):  # rows of text stand in the page itself
-            picture = partial(figures.neighbours, pairs, results["data"])
+            picture = partial(neighbours, pairs, results["data"])
             pictures[name] = _draw(picture, folder / "figures" / f"{name}.png")
     if results["table"] and shown(results["table"]["columns"]):
         picture = partial(marginals, results["table"]["columns"])
@@ -141,30 +145,30 @@ def _figures(
     data, models = results["data"], results["models"]
     train = samples["training rows"]
     generated = {title: points for title, points in samples.items() if points is not train}
-    drawings: dict[str, Callable[[], Figure]] = {"ruler": lambda: figures.ruler(results)}
+    drawings: dict[str, Callable[[], Figure]] = {"ruler": lambda: ruler(results)}
     for model in models:
         if not model["neighbours"].get("cells"):  # rows of text stand in the page itself
             drawings[f"neighbours-{model['name']}"] = partial(
-                figures.neighbours, model["neighbours"], data
+                neighbours, model["neighbours"], data
             )
         if model.get("table") and shown(model["table"]["columns"]):
             drawings[f"marginals-{model['name']}"] = partial(marginals, model["table"]["columns"])
-    drawings["clouds"] = lambda: figures.clouds(generated, train)
+    drawings["clouds"] = lambda: clouds(generated, train)
     if any(model.get("certificate") for model in models):
-        drawings["certificates"] = lambda: figures.certificates(results)
+        drawings["certificates"] = lambda: certificates(results)
     for model in models:
         certificate = model.get("certificate") or {}
         if "lower_estimates" in certificate:
-            drawings[f"ladder-{model['name']}"] = partial(figures.ladder, certificate)
+            drawings[f"ladder-{model['name']}"] = partial(ladder, certificate)
         if certificate.get("theorem"):
-            drawings[f"theorem-{model['name']}"] = partial(figures.curves, certificate["theorem"])
+            drawings[f"theorem-{model['name']}"] = partial(curves, certificate["theorem"])
     if results.get("steps") and results["steps"]["curve"]:
-        drawings["steps"] = lambda: figures.steps(results)
+        drawings["steps"] = lambda: steps(results)
     return drawings
 
 
 def _draw(draw: Callable[[], Figure], path: Path) -> bytes:
-    picture = figures.figure_bytes(draw())
+    picture = figure_bytes(draw())
     write_atomically(path, picture)
     return picture
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from wasserscore.report.figures import BAD, INK, MUTED, new
+from wasserscore.report.canvas import BAD, INK, MUTED, new
 
 COLUMNS = 3
 
