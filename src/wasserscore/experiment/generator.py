@@ -18,7 +18,7 @@ from wasserscore.core.files import write_json
 from wasserscore.core.typing import Array
 from wasserscore.data import Dataset
 from wasserscore.data.tables import Codec
-from wasserscore.data.tables.codec import SPECIAL
+from wasserscore.data.tables.columns import SPECIAL
 from wasserscore.data.tables.dataset import from_frame
 from wasserscore.experiment.model import Model
 

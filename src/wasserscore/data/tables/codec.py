@@ -15,30 +15,27 @@ import numpy as np
 import pandas as pd
 import torch
 
-from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.errors import require
 from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud
 from wasserscore.data.margins import Margin
-from wasserscore.data.tables.category import Category, Constant, Identifier
+from wasserscore.data.tables.category import Category, Identifier
 from wasserscore.data.tables.codes import APART, priced
-from wasserscore.data.tables.column import Column, read_column
-from wasserscore.data.tables.delimited import is_number
+from wasserscore.data.tables.column import read_column
+from wasserscore.data.tables.columns import Columns, require_names
 from wasserscore.data.tables.dialect import Dialect
 from wasserscore.data.tables.infer import infer_column
-from wasserscore.data.tables.lookalike import lookalike
+from wasserscore.data.tables.listing import listing
 from wasserscore.data.tables.number import Number
 from wasserscore.data.tables.overrides import Overrides
 from wasserscore.data.tables.rules import Rule, find_rules
 
 VERSION = 1
-SPECIAL = ("datetime", "inflated", "few-valued")
-"""Kinds of numbers that are not taken as they are."""
-_HEADINGS = ("column", "kind", "dtype", "values", "missing", "one unit of distance")
 
 
 @dataclass(frozen=True)
-class Codec:
-    """What every column of a table is, in order.
+class Codec(Columns):
+    """What every column of a table is, and with it how rows become points and points rows.
 
     Args:
         columns: One per column of the table.
@@ -48,7 +45,6 @@ class Codec:
         dialect: How a CSV file of generated rows is written.
     """
 
-    columns: tuple[Column, ...]
     rules: tuple[Rule, ...] = ()
     prices: tuple[tuple[float, ...], ...] = ()
     dialect: Dialect = field(default_factory=Dialect)
@@ -85,65 +81,6 @@ class Codec:
                  if isinstance(c, Number | Category)}  # fmt: skip
         rules = find_rules(frame, parts, overrides.columns)
         return cls(codec.columns, rules, dialect=overrides.dialect), points
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The columns of the table."""
-        return tuple(column.name for column in self.columns)
-
-    @property
-    def coordinates(self) -> tuple[str, ...]:
-        """Names of the coordinates of a point."""
-        return tuple(name for column in self.columns for name in column.coordinates)
-
-    @property
-    def lattice(self) -> tuple[float, ...]:
-        """Per coordinate the step within which noise changes no decoded cell; 0 for none."""
-        return tuple(step for column in self.columns for step in column.lattice)
-
-    @property
-    def numeric(self) -> bool:
-        """Whether every column is made of present numbers of which none is special."""
-        return all(
-            (isinstance(c, Number) and c.kind not in SPECIAL and not c.missing)
-            or (isinstance(c, Constant) and isinstance(c.value, int | float)
-            and not isinstance(c.value, bool) and not c.storage.moments)
-            for c in self.columns
-        )  # fmt: skip
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What may be another thing than it was taken for: levels, and names of columns."""
-        found = [
-            f"column {c.name!r} looks like {looks.what} ({looks.example!r}), and is taken as "
-            f"{len(c.levels)} levels without order: {looks.advice}"
-            for c in self.columns if isinstance(c, Category)
-            and (looks := lookalike(list(map(str, c.levels)))) is not None
-        ]  # fmt: skip
-        odd = next(filter(is_number, self.names), None)
-        if odd is not None:
-            found.append(f"column {odd!r} has a number for a name: if that is a value, write a "
-                         "header row into the file")  # fmt: skip
-        return tuple(found)
-
-    def named(self, kind: str) -> tuple[str, ...]:
-        """Names of the columns of one kind."""
-        return tuple(column.name for column in self.columns if column.kind == kind)
-
-    def places(self, name: str) -> list[int]:
-        """The coordinates of a column.
-
-        Raises:
-            InputError: If there is no such column.
-        """
-        start = 0
-        for column in self.columns:
-            width = len(column.coordinates)
-            if column.name == name:
-                return list(range(start, start + width))
-            start += width
-        raise InputError(explain("no such column", got=repr(name),
-                                 do=f"choose one of {', '.join(self.names)}"))  # fmt: skip
 
     def numbers(self) -> list[Margin]:
         """Where points hold the numbers of columns."""
@@ -229,28 +166,10 @@ class Codec:
                 moved[:, places[1:]] += by
         return torch.from_numpy(moved)
 
-    def unseen(self, frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-        """Values of another table that are no level here, by column."""
-        found = {
-            column.name: column.unseen(frame[column.name])
-            for column in self.columns
-            if isinstance(column, Category) and column.name in frame.columns
-        }
-        return {name: values for name, values in found.items() if values}
-
     def table(self) -> str:
         """Every column with its kind, values and unit of distance, as aligned text."""
-        rows = [_HEADINGS, *(
-            (c.name, c.kind, c.storage.dtype if c.storage.date is None else c.storage.date,
-             c.values, "yes" if getattr(c, "missing", False) else "", c.meaning)
-            for c in self.columns
-        )]  # fmt: skip
-        clean = [[_printable(cell) for cell in row] for row in rows]
-        widths = [max(len(row[j]) for row in clean) for j in range(len(_HEADINGS))]
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-                 for row in clean]  # fmt: skip
-        lines += [f"{_printable(r.column)} follows from {_printable(r.of)}" for r in self.rules]
-        return "\n".join([*lines, *map(_printable, self.notes)])
+        rules = (f"{rule.column} follows from {rule.of}" for rule in self.rules)
+        return listing(self.columns, [*rules, *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; :meth:`from_dict` is its inverse."""
@@ -276,18 +195,3 @@ class Codec:
         prices = tuple(map(tuple, d.get("prices", ())))
         return cls(tuple(map(read_column, d["columns"])), rules, prices,
                    Dialect(**d.get("dialect", {})))  # fmt: skip
-
-
-def require_names(frame: pd.DataFrame) -> None:
-    """Column names must be text, each one once."""
-    odd = [name for name in frame.columns if not isinstance(name, str)]
-    require(not odd, "column names must be text", got=f"{odd[:1]}",
-            do="rename them: frame.columns = frame.columns.map(str)")  # fmt: skip
-    twice = frame.columns[frame.columns.duplicated()]
-    require(not len(twice), "column names must differ", got=f"{twice[0]!r} twice" if len(twice)
-            else "", do="rename one of them")  # fmt: skip
-
-
-def _printable(text: str) -> str:
-    """Text without control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -27,7 +27,8 @@ import pandas as pd
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.typing import Array
 from wasserscore.data.files import TABLES
-from wasserscore.data.tables.codec import Codec, require_names
+from wasserscore.data.tables.codec import Codec
+from wasserscore.data.tables.columns import require_names
 from wasserscore.data.tables.delimited import Texts, is_number, read_texts
 from wasserscore.data.tables.dialect import Dialect
 from wasserscore.data.tables.lookalike import is_plain, lookalike
