@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-Source = Annotated[
-    str,
-    typer.Argument(
-        metavar="SOURCE",
-        help="digits, moons, wine, ... or a file (.npy .npz .csv .csv.gz .parquet), "
-        "or a folder of PNG images; to fit a network or to plan, also FOLDER[:COLUMNS] of Arrow "
-        "or Parquet files, which stay on disk.",
-    ),
-]
+_SOURCE = typer.Argument(
+    metavar="SOURCE",
+    show_default=False,
+    help="digits, moons, wine, ... or a file (.npy .npz .csv .csv.gz .parquet), "
+    "or a folder of PNG images; to fit a network or to plan, also FOLDER[:COLUMNS] of Arrow "
+    "or Parquet files, which stay on disk.",
+)
+Source = Annotated[str, _SOURCE]
+MaybeSource = Annotated[str | None, _SOURCE]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The run folder.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="Seed of everything drawn.")]
 MaybeSeed = Annotated[

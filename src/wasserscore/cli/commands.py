@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from wasserscore.cli.foreign import sides_of, source_of, subject_of
 from wasserscore.cli.progress import Bars
 from wasserscore.core.distributed import on_first
 from wasserscore.core.errors import require
@@ -124,8 +125,9 @@ def sample(
     print_lines(f"{n} rows of {name}{f' with {where}' if where else ''}{shares} in {out}")
 
 
-def certify(folder: Path, *, model: str | None, json: bool, **options: Any) -> None:
+def certify(folder: Path | None, *, model: str | None, json: bool, **options: Any) -> None:
     """A certificate, in words or as JSON; one that is not valid is refused."""
+    folder, model = subject_of(folder, model)
     found = revisit.certify_model(folder, model, **options)
     require(not found.violated, "a certificate needs everything that it rests on",
             got=", ".join(map(repr, found.violated)),
@@ -133,9 +135,19 @@ def certify(folder: Path, *, model: str | None, json: bool, **options: Any) -> N
     print_json(found.to_dict()) if json else print_lines(repr(found))
 
 
-def plan(source: str, target_w2: float, *, out: Path | None, json: bool, **options: Any) -> None:
+def plan(
+    source: str | None,
+    target_w2: float,
+    *,
+    model: str | None,
+    data: str | None,
+    out: Path | None,
+    json: bool,
+    **options: Any,
+) -> None:
     """A plan in words or as JSON; as JSON and pictures in a folder."""
-    found = planning.plan_steps(source, target_w2, **options)
+    source = source_of(source, data, model, "SOURCE")
+    found = planning.plan_steps(source, target_w2, model=model, **options)
     print_json(found.to_dict()) if json else print_lines(repr(found))
     paths = planning.write_plan(found, out or Path("runs") / f"plan-{Path(source).stem}")
     if not json:
@@ -143,8 +155,8 @@ def plan(source: str, target_w2: float, *, out: Path | None, json: bool, **optio
 
 
 def audit(
-    real: str,
-    fake: str,
+    real: str | None,
+    fake: str | None,
     *,
     holdout: str | None,
     out: Path | None,
@@ -153,10 +165,12 @@ def audit(
     rules: list[str],
     seed: int,
     json: bool,
+    **pipeline: Any,
 ) -> bool:
-    """An audit of files; whether every rule held."""
+    """An audit of files, or of rows drawn from a pipeline; whether every rule held."""
     checks = audit_files.read_rules(rules)
-    sides = audit_files.read_sides(real, fake, holdout, schema=schema, seed=seed)
+    with sides_of(real, fake, out=out, seed=seed, **pipeline) as (known, generated):
+        sides = audit_files.read_sides(known, generated, holdout, schema=schema, seed=seed)
     if target is not None:
         sides.require_target(target)
     report = sides.audit(seed=seed)

@@ -165,12 +165,14 @@ def sample(
 @exit_codes
 def certify(
     folder: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="RUN|MODEL",
-            help="A run folder, a saved model, or diffusers:FOLDER, a saved pipeline.",
+            show_default=False,
+            help="A run folder, a saved model, or diffusers:FOLDER, a saved pipeline (which may "
+            "also be named with --model).",
         ),
-    ],
+    ] = None,
     model: ModelName = None,
     reference: Annotated[
         str,

@@ -13,7 +13,9 @@ from wasserscore.cli.arguments import (
     Group,
     Json,
     MaybeSeed,
+    MaybeSource,
     Order,
+    PipelineData,
     PipelineLabel,
     RunFolder,
     Seed,
@@ -26,10 +28,10 @@ from wasserscore.cli.arguments import (
 @exit_codes
 @by_one
 def plan(
-    source: Source,
     target_w2: Annotated[
         float, typer.Option(help="The W2 the sampler may add, data units.", show_default=False)
     ],
+    source: MaybeSource = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -39,6 +41,7 @@ def plan(
             help="A fitted model of the run SOURCE, or diffusers:FOLDER: plan for its own score.",
         ),
     ] = None,
+    data: PipelineData = None,
     label: PipelineLabel = None,
     mode: Annotated[
         str | None,
@@ -82,11 +85,13 @@ def plan(
         wasserscore plan digits --target-w2 0.1
 
         wasserscore plan runs/digits --model network --target-w2 0.3
+
+        wasserscore plan --model diffusers:my-ddpm --data images.npy --target-w2 500
     """  # fmt: skip
     from wasserscore.cli import commands
 
     commands.plan(
-        source, target_w2, out=out, json=json, model=model, label=label, mode=mode,
+        source, target_w2, model=model, data=data, out=out, json=json, label=label, mode=mode,
         surrogate=surrogate, solver=solver, seed=seed,
     )  # fmt: skip
 
@@ -96,10 +101,31 @@ def plan(
 @by_one
 def audit(
     real: Annotated[
-        str,
-        typer.Argument(metavar="REAL", help="The rows the model was trained on, or a run folder."),
-    ],
-    fake: Annotated[str, typer.Argument(metavar="FAKE", help="The generated rows.")],
+        str | None,
+        typer.Argument(
+            metavar="REAL",
+            help="The rows the model was trained on, or a run folder.",
+            show_default=False,
+        ),
+    ] = None,
+    fake: Annotated[
+        str | None,
+        typer.Argument(metavar="FAKE", help="The generated rows.", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            show_default=False,
+            help="diffusers:FOLDER, a saved pipeline: audit rows that are drawn from it.",
+        ),
+    ] = None,
+    data: PipelineData = None,
+    label: PipelineLabel = None,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Of a pipeline: rows.")] = 1000,
+    solver: Annotated[str, typer.Option(help="Of a pipeline: name of a solver.")] = "heun",
+    steps: Annotated[int, typer.Option(min=1, help="Of a pipeline: sampling steps.")] = 18,
     holdout: Annotated[
         str | None,
         typer.Option(
@@ -142,6 +168,7 @@ def audit(
     Of a run folder, REAL is the rows that its models were fitted to, and the hold-out is the rows
     that it held out. REAL may be FOLDER[:COLUMNS] of Arrow or Parquet files: all of their rows are
     searched where they are. Of a hold-out in such files up to 20,000 rows are drawn by the seed.
+    With --model FAKE is drawn from a pipeline, and kept as generated.npy in the folder --out.
 
     **Examples**
 
@@ -150,11 +177,16 @@ def audit(
         wasserscore audit train.csv synthetic.csv --holdout test.csv --fail-if 'flagged>0'
 
         wasserscore audit shards:image new.npy --holdout kept-out:image
+
+        wasserscore audit --model diffusers:my-ddpm --data images.npy --holdout unseen.npy -o page
     """  # fmt: skip
     from wasserscore.cli import commands
 
-    passed = commands.audit(real, fake, holdout=holdout, out=out, schema=schema,
-                            target=target, rules=fail_if or [], seed=seed, json=json)  # fmt: skip
+    passed = commands.audit(
+        real, fake, model=model, data=data, label=label, n=n, solver=solver, steps=steps,
+        holdout=holdout, out=out, schema=schema, target=target, rules=fail_if or [], seed=seed,
+        json=json,
+    )  # fmt: skip
     if not passed:
         raise typer.Exit(RULE_FAILED)
 

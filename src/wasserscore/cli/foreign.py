@@ -1,0 +1,93 @@
+"""Commands that name a saved pipeline with ``--model``, and its data with ``--data``."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from wasserscore.core.errors import InputError, explain, require
+from wasserscore.experiment.pipelines import is_pipeline, pipeline_model, require_no_pipeline
+from wasserscore.experiment.write import write_rows
+
+DRAWN = "generated.npy"
+
+
+def source_of(source: str | None, data: str | None, model: str | None, name: str) -> str:
+    """The rows that a command is about, given in its place or, beside a pipeline, as ``--data``.
+
+    Args:
+        source: In its place.
+        data: With ``--data``.
+        model: With ``--model``.
+        name: Of the place.
+
+    Raises:
+        InputError: If both or neither are given, or data without a pipeline.
+    """
+    require(data is None or is_pipeline(model), "--data goes with --model diffusers:FOLDER",
+            got=f"--data {data}", do=f"give it as {name}")  # fmt: skip
+    if source is not None and data is None:
+        return source
+    if data is not None and source is None:
+        return data
+    got = "none" if source is None else f"{name} {source} and --data {data}"
+    raise InputError(explain(f"{name} must be given once", got=got,
+                             do="name it, or beside --model diffusers:FOLDER give --data")
+    )  # fmt: skip
+
+
+def subject_of(folder: Path | None, model: str | None) -> tuple[Path, str | None]:
+    """What is certified, a run's model among them: ``--model diffusers:FOLDER`` alone will do.
+
+    Raises:
+        InputError: If nothing is named, or a pipeline beside something else.
+    """
+    if folder is None and is_pipeline(model):
+        return Path(str(model)), None
+    if folder is None:
+        raise InputError(explain("a run folder or a model must be named", got="none",
+                                 do="give RUN, or --model diffusers:FOLDER and --data")
+        )  # fmt: skip
+    require(not (is_pipeline(model) or (is_pipeline(folder) and model)),
+            "one model is certified at a time", got=f"{folder} and --model {model}",
+            do="leave one of them out")  # fmt: skip
+    return folder, model
+
+
+@contextmanager
+def sides_of(
+    real: str | None,
+    fake: str | None,
+    *,
+    model: str | None,
+    data: str | None,
+    label: int | None,
+    n: int,
+    solver: str,
+    steps: int,
+    out: Path | None,
+    seed: int,
+) -> Iterator[tuple[str, str]]:
+    """The two files of an audit; of a pipeline rows are drawn, which stay where there is ``out``.
+
+    Raises:
+        InputError: If the generated rows are not given once, or the model is no pipeline.
+    """
+    real = source_of(real, data, model, "REAL")
+    if model is None:
+        require_no_pipeline(data, label)
+        require(fake is not None, "FAKE must be given", got="none",
+                do="name a file of generated rows, or --model diffusers:FOLDER")  # fmt: skip
+        yield real, str(fake)
+        return
+    require(is_pipeline(model), "a model to audit is a saved pipeline", got=repr(model),
+            do="name it diffusers:FOLDER, or audit what wasserscore sample writes")  # fmt: skip
+    require(fake is None, "rows come from a file or from a model", got=f"{fake} and {model}",
+            do="leave one of them out")  # fmt: skip
+    made, _ = pipeline_model(model, real, label=label, seed=seed)
+    rows = made.sample(n, seed=seed, solver=solver, steps=steps)
+    with TemporaryDirectory() as passing:
+        path = (out or Path(passing)) / DRAWN
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_rows(path, rows, made.layout)
+        yield real, str(path)
