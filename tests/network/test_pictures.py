@@ -50,6 +50,14 @@ def test_images_do_not_see_one_another_and_may_be_flat(kind):
 
 
 @KINDS
+def test_axes_in_another_order_are_refused(kind):
+    network, (x, c) = awake(SMALL[kind]()), inputs()
+    with pytest.raises(InputError, match=r"must have shape \(2, 8, 4\), got \(8, 4, 2\); put"):
+        network(x.movedim(1, -1), c)
+    assert torch.equal(network(x[:, :, None], c)[:, :, 0], network(x, c))
+
+
+@KINDS
 @pytest.mark.parametrize("classes", [0, 3])
 def test_it_comes_back_bit_for_bit(kind, classes):
     network, (x, c) = awake(SMALL[kind](classes=classes)), inputs()

@@ -70,11 +70,14 @@ class Picture(Seeded):
         return channels * height * width
 
     def images(self, x: Points) -> Tensor:
-        """Points, flat ones too, as images ``(b, channels, height, width)``.
+        """Points, flat or without axes of length one, too, as ``(b, channels, height, width)``.
 
         Raises:
-            InputError: If they have another number of entries.
+            InputError: If they have another number of entries, or their axes in another order.
         """
-        require(x[:1].numel() in (0, self.dim), f"points must have {self.dim} entries each",
-                got=f"shape {tuple(x.shape)}")  # fmt: skip
+        good = x.shape[1:].numel() == self.dim
+        require(good, f"points must have {self.dim} entries each", got=f"shape {tuple(x.shape)}")
+        axes, own = ([k for k in shape if k > 1] for shape in (x.shape[1:], self.shape))
+        require(x.ndim == 2 or axes == own, f"images must have shape {self.shape}",
+                got=tuple(x.shape[1:]), do="put channels first: data.images(points)")  # fmt: skip
         return x.reshape(-1, *self.shape)
