@@ -200,6 +200,13 @@ def test_training_measures_the_average_now_and_then():
     assert {k: v for k, v in seen[7].items() if k.startswith("holdout")} == again
 
 
+def test_as_many_checkpoints_stay_as_are_asked_for(tmp_path):
+    train_score(MLP(16, 8, 1), images().flatten(1), EDM(), steps=8, batch_size=8, out=tmp_path,
+                checkpoint_every=2, keep=3)  # fmt: skip
+    kept = sorted(folder.name for folder in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["step-00000004", "step-00000006", "step-00000008"]
+
+
 def test_lines_of_a_resumed_run_are_those_of_a_whole_one(tmp_path):
     whole, parts = tmp_path / "a" / "whole.jsonl", tmp_path / "parts.jsonl"
     data = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))

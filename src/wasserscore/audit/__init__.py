@@ -10,6 +10,7 @@ from wasserscore.audit.halves import split_half as split_half
 from wasserscore.audit.report import PRIVACY as PRIVACY
 from wasserscore.audit.report import AuditReport as AuditReport
 from wasserscore.audit.report import Suspect as Suspect
+from wasserscore.audit.watch import Watch as Watch
 
 
 class _Room(ModuleType):

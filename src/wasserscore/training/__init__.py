@@ -7,6 +7,7 @@ from wasserscore.training.jsonl import JsonLines as JsonLines
 from wasserscore.training.loop import DivergedError as DivergedError
 from wasserscore.training.regularise import SpectralCap as SpectralCap
 from wasserscore.training.regularise import WeightClip as WeightClip
+from wasserscore.training.tensorboard import TensorBoard as TensorBoard
 from wasserscore.training.weighting import LogNormal as LogNormal
 from wasserscore.training.weighting import MinSNR as MinSNR
 from wasserscore.training.weighting import ScoreMatching as ScoreMatching

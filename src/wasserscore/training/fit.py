@@ -1,7 +1,8 @@
 """``train_score``: a network, data and a process in, a score out."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from wasserscore.data import Mapped, Scaling
 from wasserscore.network import describe
 from wasserscore.process.base import Process
 from wasserscore.score import NetworkScore
+from wasserscore.training.averaged import Measure
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.denoising import CLIP, PRECISIONS, Denoising
 from wasserscore.training.heldout import HeldOut
@@ -54,10 +56,12 @@ def train_score(
     accumulate: int = 1,
     shard: bool = False,
     holdout: Any = None,
+    measure: Callable[[NetworkScore], dict[str, float]] | None = None,
     measure_every: int = 500,
     callbacks: Sequence[Callback] = (),
     out: str | Path | None = None,
     checkpoint_every: int = 500,
+    keep: int = 2,
     seed: int = 0,
 ) -> NetworkScore:
     """Train a network as the score of the noised data, by score matching.
@@ -112,11 +116,15 @@ def train_score(
         holdout: Points ``(m, *shape)`` in model units that are not trained on: the logs then
             hold their loss, of the averaged weights, in all and per noise level (``holdout_loss``,
             ``holdout_loss at r=...``).
+        measure: Asked about the score with the averaged weights as often, its numbers go to the
+            logs: :class:`wasserscore.audit.Watch` gives W2 with its floor and the share of copies.
         measure_every: Steps between two such measurements; the last step has one too.
         callbacks: Called as ``callback(step, logs)`` after every step, for example
-            :class:`~wasserscore.training.JsonLines`.
+            :class:`~wasserscore.training.JsonLines` and
+            :class:`~wasserscore.training.TensorBoard`.
         out: Folder of the run; None keeps nothing on disk.
         checkpoint_every: Steps between two checkpoints.
+        keep: How many of the last checkpoints stay.
         seed: Of the order of the data, the noise levels and the noise.
 
     Raises:
@@ -132,6 +140,7 @@ def train_score(
     warmup, seed = as_integer(warmup, "warmup", least=0), as_seed(seed)
     accumulate = as_integer(accumulate, "accumulate", most=batch_size)
     measure_every = as_integer(measure_every, "measure_every")
+    keep = as_integer(keep, "keep")
     require(learning_rate > 0, "learning_rate must be positive", got=learning_rate)
     require(precision in PRECISIONS, f"precision must be one of {PRECISIONS}", got=repr(precision))
     require(
@@ -141,7 +150,7 @@ def train_score(
     )
     require(0 <= label_dropout < 1, "label_dropout must lie in [0, 1)", got=label_dropout)
     others = {"compile": compile, "regularise": regularise is not None,
-              "objective": objective != "denoising"}  # fmt: skip
+              "objective": objective != "denoising", "measure": measure is not None}  # fmt: skip
     taken = [name for name, given in others.items() if given]
     require(not (shard and taken), "weights in parts are trained by denoising alone",
             got=f"shard with {', '.join(taken)}", do="leave one of them out")  # fmt: skip
@@ -163,9 +172,14 @@ def train_score(
         objective=objective, label_dropout=label_dropout,
         every=measure_every, accumulate=accumulate, sharded=shard,
     )  # fmt: skip
+    asked: list[Measure] = []
     if holdout is not None:
         unseen = as_points(holdout, "holdout").to(points.dtype)
-        task.measure = HeldOut(untrained, chosen, unseen, seed)
+        asked.append(HeldOut(untrained, chosen, unseen, seed))
+    if measure is not None:
+        asked.append(lambda network: measure(replace(untrained, network=network)))
+    if asked:
+        task.measure = lambda network: {k: x for m in asked for k, x in m(network).items()}
     checkpoints = None
     if out is not None:
         config: dict[str, Any] = {
@@ -196,7 +210,9 @@ def train_score(
         }
         if isinstance(rows, Labelled):
             config |= {"label_dropout": label_dropout, "labels_sha256": sha256(rows.labels)}
-        checkpoints = Checkpoints(Path(out) / "checkpoints", config, every=checkpoint_every)
+        checkpoints = Checkpoints(
+            Path(out) / "checkpoints", config, every=checkpoint_every, keep=keep
+        )
     run(
         task,
         rows,

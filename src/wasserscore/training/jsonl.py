@@ -6,6 +6,14 @@ from pathlib import Path
 from wasserscore.core.errors import require
 from wasserscore.core.files import write_atomically
 
+MEASURED = {"holdout_loss", "w2"}
+"""What is logged now and then, and never left out."""
+
+
+def due(step: int, every: int, logs: dict[str, float]) -> bool:
+    """Whether a step is written of which one in ``every`` is."""
+    return step % every == 0 or not MEASURED.isdisjoint(logs)
+
 
 class JsonLines:
     """A callback that appends a line per step to a file: ``{"step": ..., "loss": ..., ...}``.
@@ -15,7 +23,8 @@ class JsonLines:
 
     Args:
         path: The file; its folder is made.
-        every: Steps between two lines; a step that measured something is always written.
+        every: Steps between two lines; a step that measured a held-out loss or W2 is always
+            written.
     """
 
     def __init__(self, path: str | Path, every: int = 1) -> None:
@@ -27,7 +36,7 @@ class JsonLines:
         """Write the line of one step."""
         if not self._begun:
             self._drop(step)
-        if step % self.every == 0 or "holdout_loss" in logs:
+        if due(step, self.every, logs):
             with self.path.open("a") as file:
                 file.write(json.dumps({"step": step, **logs}) + "\n")
 
