@@ -1,11 +1,19 @@
-"""A generator trained by two processes is that of one."""
+"""A generator trained, or distilled, by two processes is that of one."""
 
 import pytest
 import torch
 from tests.torchrun import kept_alike, torchrun
 
-from wasserscore.flow import Adversary, PrincipalComponents, identity, train_generator
-from wasserscore.network import LatentMLP, LogitMLP
+from wasserscore.flow import (
+    Adversary,
+    PrincipalComponents,
+    distil_generator,
+    identity,
+    train_generator,
+)
+from wasserscore.network import MLP, LatentMLP, LogitMLP
+from wasserscore.process import EDM
+from wasserscore.score import NetworkScore
 
 SETTINGS = {"steps": 30, "batch_size": 15, "checkpoint_every": 7, "seed": 3}
 DATA = torch.randn(50, 3, generator=torch.Generator().manual_seed(9))
@@ -70,3 +78,60 @@ def test_two_ranks_train_a_generator_as_one(tmp_path):
             torch.testing.assert_close(zero[f"{kind}/{name}"], value, atol=1e-5, rtol=0)
     for name in alone.network.state_dict():
         assert torch.equal(zero[f"sinkhorn/{name}"], zero[f"resumed/{name}"])
+
+
+METHODS = {"dmd": {"turns": 2}, "sid": {"turns": 1}}
+TEACHER = NetworkScore(MLP(3, 8, 1, seed=5), EDM(sigma_max=80.0), data_std=0.8)
+
+DISTILLED = """
+    from tests.flow.test_ranks import METHODS, SETTINGS, TEACHER
+    from wasserscore.core.errors import InputError
+    from wasserscore.flow import distil_generator
+    from wasserscore.network import LatentMLP
+    seen, passed = [], LatentMLP.forward
+
+    def watched(self, z):
+        seen.append(len(z))
+        return passed(self, z)
+
+    def distilled(method, **options):
+        network = LatentMLP(2, 3, 8, 1, seed=1 + rank())  # the first one's weights count
+        law = distil_generator(network, TEACHER, method=method,
+                               **SETTINGS | METHODS[method] | options)
+        return law.network.state_dict()
+
+    LatentMLP.forward = watched
+    found = {method: distilled(method) for method in METHODS}
+    assert seen == [7 + rank()] * (90 + 60), seen
+    LatentMLP.forward = passed
+
+    def interrupt(step, logs):
+        if step == 12:
+            raise KeyboardInterrupt
+
+    try:
+        distilled("sid", out=folder / "run", callbacks=[interrupt])
+        raise AssertionError("not stopped")
+    except KeyboardInterrupt:
+        pass
+    found["resumed"] = distilled("sid", out=folder / "run")
+    try:
+        distilled("dmd", batch_size=1)
+        raise AssertionError("one point cannot be shared")
+    except InputError as error:
+        assert "a point for each of 2 shares" in str(error)
+    keep(**{f"{kind}/{k}": v for kind, law in found.items() for k, v in law.items()})
+"""
+
+
+@pytest.mark.slow
+def test_two_ranks_distil_a_generator_as_one(tmp_path):
+    torchrun(DISTILLED, tmp_path)
+    zero = kept_alike(tmp_path)
+    for method, options in METHODS.items():
+        alone = distil_generator(LatentMLP(2, 3, 8, 1, seed=1), TEACHER, method=method,
+                                 **SETTINGS, **options)  # fmt: skip
+        for name, value in alone.network.state_dict().items():
+            torch.testing.assert_close(zero[f"{method}/{name}"], value, atol=1e-5, rtol=0)
+    for name in alone.network.state_dict():
+        assert torch.equal(zero[f"sid/{name}"], zero[f"resumed/{name}"])

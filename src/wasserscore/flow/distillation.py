@@ -29,7 +29,7 @@ from wasserscore.core.random import normal_like
 from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.flow.generator import drift_loss
-from wasserscore.training.averaged import Averaged, Measure, measured, under
+from wasserscore.training.averaged import Averaged, Measure, measured, shares, under
 from wasserscore.training.denoising import Denoising
 from wasserscore.training.levels import largest
 from wasserscore.training.weighting import stratified
@@ -106,23 +106,32 @@ class Distillation:
         self.measure, self.every = measure, every
 
     def step(self, batch: Points, generator: torch.Generator) -> dict[str, float]:
-        """The critic's turns, then one update of the generator."""
+        """The critic's turns, then one update of the generator.
+
+        Every rank draws the same numbers and sends its share of the latents through the networks.
+
+        Raises:
+            InputError: If there are fewer points than ranks.
+        """
+        n, (mine,) = len(batch), shares(len(batch))
         critic: dict[str, float] = {}
         for _ in range(self.turns):
             with torch.no_grad():
-                x = self.generator.network(self._latents(len(batch), generator))
-            critic = self.critic.step(x, generator)
+                made = self.generator.network(self._latents(n, generator)[mine])
+            points = made.new_zeros(n, *made.shape[1:])
+            points[mine] = made  # of the others the critic asks the other ranks
+            critic = self.critic.step(points, generator)
         self.critic.network.requires_grad_(False)
-        x = self.generator.network(self._latents(len(batch), generator))
-        noise = normal_like(x.detach().cpu(), generator).to(x.device)
-        loss = self.loss(x, stratified(len(batch), generator), noise)
-        logs = self.generator.descend([loss])
+        x = self.generator.network(self._latents(n, generator)[mine])
+        noise = normal_like(torch.empty(n, *x.shape[1:], dtype=x.dtype), generator)[mine]
+        loss = self.loss(x, stratified(n, generator)[mine], noise.to(x.device))
+        logs = self.generator.begin([loss * (len(x) / n)], shared=True)()
         self.critic.network.requires_grad_(True)
         logs["critic_loss"] = critic["loss"]
         return logs | measured(self.generator, self.measure, self.every)
 
     def loss(self, x: Points, uniform: PerPoint, noise: Points) -> Tensor:
-        """The generator's loss at noised points.
+        """The generator's loss at noised points, their mean.
 
         Args:
             x: Generated points, with gradients.
