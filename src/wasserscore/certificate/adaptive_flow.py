@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from wasserscore.certificate.flow import ROUNDING, FlowPath, remaining
 from wasserscore.certificate.path import PathEnd, clock
+from wasserscore.certificate.span import Span
 from wasserscore.core.typing import Noise, PerPoint
 from wasserscore.dynamics import DORMAND_PRINCE, Adaptive, TimeGrid
 
@@ -66,11 +68,23 @@ class AdaptiveFlowPath:
         (mean, variance), (start, stop) = flow.match, (grid.start, grid.stop)
         (alpha, tau), (end_alpha, end_tau) = clock(process, start), clock(process, stop)
         tolerance, pieces = FIRST / FINER**level, PIECES << level
-        step = Adaptive(flow.velocity_at, 0.0, tolerance, tableau=DORMAND_PRINCE)
         p, q = flow.clock_at(start), flow.clock_at(stop)
+        times = [p + (q - p) * j / pieces for j in range(pieces + 1)]
         w = (x / alpha - mean.to(x)) / math.sqrt(variance + tau)
-        w = step.through(w, [p + (q - p) * j / pieces for j in range(pieces + 1)])
+        if self._span is None:
+            w = self._through(flow, w, times, tolerance)
+        else:
+            inside, beside = self._span.enter(w.flatten(1))
+            inside = self._through(self._span.flow, inside, times, tolerance * self._span.finer)
+            w = self._span.leave(inside, beside).reshape(w.shape)
         return end_alpha * (mean.to(x) + math.sqrt(variance + end_tau) * w)
+
+    def _through(self, flow: FlowPath, w: Tensor, times: list[float], tolerance: float) -> Tensor:
+        return Adaptive(flow.velocity_at, 0.0, tolerance, tableau=DORMAND_PRINCE).through(w, times)
+
+    @cached_property
+    def _span(self) -> Span | None:
+        return Span.of(self.flow)
 
     @property
     def _size(self) -> float:
