@@ -3,6 +3,7 @@
 from wasserscore.training.bound import Bound as Bound
 from wasserscore.training.bound import Tabulated as Tabulated
 from wasserscore.training.fit import train_score as train_score
+from wasserscore.training.importance import Importance as Importance
 from wasserscore.training.jsonl import JsonLines as JsonLines
 from wasserscore.training.loop import DivergedError as DivergedError
 from wasserscore.training.regularise import SpectralCap as SpectralCap

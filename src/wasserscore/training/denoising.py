@@ -32,7 +32,19 @@ def denoising_loss(
     noise: Points,
     labels: Tensor | None = None,
 ) -> Tensor:
-    r"""Mean of :math:`w(r) \|D(x_t, t) - x_0\|^2 / d`: the objective per coordinate.
+    """The mean of :func:`denoising_losses`: the objective per coordinate."""
+    return denoising_losses(score, weighting, x0, uniform, noise, labels).mean()
+
+
+def denoising_losses(
+    score: NetworkScore,
+    weighting: Weighting,
+    x0: Points,
+    uniform: PerPoint,
+    noise: Points,
+    labels: Tensor | None = None,
+) -> PerPoint:
+    r""":math:`w(r) \|D(x_t, t) - x_0\|^2 / d` of every point.
 
     Args:
         score: The network in training.
@@ -48,7 +60,8 @@ def denoising_loss(
     t = score.process.time_at(levels.r.square())
     x_t = expand_like(score.process.alpha(t), x0) * (x0 + expand_like(levels.r, x0) * noise)
     squared = (score.denoise(x_t, t, labels) - x0).square().flatten(1).mean(1)
-    return (levels.weight.to(squared) * squared).mean()
+    losses: Tensor = levels.weight.to(squared) * squared
+    return losses
 
 
 class Drawn(NamedTuple):

@@ -87,7 +87,9 @@ def train_score(
             same loss in expectation, from noisy points alone, at the cost of second derivatives.
         weighting: ``"edm"``, ``"certificate"`` (the weight of the certificate's bound),
             ``"likelihood"``, ``"uniform"`` (both J_DSM), ``"min_snr"``, or an object of
-            :mod:`wasserscore.training.weighting` or :mod:`wasserscore.training.bound`.
+            :mod:`wasserscore.training.weighting` or :mod:`wasserscore.training.bound`; or any of
+            these with levels drawn by their measured losses,
+            :class:`~wasserscore.training.Importance`.
         steps: Updates in all.
         batch_size: Points per update.
         learning_rate: Of AdamW at the start; it falls to zero by a half cosine.
