@@ -234,7 +234,7 @@ def bad(folder):
         "bytes.parquet": "column 'b?a?' must hold numbers, text, .* got Arrow type binary",
         "table.xlsx": "file type is not known, got 'table.xlsx'; use one of .npy, .npz, -ubyte",
         "sizes": "must have the size of 0.png, 4 x 4, got 5 x 4 in 1.png",
-        "none": "must hold PNG images, got none in 'none'",
+        "none": "must hold PNG or JPEG images, or folders of them, got none in 'none'",
         "alpha": "0.png must be grey or RGB, got RGBA",
         "fake": "0.png cannot be read",
         "missing.csv": "no such file, folder or embedded data set",

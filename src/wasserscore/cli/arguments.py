@@ -9,7 +9,7 @@ _SOURCE = typer.Argument(
     metavar="SOURCE",
     show_default=False,
     help="digits, moons, wine, ... or a file (.npy .npz .csv .csv.gz .parquet), "
-    "or a folder of PNG images; to fit a network or to plan, also FOLDER[:COLUMNS] of Arrow "
+    "or a folder of images; to fit a network or to plan, also FOLDER[:COLUMNS] of Arrow "
     "or Parquet files, which stay on disk.",
 )
 Source = Annotated[str, _SOURCE]
@@ -59,7 +59,7 @@ PipelineData = Annotated[
     str | None,
     typer.Option("--data", metavar="SOURCE", show_default=False,
                  help="Of a pipeline only: images of its size, channels first or last: a file, a "
-                 "folder of PNG images, or FOLDER:COLUMN of Arrow or Parquet files (up to 20,000 "
+                 "folder of images, or FOLDER:COLUMN of Arrow or Parquet files (up to 20,000 "
                  "rows are drawn)."),
 ]  # fmt: skip
 PipelineLabel = Annotated[

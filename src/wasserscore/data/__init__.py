@@ -7,6 +7,7 @@ from wasserscore.data import targets as targets
 from wasserscore.data.arrow import on_disk as on_disk
 from wasserscore.data.dataset import Dataset as Dataset
 from wasserscore.data.dataset import split as split
+from wasserscore.data.labels import load_labels as load_labels
 from wasserscore.data.lattice import dequantise as dequantise
 from wasserscore.data.lattice import lattice_step as lattice_step
 from wasserscore.data.layout import Layout as Layout

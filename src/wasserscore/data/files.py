@@ -70,13 +70,28 @@ def read_idx(path: Path, key: str | None = None) -> Dataset:
     return _pictures(array, path)
 
 
+def image_files(folder: Path) -> list[Path]:
+    """PNG and JPEG files in the order of their names; without any, those of its folders, in turn.
+
+    Raises:
+        InputError: If there are none.
+    """
+    within = [folder] if _images(folder) else sorted(f for f in folder.iterdir() if f.is_dir())
+    files = [file for place in within for file in _images(place)]
+    require(bool(files), "the folder must hold PNG or JPEG images, or folders of them",
+            got=f"none in {folder.name!r}", do="convert the images to .png")  # fmt: skip
+    return files
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGES)
+
+
 def read_images(folder: Path) -> Dataset:
-    """The PNG files of a folder in the order of their names, as grey levels 0..255."""
+    """The images of a folder, see :func:`image_files`, as grey levels 0..255."""
     from PIL import Image
 
-    files = sorted(f for f in folder.iterdir() if f.suffix.lower() == ".png")
-    require(bool(files), "the folder must hold PNG images", got=f"none in {folder.name!r}",
-            do="convert the images to .png")  # fmt: skip
+    files = image_files(folder)
     pictures: list[NDArray[Any]] = []
     for file in files:
         try:
@@ -95,10 +110,12 @@ def read_images(folder: Path) -> Dataset:
                 got=f"{_size(pixels)} in {file.name}", do="resize or remove it")  # fmt: skip
     stack = np.stack(pictures).astype(np.float64)
     return Dataset.build(torch.from_numpy(stack), name=folder.name, kind="image",
-                         source=f"{len(files)} PNG images in {folder.name}",
+                         source=f"{len(files)} images in {folder.name}",
                          units="grey levels")  # fmt: skip
 
 
+IMAGES = (".png", ".jpg", ".jpeg")
+"""Endings of images in a folder."""
 TABLES = (".csv", ".csv.gz", ".parquet")
 """Endings of tables, which :mod:`wasserscore.data.tables` reads."""
 READERS: dict[str, Callable[[Path, str | None], Dataset]] = {

@@ -25,7 +25,8 @@ def load(source: Any, *, schema: "Overrides | str | Path | None" = None) -> Data
         source: An embedded name ("digits", "moons", ...); a file ``.npy``, ``.npz`` (one array,
             ``file.npz:name``, or packed planes ``d`` with labels ``y``), ``-ubyte`` and ``.idx``
             with or without ``.gz`` (MNIST and its relatives), ``.csv``, ``.csv.gz``,
-            ``.parquet``; a folder of PNG images of one size; or an array, tensor or DataFrame
+            ``.parquet``; a folder of PNG or JPEG images of one size, or of
+            a folder of such per class; or an array, tensor or DataFrame
             with one row per point.
         schema: For a table: what its columns are, or the TOML or JSON file that says so.
 
@@ -52,7 +53,7 @@ def load(source: Any, *, schema: "Overrides | str | Path | None" = None) -> Data
     if reader is None and not table and (path.exists() or path.suffix):
         known = ", ".join((*READERS, *TABLES))
         raise InputError(explain("the file type is not known", got=repr(path.name),
-                                 do=f"use one of {known} or a folder of PNG images"))  # fmt: skip
+                                 do=f"use one of {known} or a folder of images"))  # fmt: skip
     if not path.exists() or (reader is None and not table):
         near = get_close_matches(str(source), EMBEDDED, n=1, cutoff=0.6)
         raise InputError(explain(

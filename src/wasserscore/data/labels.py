@@ -1,0 +1,60 @@
+"""Classes of images: the idx file of labels, the array beside packed planes, names of folders."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wasserscore.core.errors import InputError, require
+from wasserscore.data.files import image_files, unreadable
+from wasserscore.data.pictures import IDX, UNREADABLE, idx_array
+
+PLANES = "y"
+"""The array of labels beside packed planes."""
+
+
+def load_labels(source: str | Path) -> Int[Tensor, " n"]:
+    """A class per row of a data set, for ``train_score(labels=)``, in the order of its rows.
+
+    Args:
+        source: An idx file of labels (``-ubyte``, ``.idx``, with or without ``.gz``); ``.npz``
+            with labels ``y``, or ``file.npz:name``; a ``.npy`` of one axis; or a folder of folders
+            of images, where a class is the place of its folder's name among them.
+
+    Raises:
+        InputError: If the source cannot be read, or holds anything but whole numbers from 0.
+    """
+    stem, _, key = str(source).partition(".npz:")
+    path = Path(f"{stem}.npz") if key else Path(source)
+    if path.is_dir():
+        names = [file.parent.name for file in image_files(path)]
+        return torch.tensor([sorted(set(names)).index(name) for name in names])
+    require(path.is_file(), "no such file or folder of labels", got=repr(str(source)))
+    try:
+        found = idx_array(path) if path.name.endswith(IDX) else _array(path, key or PLANES)
+    except InputError:
+        raise
+    except (*UNREADABLE, ValueError, zipfile.BadZipFile) as error:
+        raise unreadable(path, error, "give a file of labels") from None
+    whole = found.ndim == 1 and found.dtype.kind in "iu" and found.size > 0
+    good = whole and int(found.min()) >= 0
+    require(good, f"{path.name} must hold a whole number from 0 per row",
+            got=f"{found.dtype} of shape {found.shape}")  # fmt: skip
+    return torch.from_numpy(found.astype(np.int64))
+
+
+def _array(path: Path, key: str) -> NDArray[Any]:
+    """The only array of ``.npy``, or the one of that name."""
+    found = np.load(path, allow_pickle=False)
+    if isinstance(found, np.ndarray):
+        return found
+    with found:
+        require(key in found.files, f"{path.name} must hold labels {key!r}",
+                got=", ".join(found.files), do=f"say which, as in {path.name}:labels")  # fmt: skip
+        array: NDArray[Any] = found[key]
+    return array

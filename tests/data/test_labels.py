@@ -1,0 +1,58 @@
+"""Classes in the order of the rows."""
+
+import gzip
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from wasserscore.core.errors import InputError
+from wasserscore.data import load, load_labels
+
+CLASSES = np.array([3, 0, 2, 2], dtype=np.uint8)
+
+
+def test_files_of_labels(tmp_path):
+    content = b"\0\0\x08\x01" + (4).to_bytes(4, "big") + CLASSES.tobytes()
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(content))
+    np.savez(tmp_path / "cifar.npz", d=np.zeros((3, 4, 2, 2), np.uint8), y=CLASSES)
+    np.savez(tmp_path / "own.npz", images=np.zeros((4, 2)), kind=CLASSES)
+    np.save(tmp_path / "own.npy", CLASSES.astype(np.int32))
+    for name in ("train-labels-idx1-ubyte.gz", "cifar.npz", "own.npz:kind", "own.npy"):
+        found = load_labels(f"{tmp_path}/{name}")
+        assert found.tolist() == [3, 0, 2, 2]
+        assert found.dtype == torch.int64
+
+
+def test_a_folder_per_class_goes_with_its_images(tmp_path):
+    for k, (name, grey) in enumerate([("ant", 10), ("cat", 200), ("ant", 30), ("bee", 90)]):
+        (tmp_path / name).mkdir(exist_ok=True)
+        Image.new("L", (2, 2), grey).save(tmp_path / name / f"{k}.jpg")
+    points, labels = load(tmp_path).points, load_labels(tmp_path)
+    assert labels.tolist() == [0, 0, 1, 2]
+    torch.testing.assert_close(points[:, 0], torch.tensor([10.0, 30.0, 90.0, 200.0]).double(),
+                               atol=2, rtol=0)  # fmt: skip
+
+
+BAD = {
+    "float.npy": np.array([0.5, 1.0]),
+    "two.npy": np.zeros((2, 2), int),
+    "less.npy": np.array([-1, 0]),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_class_is_refused(name, tmp_path):
+    np.save(tmp_path / name, BAD[name])
+    with pytest.raises(InputError, match="must hold a whole number from 0 per row"):
+        load_labels(tmp_path / name)
+
+
+def test_what_cannot_be_read_is_one_line(tmp_path):
+    (tmp_path / "a.npy").write_bytes(b"nothing")
+    np.savez(tmp_path / "b.npz", images=np.zeros(3))
+    for name, words in (("a.npy", "cannot be read"), ("b.npz", "must hold labels 'y', got images"),
+                        ("c.npy", "no such file")):  # fmt: skip
+        with pytest.raises(InputError, match=words):
+            load_labels(tmp_path / name)
