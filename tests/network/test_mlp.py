@@ -5,7 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wasserscore.core.errors import InputError
-from wasserscore.network import MLP
+from wasserscore.network import MLP, describe, rebuild
+from wasserscore.process import EDM
+from wasserscore.sampling import sample
+from wasserscore.training import train_score
 
 
 def awake(**sizes) -> MLP:
@@ -88,3 +91,27 @@ def test_sizes_are_refused_by_name(sizes):
 def test_a_wrong_number_of_coordinates_is_refused():
     with pytest.raises(InputError, match="3 entries"):
         MLP(3, 8)(torch.zeros(2, 4), torch.zeros(2))
+
+
+def test_a_class_is_told_in_every_block(generator):
+    network = awake(dim=3, width=8, depth=2, classes=2)
+    x = torch.randn(3, 3, generator=generator, dtype=torch.float64)
+    c, labels = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64), torch.tensor([0, 1, 2])
+    with torch.no_grad():
+        told, nobody = network(x, c, labels), network(x, c)
+    assert torch.equal(told[2], nobody[2])
+    assert float((told[:2] - nobody[:2]).abs().amin(1).min()) > 0
+    again = rebuild(describe(network), dict(network.state_dict()))
+    assert torch.equal(again(x, c, labels), network(x, c, labels))
+    assert "classes" not in MLP(3).config()
+
+
+def test_points_of_two_classes_are_drawn_apart():
+    labels = torch.arange(64) % 2
+    noise = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+    points = 0.1 * noise + (2.0 * labels - 1)[:, None]
+    score = train_score(MLP(2, 32, 1, classes=2), points, EDM(), labels=labels, steps=300,
+                        batch_size=64, ema=0.9)  # fmt: skip
+    for k in (0, 1):
+        x = sample(score.conditioned(k), 40)
+        assert float((x - (2.0 * k - 1)).abs().mean()) < 0.5

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network.conditioned import EMBEDDING, Conditioned, Fourier
+from wasserscore.network.picture import Labels
 
 
 class ResidualBlock(nn.Module):
@@ -37,19 +39,25 @@ class MLP(Conditioned):
         dim: Number of coordinates of a point (the product of its shape).
         width: Hidden units.
         depth: Residual blocks, two linear layers each.
+        classes: How many classes there are; 0 where points have none.
         seed: Of the initial weights; the same seed gives the same bits.
 
     Raises:
         InputError: If a size is not a positive integer of sensible magnitude.
     """
 
-    def __init__(self, dim: int, width: int = 512, depth: int = 4, *, seed: int = 0) -> None:
+    def __init__(
+        self, dim: int, width: int = 512, depth: int = 4, *, classes: int = 0, seed: int = 0
+    ) -> None:
         super().__init__()
         self.dim = dim = as_integer(dim, "dim", most=2**24)
         self.width = width = as_integer(width, "width", most=2**16)
         self.depth = depth = as_integer(depth, "depth", most=2**10)
+        self.classes = as_integer(classes, "classes", least=0, most=2**20)
         with self.drawn(seed):
             self.embedding = Fourier(EMBEDDING)
+            # the last row is that of points whose class is not told
+            self.table = nn.Embedding(self.classes + 1, EMBEDDING) if self.classes else None
             self.first = nn.Linear(dim, width)
             self.blocks = nn.ModuleList(ResidualBlock(width, EMBEDDING) for _ in range(depth))
             self.norm = nn.LayerNorm(width)
@@ -57,11 +65,15 @@ class MLP(Conditioned):
 
     def config(self) -> dict[str, Any]:
         """What rebuilds this network, as JSON types; the weights come beside it."""
-        return {"class": "MLP", "dim": self.dim, "width": self.width, "depth": self.depth}
+        known = {"classes": self.classes} if self.classes else {}
+        return {"class": "MLP", "dim": self.dim, "width": self.width, "depth": self.depth, **known}
 
-    def forward(self, x: Points, c_noise: PerPoint) -> Points:
+    def forward(self, x: Points, c_noise: PerPoint, labels: Labels | None = None) -> Points:
         """Points ``(b, *shape)`` and noise labels ``(b,)`` to outputs shaped like ``x``."""
         h, embedding = self.first(self.rows(x)), self.embedding(c_noise)
+        if self.table is not None:
+            nobody = torch.full((len(x),), self.classes, device=x.device)
+            embedding = embedding + self.table(nobody if labels is None else labels)
         for block in self.blocks:
             h = block(h, embedding)
         out: Tensor = self.last(nn.functional.silu(self.norm(h)))
