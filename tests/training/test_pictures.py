@@ -58,6 +58,7 @@ def test_a_resumed_run_with_classes_and_halves_ends_bit_equal(tmp_path):
 
 OTHERS = {
     "warmup": {"warmup": 3},
+    "decay": {"decay": "constant"},
     "precision": {"precision": "float32"},
     "compile": {"compile": True},
     "label_dropout": {"label_dropout": 0.2},
@@ -99,6 +100,20 @@ def test_compiling_is_asked_of_the_trained_network_alone(monkeypatch):
     score = NetworkScore(unet(), EDM(), shape=(1, 4, 4))
     task = Denoising(score, LogNormal(), Schedule(9, 1e-3, 0.9), 0.0, compiled=True)
     assert asked == [(task.network, {"dynamic": False})]
+
+
+def test_the_learning_rate_falls_as_it_is_told_to():
+    rates = {decay: [Schedule(100, 2.0, 0.9, warmup=2, decay=decay).rate(k) for k in (0, 50, 99)]
+             for decay in ("cosine", "linear", "constant")}  # fmt: skip
+    assert rates["cosine"][:2] == pytest.approx([1.0, 1.0])
+    assert rates["linear"] == pytest.approx([1.0, 1.0, 0.02])
+    assert rates["constant"] == [1.0, 2.0, 2.0]
+    logs = []
+    train_score(MLP(16, 8, 1), images().flatten(1), EDM(), steps=4, batch_size=8, decay="linear",
+                learning_rate=0.01, callbacks=[lambda k, log: logs.append(log)])  # fmt: skip
+    assert [log["learning_rate"] for log in logs] == pytest.approx([0.01, 0.0075, 0.005, 0.0025])
+    with pytest.raises(InputError, match="decay must be one of cosine, linear, constant"):
+        train_score(MLP(16, 8, 1), images().flatten(1), EDM(), decay="step")
 
 
 def test_the_rate_rises_in_proportion_then_falls():

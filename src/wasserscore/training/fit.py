@@ -42,6 +42,7 @@ def train_score(
     batch_size: int = 256,
     learning_rate: float = 3e-3,
     warmup: int = 0,
+    decay: str = "cosine",
     ema: float = 0.999,
     weight_decay: float = 0.01,
     gradient_clip: float = CLIP,
@@ -92,8 +93,10 @@ def train_score(
             :class:`~wasserscore.training.Importance`.
         steps: Updates in all.
         batch_size: Points per update.
-        learning_rate: Of AdamW at the start; it falls to zero by a half cosine.
+        learning_rate: Of AdamW, the highest.
         warmup: Steps over which the learning rate first rises from zero.
+        decay: How it falls to zero over the steps: ``"cosine"`` (a half one), ``"linear"``, or
+            ``"constant"`` where it stays.
         ema: How much of the averaged weights survives a step, once warmed up; in [0, 1).
         weight_decay: Of AdamW.
         gradient_clip: Largest gradient norm; longer gradients are shortened to it.
@@ -169,8 +172,8 @@ def train_score(
     if labels is not None:
         rows = Labelled.build(points, labels, getattr(network, "classes", 0))
     task = Denoising(
-        untrained, chosen, Schedule(steps, learning_rate, ema, warmup), weight_decay, limits,
-        gradient_clip, precision=precision, compiled=compile,
+        untrained, chosen, Schedule(steps, learning_rate, ema, warmup, decay), weight_decay,
+        limits, gradient_clip, precision=precision, compiled=compile,
         objective=objective, label_dropout=label_dropout,
         every=measure_every, accumulate=accumulate, sharded=shard,
     )  # fmt: skip
@@ -197,6 +200,7 @@ def train_score(
             **changed(
                 {
                     "warmup": (warmup, 0),
+                    "decay": (decay, "cosine"),
                     "precision": (precision, "float32"),
                     "compile": (compile, False),
                 }

@@ -1,15 +1,25 @@
 """Learning rate and averaging by step number."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from wasserscore.core.errors import require
+
+DECAYS: dict[str, Callable[[float], float]] = {
+    "cosine": lambda share: 0.5 * (1 + math.cos(math.pi * share)),
+    "linear": lambda share: 1 - share,
+    "constant": lambda share: 1.0,
+}
+"""What is left of the learning rate after a share of the steps."""
 
 
 @dataclass(frozen=True)
 class Schedule:
     r"""Learning rate and averaging by step number, so that nothing needs to be saved.
 
-    The rate falls by a half cosine from ``learning_rate`` to zero over ``steps``, after it has
-    risen in proportion to k + 1 over the first ``warmup`` of them; the average
+    The rate falls from ``learning_rate`` to zero over ``steps`` (or stays), after it has risen in
+    proportion to k + 1 over the first ``warmup`` of them; the average
     keeps :math:`\min(ema, (1 + k) / (10 + k))` of itself, so that it forgets the untrained
     weights quickly.
 
@@ -18,19 +28,28 @@ class Schedule:
         learning_rate: Of the first.
         ema: Largest share of the average that survives a step.
         warmup: Updates over which the rate rises.
+        decay: How it falls, a name of ``DECAYS``.
+
+    Raises:
+        InputError: For another name.
     """
 
     steps: int | None
     learning_rate: float
     ema: float
     warmup: int = 0
+    decay: str = "cosine"
+
+    def __post_init__(self) -> None:
+        require(self.decay in DECAYS, f"decay must be one of {', '.join(DECAYS)}",
+                got=repr(self.decay))  # fmt: skip
 
     def rate(self, k: int) -> float:
         """Learning rate of step ``k``."""
         risen = min(1.0, (k + 1) / self.warmup) if self.warmup else 1.0
         if self.steps is None:
             return self.learning_rate * risen
-        return self.learning_rate * risen * 0.5 * (1 + math.cos(math.pi * k / self.steps))
+        return self.learning_rate * risen * DECAYS[self.decay](k / self.steps)
 
     def keep(self, k: int) -> float:
         """How much of the average survives step ``k``."""
