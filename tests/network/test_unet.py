@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from tests.network.pictures import awake, inputs
+from tests.network.pictures import SMALL, awake, inputs
 from torch import nn
 from torch.nn import functional
 
-from wasserscore.network import UNet
+from wasserscore.network import UNet, describe, rebuild
+from wasserscore.network.unet import RESAMPLE
 
 HALF = 0.5**0.5
 
@@ -117,3 +118,23 @@ def test_blocks_start_as_the_bypass_and_levels_as_asked():
     x = torch.randn(2, 8, 16, 16, generator=torch.Generator().manual_seed(0))
     out = network.down[0](x, torch.ones(2, 32))
     torch.testing.assert_close(out, x * HALF)
+
+
+def test_smooth_resampling_is_the_published_filter():
+    """(1, 3, 3, 1) along both sides, as a convolution of stride two and its transpose."""
+    x, _ = inputs()
+    row = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype) / 8
+    kernel = torch.outer(row, row).expand(2, 1, 4, 4)
+    down = functional.conv2d(x, kernel, stride=2, padding=1, groups=2)
+    up = functional.conv_transpose2d(x, 4 * kernel, stride=2, padding=1, groups=2)
+    torch.testing.assert_close(RESAMPLE["smaller, smooth"](x), down)
+    torch.testing.assert_close(RESAMPLE["larger, smooth"](x), up)
+
+
+def test_a_network_with_filters_is_another_and_comes_back():
+    (x, c), made = inputs(), [awake(SMALL["UNet"](fir=fir)) for fir in (False, True)]
+    plain, filtered = (network(x, c).detach() for network in made)
+    assert float((plain - filtered).abs().max()) > 1e-3
+    again = rebuild(describe(made[1]), dict(made[1].state_dict()))
+    assert torch.equal(again(x, c), filtered)
+    assert "fir" not in made[0].config()

@@ -40,11 +40,19 @@ def same(x: Tensor) -> Tensor:
     return x
 
 
+def smooth(x: Tensor) -> Tensor:
+    """Filtered by (1, 2, 1) / 4 along both sides, zeros around: means of two neighbours, twice."""
+    return functional.avg_pool2d(functional.avg_pool2d(x, 2, 1, padding=1), 2, 1)
+
+
 RESAMPLE: dict[str, Callable[[Tensor], Tensor]] = {
     "smaller": smaller,
     "larger": larger,
+    "smaller, smooth": lambda x: smaller(smooth(x)),
+    "larger, smooth": lambda x: smooth(larger(x)),
     "": same,
 }
+"""The smooth ones are the finite impulse response (1, 3, 3, 1)."""
 
 
 class Residual(nn.Module):
@@ -57,7 +65,7 @@ class Residual(nn.Module):
         into: Channels of ``x``.
         out: Channels of ``y``; P is a 1 x 1 convolution where they differ.
         features: Length of the embedding ``e``.
-        resample: "smaller", "larger" or "" for none.
+        resample: A name of ``RESAMPLE``.
         attend: Whether self-attention follows.
     """
 
@@ -65,7 +73,7 @@ class Residual(nn.Module):
         self, into: int, out: int, features: int, resample: str = "", attend: bool = False
     ) -> None:
         super().__init__()
-        self.resample = RESAMPLE[resample]
+        self.resample, self.grows = RESAMPLE[resample], resample.startswith("larger")
         self.norm = normalised(into)
         self.first = nn.Conv2d(into, out, 3, padding=1)
         self.told = nn.Linear(features, out)
@@ -114,10 +122,10 @@ class UNet(Picture):
     r"""The U-Net "DDPM++" of score-based models, for images of any number of channels.
 
     Down through ``multipliers`` (each level half the size of the one before), and up again, every
-    block seeing what the block of its size on the way down gave. Resampling is plain: means, and
-    repetition. Weights are drawn from a generator of their own; the last layer of every branch
-    starts near nothing, the output at zero, so with EDM preconditioning the untrained network is
-    the linear denoiser.
+    block seeing what the block of its size on the way down gave. Resampling is plain (means, and
+    repetition), or smooth. Weights are drawn from a generator of their own; the last layer of each
+    branch starts near nothing, the output at zero, so with EDM preconditioning the untrained
+    network is the linear denoiser.
 
     Left out of the published network: dropout.
 
@@ -130,6 +138,7 @@ class UNet(Picture):
         multipliers: Channels of each level, in units of ``width``.
         blocks: Residual blocks of each level on the way down; one more on the way up.
         attention: Heights of the levels whose blocks end with self-attention.
+        fir: Whether images are filtered by (1, 3, 3, 1) where their size changes.
         classes: How many classes there are; 0 where images have none.
         seed: Of the initial weights; the same seed gives the same bits.
 
@@ -145,10 +154,12 @@ class UNet(Picture):
         blocks: int = 2,
         attention: Sequence[int] = (16,),
         *,
+        fir: bool = False,
         classes: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        self.fir = fir
         sizes = {f"multipliers[{i}]": m for i, m in enumerate(multipliers)}
         self.width, self.blocks, *whole = self.admit(
             shape, classes, {"width": width, "blocks": blocks, **sizes}
@@ -173,13 +184,13 @@ class UNet(Picture):
 
     def _build(self, heights: list[int], features: int) -> None:
         """The layers; ``passed`` are the channels of what the way down hands over."""
-        channels = self.width
+        channels, how = self.width, ", smooth" if self.fir else ""
         self.told = Told(features, self.classes)
         self.first = nn.Conv2d(self.shape[0], channels, 3, padding=1)
         self.down, self.up, passed = nn.ModuleList(), nn.ModuleList(), [channels]
         for level, (height, multiplier) in enumerate(zip(heights, self.multipliers, strict=True)):
             if level:
-                self.down.append(Residual(channels, channels, features, "smaller"))
+                self.down.append(Residual(channels, channels, features, f"smaller{how}"))
                 passed.append(channels)
             for _ in range(self.blocks):
                 out = self.width * multiplier
@@ -199,7 +210,7 @@ class UNet(Picture):
                 self.up.append(Residual(channels + passed.pop(), out, features, attend=last))
                 channels = out
             if level:
-                self.up.append(Residual(channels, channels, features, "larger"))
+                self.up.append(Residual(channels, channels, features, f"larger{how}"))
         self.norm = normalised(channels)
         self.last = nn.Conv2d(channels, self.shape[0], 3, padding=1)
 
@@ -210,7 +221,8 @@ class UNet(Picture):
 
     def config(self) -> dict[str, Any]:
         """What rebuilds this network, as JSON types; the weights come beside it."""
-        return {"class": "UNet", "shape": list(self.shape), "width": self.width,
+        filtered = {"fir": True} if self.fir else {}
+        return {"class": "UNet", "shape": list(self.shape), "width": self.width, **filtered,
                 "multipliers": list(self.multipliers), "blocks": self.blocks,
                 "attention": list(self.attention), "classes": self.classes}  # fmt: skip
 
@@ -224,7 +236,6 @@ class UNet(Picture):
         for block in self.middle:
             h = block(h, e)
         for block in self.up:
-            grows = block.resample is larger
-            h = block(h if grows else torch.cat([h, passed.pop()], dim=1), e)
+            h = block(h if block.grows else torch.cat([h, passed.pop()], dim=1), e)
         out: Tensor = self.last(functional.silu(self.norm(h)))
         return out.reshape(x.shape)
