@@ -18,8 +18,8 @@ from wasserscore.kernel.keys import EXACT, FAST, MASKED
 from wasserscore.kernel.stream import Block, tile_bytes
 from wasserscore.kernel.sums import Sums, Values
 
-WIDEST64 = 128
-"""Coordinates up to which float64 attention is faster than tiles."""
+WIDEST = {torch.float32: 1024, torch.float64: 128}
+"""Coordinates up to which attention is faster than tiles."""
 LEAST = 16
 """Columns of float32 rows that attention takes are at least so many, and a multiple of four."""
 HERE = hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
@@ -32,8 +32,8 @@ def serves(whole: Block, level: int) -> bool:
     """Whether attention can make the sums on a level, and pays."""
     if not HERE or whole.x.is_cuda or level == EXACT:
         return False
-    single = whole.dtype == torch.float32
-    return level == FAST if single else whole.x.shape[1] <= WIDEST64
+    narrow = whole.x.shape[1] <= WIDEST[whole.dtype]
+    return narrow and (level == FAST or whole.dtype == torch.float64)
 
 
 def attention_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:

@@ -23,7 +23,7 @@ from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud, PerPoint
 from wasserscore.kernel import attention
 from wasserscore.kernel.boxes import COORDINATES, halved
-from wasserscore.kernel.dense import RUN
+from wasserscore.kernel.dense import RUN, dense_sums
 from wasserscore.kernel.keys import FAST, MASKED, TOLERANCE
 from wasserscore.kernel.stream import Block, tile_bytes
 from wasserscore.kernel.sums import Sums, Values
@@ -91,15 +91,15 @@ class Found(NamedTuple):
 
 def serves(whole: Block, values: Values) -> bool:
     """Whether sums can be checked."""
-    return attention.serves(whole, FAST) and whole.dtype == F32 and values.are_keys
+    return whole.dtype == F32 and values.are_keys and not whole.x.is_cuda
 
 
 def promising(whole: Block) -> Tensor:
     """Rows that may turn out right, ``(q,)``."""
-    runs = _runs(whole)
     if whole.x.shape[1] > COORDINATES:
         norm, far = whole.norm, whole.norm.clamp_max(whole.keys.radius)
     else:
+        runs = _runs(whole)
         norm, nearest = torch.cdist(whole.x, runs.middle).min(1)
         far = runs.radius[nearest]
     return (whole.size <= TRUSTED) & (_off(whole, norm, far, far) <= LIKELY)
@@ -113,6 +113,8 @@ def checked_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sum
         values: The keys.
         sized: Whether effective sizes are asked for; they cost another pass.
     """
+    if not attention.serves(block, FAST):
+        return _by_tiles(block, sized)
     found, doubled = _pass(block, 1), _pass(block, 2) if sized else None
     mean, log_sum = found.mean, found.log_sum
     # a key taken out of a sum afterwards, of at most half the weight, multiplies its error
@@ -128,6 +130,19 @@ def checked_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sum
         )
         right &= seen
     return right, Sums(mean, log_sum, (2 * log_sum - squares).exp())
+
+
+def _by_tiles(block: Block, sized: bool) -> tuple[Tensor, Sums]:
+    """The same without attention: as one tile of logits after another, where none is hidden."""
+    table = block.keys.prepared(("normed", F32), lambda t: t[:, [*range(len(block.x[0])), -1, -3]])
+    sums, squares, top = dense_sums(block, table, beside=2)
+    total = sums[:, -1]
+    mean, squared = sums[:, :-2] / total[:, None], (-2 * sums[:, -2] / total).clamp_min(0)
+    off = 2 * _off(block, block.norm, squared.sqrt(), squared.sqrt())
+    log_sum = top + total.log() + block.offset()
+    found = Found(mean, log_sum, squared, off, (UNIT * block.size).square())
+    right = holds(found, block.keys.radius, TOLERANCE[F32], UNIT * block.size if sized else None)
+    return right, Sums(mean, log_sum, total.square() / squares)
 
 
 def holds(found: Found, radius: float, tolerance: float, doubled: Tensor | None = None) -> Tensor:

@@ -19,6 +19,8 @@ TILE_BYTES = 2**21
 """Size of one tile of float64 logits."""
 ROWS = 128
 """Queries of one block, more where the keys are few; never set by the values in it."""
+WIDE, WIDE_TILES, WIDE_ROWS = 1024, 2, 4
+"""From so many coordinates on, products need so many times more of both to reach their speed."""
 GPU_TILES, GPU_ROWS = 2**7, 2**5
 """A GPU, whose memory is larger and whose calls are dearer, takes so many times more of both."""
 NEGLIGIBLE = 45.0
@@ -145,7 +147,9 @@ class Block:
 
 def tile_bytes(x: Tensor) -> int:
     """Size of one tile on the device of ``x``."""
-    return TILE_BYTES * (GPU_TILES if x.is_cuda else 1)
+    if x.is_cuda:
+        return TILE_BYTES * GPU_TILES
+    return TILE_BYTES * (WIDE_TILES if x.shape[-1] >= WIDE else 1)
 
 
 def block_size(whole: Block) -> int:
@@ -156,7 +160,9 @@ def block_size(whole: Block) -> int:
 
 def block_rows(x: Tensor) -> int:
     """Queries of one block on the device of ``x``."""
-    return ROWS * (GPU_ROWS if x.is_cuda else 1)
+    if x.is_cuda:
+        return ROWS * GPU_ROWS
+    return ROWS * (WIDE_ROWS if x.shape[-1] >= WIDE else 1)
 
 
 def blocks(

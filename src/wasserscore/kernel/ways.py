@@ -62,13 +62,13 @@ def _attempts(
             yield Attempt(way, left & rows, FAST, interpolated.BLOCK)
         failed = [start != interpolated.NEVER]
         fresh = left & ~failed[0]
-    if attention.serves(whole, FAST):
-        fast = fresh & (whole.size <= LARGEST_FAST)
-        yield Attempt(attention.attention_sums, fast, FAST, None)
-        if checked.serves(whole, values):
-            hopeful = fresh & ~fast & checked.promising(whole)
-            yield Attempt(checked.checked_sums, hopeful, FAST, None)
-            failed, fresh = [*failed, hopeful], fresh & ~hopeful
+    fused, fast = attention.serves(whole, FAST), whole.size <= LARGEST_FAST
+    if fused:
+        yield Attempt(attention.attention_sums, fresh & fast, FAST, None)
+    if checked.serves(whole, values):
+        hopeful = fresh & ~fast & checked.promising(whole)
+        yield Attempt(checked.checked_sums, hopeful, FAST, None if fused else size)
+        failed, fresh = [*failed, hopeful], fresh & ~hopeful
     parts = [(fresh, size), *((rows, FAILED) for rows in failed)]
     level = whole.levels()
     low, high = (int(v) for v in level.aminmax())
