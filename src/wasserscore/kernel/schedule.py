@@ -1,0 +1,119 @@
+r"""Kernel sums of the same queries at several widths, as a whole noise schedule.
+
+A logit is :math:`(x \cdot y_j - |y_j|^2 / 2) / \sigma^2 + b_j`, so where products are right as
+they are (the FAST level of :mod:`wasserscore.kernel.keys`) that with the keys is made once for all
+widths, and those with the values together. Other widths, and few coordinates, where exponentials
+are most of the work, go one by one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wasserscore.core.errors import require
+from wasserscore.core.tensors import tiles
+from wasserscore.kernel.dense import dense_sums
+from wasserscore.kernel.keys import FAST, LARGEST_FAST, Keys, LogWeights, Queries, Rows
+from wasserscore.kernel.softmax import KernelMean, as_widths, prepare, softmax_mean
+from wasserscore.kernel.stream import Block
+from wasserscore.kernel.sums import Values
+
+ROWS = 1024
+"""Queries times widths of one tile."""
+COLUMNS = 128
+"""Coordinates, less columns of values, from which on a product for all widths pays."""
+
+
+def softmax_means(
+    x: Queries,
+    y: Rows | Keys,
+    sigmas: Float[Tensor, " s"],
+    *,
+    values: Float[Tensor, "m dv"] | None = None,
+    log_weights: LogWeights | None = None,
+) -> KernelMean:
+    """What :func:`softmax_mean` gives at each of several widths: ``(s, b, dv)`` and ``(s, b)``.
+
+    As accurate, and differentiable as it is; faster where there are many coordinates.
+
+    Args:
+        x: Queries ``(b, d)``.
+        y: Keys ``(n, d)``, or :class:`Keys` prepared once for many calls.
+        sigmas: Kernel widths ``(s,)``, in the units of the points.
+        values: What is averaged, ``(n, dv)``; the keys themselves by default.
+        log_weights: Additive logit per key ``(n,)``.
+
+    Raises:
+        InputError: As :func:`softmax_mean`, and without a width.
+    """
+    require(sigmas.ndim == 1 and len(sigmas) > 0, "sigmas must be a vector of widths",
+            got=f"shape {tuple(sigmas.shape)}")  # fmt: skip
+    keys = prepare(x, y, log_weights)
+    shared = _shared(x, keys, sigmas, values)
+    alone = {i: softmax_mean(x, keys, float(sigmas[i]), values=values)
+             for i in range(len(sigmas)) if not bool(shared[i])}  # fmt: skip
+    if alone and len(alone) == len(sigmas):
+        return KernelMean(*(torch.stack(part) for part in zip(*alone.values(), strict=True)))
+    table = Values.of(keys, values, x.dtype)
+    mean = x.new_empty(len(sigmas), len(x), table.table.shape[1] - 1)
+    log_sum = x.new_empty(len(sigmas), len(x))
+    for i, found in alone.items():
+        mean[i], log_sum[i] = found
+    for rows, means, log_sums in _together(x, keys, sigmas[shared], table):
+        mean[shared, rows] = means.to(x.dtype)
+        log_sum[shared, rows] = log_sums.to(x.dtype)
+    return KernelMean(mean, log_sum)
+
+
+def _shared(x: Tensor, keys: Keys, sigmas: Tensor, values: Tensor | None) -> Tensor:
+    """Which widths are made together, ``(s,)``: two or more, or none."""
+    d = x.shape[1]
+    pays = 2 * d - (d if values is None else values.shape[1]) >= COLUMNS
+    found = torch.zeros(len(sigmas), dtype=torch.bool)
+    differentiated = x.requires_grad and torch.is_grad_enabled()
+    if not pays or x.is_cuda or differentiated or keys.unit != 1.0 or not len(x):
+        return found
+    farthest = (x - keys.centre).square().sum(1).max().sqrt()
+    for i, sigma in enumerate(sigmas):
+        widths = as_widths(float(sigma), x[:1])
+        parts = (farthest + keys.radius / 2) * keys.radius * widths.pow(-2) + keys.heaviest
+        found[i] = bool(parts <= LARGEST_FAST)
+    return found if int(found.sum()) > 1 else torch.zeros_like(found)
+
+
+def _together(
+    x: Tensor, keys: Keys, sigmas: Tensor, values: Values
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Queries, their means ``(s, q, dv)`` and logs of sums ``(s, q)``, in tiles."""
+    times = len(sigmas)
+    for rows in tiles(len(x), max(1, ROWS // times)):
+        here = x[rows]
+        q = len(here)
+        widths = sigmas.double().repeat_interleave(q)
+        plain = Block.of(keys, here.repeat(times, 1), widths)
+        block = _Repeated(keys, plain.x, plain.inverse, FAST, x.dtype, None, times)
+        sums, _, top = dense_sums(block, values.table)
+        total = sums[:, -1:]
+        mean = sums[:, :-1] / total + values.centre
+        log_sum = top + total[:, 0].log() + block.offset()
+        yield rows, mean.unflatten(0, (times, q)), log_sum.unflatten(0, (times, q))
+
+
+@dataclass(frozen=True, eq=False)
+class _Repeated(Block):
+    """A block in which the same queries come ``times`` times, with a width each time."""
+
+    times: int = 1
+
+    def logits(self, reference: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """As those of any block on the FAST level, from one product."""
+        assert self.level == FAST
+        once = self.x[: len(self.x) // self.times].to(self.dtype)
+        inverse = self.inverse.to(self.dtype)[:, None]
+        table = self.keys.table(self.dtype)
+        for run in self.runs():
+            product = torch.addmm(table[run, -1], once, table[run, :-3].T)
+            yield run, torch.addcmul(table[run, -2], product.repeat(self.times, 1), inverse)
