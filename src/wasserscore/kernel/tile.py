@@ -21,7 +21,9 @@ THIN = 64
 
 
 class Columns(NamedTuple):
-    """The columns of the table of keys, each in one piece, ``k`` long: zeros fill them up.
+    """The columns of the table of keys, each in one piece, ``k`` long.
+
+    In float32 zeros fill them up to whole groups, in which :mod:`~wasserscore.kernel.few` looks.
 
     Args:
         points: Centred keys, ``(d, k)``.
@@ -42,7 +44,7 @@ class Columns(NamedTuple):
     def from_table(cls, table: Cloud) -> "Columns":
         """As :meth:`of`, from the table."""
         n, e = table.shape
-        columns = table.new_zeros(e, n + -n % GROUP)
+        columns = table.new_zeros(e, n + (-n % GROUP if table.dtype == torch.float32 else 0))
         columns[:, :n] = table.T
         return cls(columns[:-3], columns[-1], columns[-2])
 
@@ -119,10 +121,12 @@ class Tile(NamedTuple):
             logits = (logits - top[:, None]).to(rest).clamp_min_(-VANISHING)
         weights = logits.softmax(1)
         if values.are_keys:
-            wanted, seen = Columns.of(self.keys, rest).points, weights
+            wanted = Columns.of(self.keys, rest).points
         else:
-            wanted, seen = values.table[:, :-1].to(rest).T, weights[:, : len(self.keys)]
-        mean = (wanted @ seen.T).T if len(wanted) <= THIN else seen @ wanted.T
+            wanted = values.table[:, :-1].to(rest).T
+        if wanted.shape[1] != weights.shape[1]:
+            wanted, weights = wanted[:, : len(self.keys)], weights[:, : len(self.keys)]
+        mean = (wanted @ weights.T).T if len(wanted) <= THIN else weights @ wanted.T
         log_sum = (top - weights.amax(1).log()).double() - self.squared * (self.inverse / 2)
         size = weights.square().sum(1).reciprocal() if sized else log_sum
         return Sums(mean, log_sum, size), weights
