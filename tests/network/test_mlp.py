@@ -8,6 +8,7 @@ from wasserscore.core.errors import InputError
 from wasserscore.network import MLP, describe, rebuild
 from wasserscore.process import EDM
 from wasserscore.sampling import sample
+from wasserscore.score import NetworkScore, load, save
 from wasserscore.training import train_score
 
 
@@ -115,3 +116,55 @@ def test_points_of_two_classes_are_drawn_apart():
     for k in (0, 1):
         x = sample(score.conditioned(k), 40)
         assert float((x - (2.0 * k - 1)).abs().mean()) < 0.5
+
+
+def test_points_of_a_vector_are_drawn_at_it(tmp_path):
+    """Points of a circle lie at their own vectors; of one that is told, points are there."""
+    angles = 2 * torch.pi * torch.arange(256) / 256
+    vectors = torch.stack([angles.cos(), angles.sin()], 1)
+    score = train_score(MLP(2, 32, 1, condition=2), vectors, EDM(), conditions=vectors,
+                        steps=300, batch_size=64, ema=0.9, label_dropout=0.2)  # fmt: skip
+    for aim in ([0.6, -0.8], [-0.8, 0.6]):
+        save(score.conditioned(aim), tmp_path / "model")
+        again = load(tmp_path / "model")
+        x = sample(again, 40)
+        assert torch.equal(x, sample(score.conditioned(torch.tensor(aim)), 40))
+        assert float((x - torch.tensor(aim)).abs().mean()) < 0.2
+        assert f"condition ({aim[0]:.1f}" in repr(again)
+    untold = sample(score, 400)  # it is a score of all together
+    assert float((untold.std(0) - vectors.std(0)).abs().max()) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("condition", "given", "message"),
+    [
+        (0, torch.zeros(8, 2), "conditions need a network that knows vectors"),
+        (2, torch.zeros(8, 1), r"conditions must have shape \(8, 2\), got \(8, 1\)"),
+        (2, torch.full((8, 2), float("nan")), "conditions must be finite"),
+    ],
+)
+def test_vectors_that_do_not_fit_are_refused(condition, given, message):
+    network = MLP(3, 4, 1, condition=condition)
+    with pytest.raises(InputError, match=message):
+        train_score(network, torch.eye(8, 3), EDM(), conditions=given, steps=1)
+    with pytest.raises(InputError, match=f"knows vectors of length {condition}"):
+        NetworkScore(network, EDM()).conditioned([0.0])
+
+
+def test_a_resumed_run_with_vectors_draws_what_a_whole_one_does(tmp_path):
+    points = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
+    given = {"conditions": points[:, :2], "steps": 6, "batch_size": 8, "checkpoint_every": 3}
+    whole = train_score(MLP(3, 4, 1, condition=2), points, EDM(), **given)
+
+    def stop(step, logs):
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_score(MLP(3, 4, 1, condition=2), points, EDM(), **given, out=tmp_path,
+                    callbacks=[stop])  # fmt: skip
+    with pytest.raises(InputError, match="conditions_sha256 was"):
+        train_score(MLP(3, 4, 1, condition=2), points, EDM(), out=tmp_path,
+                    **given | {"conditions": points[:, 1:]})  # fmt: skip
+    rest = train_score(MLP(3, 4, 1, condition=2), points, EDM(), **given, out=tmp_path)
+    assert torch.equal(rest.network.last.weight, whole.network.last.weight)

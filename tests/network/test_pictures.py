@@ -81,6 +81,21 @@ def test_a_class_is_a_row_of_its_own_and_the_last_row_says_none(kind):
 
 
 @KINDS
+def test_a_vector_is_told_beside_the_class_and_zero_says_nothing(kind):
+    network, (x, c) = awake(SMALL[kind](classes=3, condition=2)), inputs()
+    vectors = torch.tensor([[0.0, 0.0], [1.0, 0.5], [-0.3, 2.0]], dtype=torch.float64)
+    labels = torch.tensor([0, 2, 1])
+    plain, told = network(x, c, labels).detach(), network(x, c, labels, vectors).detach()
+    assert torch.equal(told[0], plain[0])
+    assert float((told[1:] - plain[1:]).abs().flatten(1).amax(1).min()) > 1e-3
+    again = rebuild(describe(network), dict(network.state_dict()))
+    assert torch.equal(again(x, c, labels, vectors), told)
+    assert "condition" not in SMALL[kind]().config()
+    with pytest.raises(InputError, match=r"must have shape \(3, 2\), got \(3, 1\); build"):
+        network(x, c, labels, vectors[:, :1])
+
+
+@KINDS
 def test_one_image_is_learned_by_heart(kind):
     """The denoiser of one image m is m itself: the loss falls from m's own size to nothing."""
     network, (x, _) = SMALL[kind](seed=1), inputs(1)
@@ -114,7 +129,8 @@ def test_a_wrong_number_of_pixels_is_refused(kind):
         (lambda: UNet((1, 8, 8), 8, (1, 0), 1, ()), r"multipliers\[1\] must be an integer from 1"),
         (lambda: UNet((1, 8, 8), 8, (), 1, ()), "0 multipliers"),
         (lambda: UNet((1, 8, 8), 8, (1,), 10**6, ()), "blocks must be an integer from 1 to 256"),
-        (lambda: UNet((1, 8, 8), classes=-1), "classes must be an integer from 0"),
+        (lambda: UNet((1, 16, 8), classes=-1), "classes must be an integer from 0"),
+        (lambda: DiT((1, 8, 8), condition=-1), "condition must be an integer from 0"),
         (lambda: DiT((1, 9, 8)), "divisible by the patch of 2"),
         (lambda: DiT((1, 8, 8), width=6, heads=3), "divisible by 4 and by heads"),
         (lambda: DiT((1, 8, 8), depth=0), "depth must be an integer from 1"),

@@ -125,7 +125,7 @@ def test_the_rate_rises_in_proportion_then_falls():
 
 def test_classes_travel_with_their_points_and_some_are_hidden():
     points = torch.arange(3.0).repeat(2000)[:, None, None, None].expand(-1, 1, 4, 4)
-    batch = Labelled.build(points, torch.arange(3).repeat(2000), 3)[torch.randperm(
+    batch = Labelled.build(points, unet(classes=3), torch.arange(3).repeat(2000))[torch.randperm(
         6000, generator=torch.Generator().manual_seed(1))]  # fmt: skip
     task = Denoising(NetworkScore(unet(classes=3), EDM(), shape=(1, 4, 4)), LogNormal(),
                      Schedule(9, 1e-3, 0.9), 0.0, label_dropout=0.25)  # fmt: skip

@@ -10,7 +10,8 @@ from torch.nn import functional
 from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network.conditioned import Fixed
-from wasserscore.network.picture import Labels, Picture, Told
+from wasserscore.network.picture import Picture
+from wasserscore.network.told import Condition, Labels, Told
 
 
 class Positions(Fixed):
@@ -90,6 +91,7 @@ class DiT(Picture):
         depth: Blocks.
         heads: Of attention.
         classes: How many classes there are; 0 where images have none.
+        condition: Length of a vector that comes with an image; 0 where none does.
         seed: Of the initial weights; the same seed gives the same bits.
 
     Raises:
@@ -105,11 +107,12 @@ class DiT(Picture):
         heads: int = 4,
         *,
         classes: int = 0,
+        condition: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         sizes = {"patch": patch, "width": width, "depth": depth, "heads": heads}
-        patch, width, depth, heads = self.admit(shape, classes, sizes)
+        patch, width, depth, heads = self.admit(shape, sizes)
         self.patch, self.width, self.depth, self.heads = patch, width, depth, heads
         channels, height, breadth = self.shape
         require(height % patch == 0 and breadth % patch == 0,
@@ -119,7 +122,7 @@ class DiT(Picture):
                 got=f"width {width} and {heads} heads")  # fmt: skip
         numbers = channels * patch**2
         with self.drawn(seed):
-            self.told = Told(width, self.classes)
+            self.told = Told(width, classes, condition)
             self.first = nn.Linear(numbers, width)
             self.positions = Positions(height // patch, breadth // patch, width)
             self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
@@ -134,13 +137,17 @@ class DiT(Picture):
 
     def config(self) -> dict[str, Any]:
         """What rebuilds this network, as JSON types; the weights come beside it."""
+        known = {"condition": self.condition} if self.condition else {}
         return {"class": "DiT", "shape": list(self.shape), "patch": self.patch,
                 "width": self.width, "depth": self.depth, "heads": self.heads,
-                "classes": self.classes}  # fmt: skip
+                "classes": self.classes, **known}  # fmt: skip
 
-    def forward(self, x: Points, c_noise: PerPoint, labels: Labels | None = None) -> Points:
+    def forward(
+        self, x: Points, c_noise: PerPoint, labels: Labels | None = None,
+        condition: Condition | None = None,
+    ) -> Points:  # fmt: skip
         """Images ``(b, *shape)`` and noise labels ``(b,)`` to outputs shaped like ``x``."""
-        e, p = self.told(c_noise, labels), self.patch
+        e, p = self.told(c_noise, labels, condition), self.patch
         patches = functional.pixel_unshuffle(self.images(x), p)
         h = self.positions(self.first(patches.flatten(2).transpose(1, 2)))
         for block in self.blocks:

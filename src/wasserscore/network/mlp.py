@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network.conditioned import EMBEDDING, Conditioned, Fourier
-from wasserscore.network.picture import Labels
+from wasserscore.network.told import Condition, Given, Labels, Listening
 
 
 class ResidualBlock(nn.Module):
@@ -28,7 +27,7 @@ class ResidualBlock(nn.Module):
         return out
 
 
-class MLP(Conditioned):
+class MLP(Conditioned, Listening):
     r"""Residual perceptron ``F(x, c_noise)`` for vectors and small images.
 
     Width by depth, every block told the noise level. Weights are drawn from a generator of their
@@ -40,6 +39,7 @@ class MLP(Conditioned):
         width: Hidden units.
         depth: Residual blocks, two linear layers each.
         classes: How many classes there are; 0 where points have none.
+        condition: Length of a vector that comes with a point; 0 where none does.
         seed: Of the initial weights; the same seed gives the same bits.
 
     Raises:
@@ -47,17 +47,16 @@ class MLP(Conditioned):
     """
 
     def __init__(
-        self, dim: int, width: int = 512, depth: int = 4, *, classes: int = 0, seed: int = 0
-    ) -> None:
+        self, dim: int, width: int = 512, depth: int = 4, *, classes: int = 0,
+        condition: int = 0, seed: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.dim = dim = as_integer(dim, "dim", most=2**24)
         self.width = width = as_integer(width, "width", most=2**16)
         self.depth = depth = as_integer(depth, "depth", most=2**10)
-        self.classes = as_integer(classes, "classes", least=0, most=2**20)
         with self.drawn(seed):
             self.embedding = Fourier(EMBEDDING)
-            # the last row is that of points whose class is not told
-            self.table = nn.Embedding(self.classes + 1, EMBEDDING) if self.classes else None
+            self.told = Given(EMBEDDING, classes, condition)
             self.first = nn.Linear(dim, width)
             self.blocks = nn.ModuleList(ResidualBlock(width, EMBEDDING) for _ in range(depth))
             self.norm = nn.LayerNorm(width)
@@ -65,15 +64,17 @@ class MLP(Conditioned):
 
     def config(self) -> dict[str, Any]:
         """What rebuilds this network, as JSON types; the weights come beside it."""
-        known = {"classes": self.classes} if self.classes else {}
+        given = {"classes": self.classes, "condition": self.condition}
+        known = {name: number for name, number in given.items() if number}
         return {"class": "MLP", "dim": self.dim, "width": self.width, "depth": self.depth, **known}
 
-    def forward(self, x: Points, c_noise: PerPoint, labels: Labels | None = None) -> Points:
+    def forward(
+        self, x: Points, c_noise: PerPoint, labels: Labels | None = None,
+        condition: Condition | None = None,
+    ) -> Points:  # fmt: skip
         """Points ``(b, *shape)`` and noise labels ``(b,)`` to outputs shaped like ``x``."""
         h, embedding = self.first(self.rows(x)), self.embedding(c_noise)
-        if self.table is not None:
-            nobody = torch.full((len(x),), self.classes, device=x.device)
-            embedding = embedding + self.table(nobody if labels is None else labels)
+        embedding = self.told(embedding, labels, condition)
         for block in self.blocks:
             h = block(h, embedding)
         out: Tensor = self.last(nn.functional.silu(self.norm(h)))

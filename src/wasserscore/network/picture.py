@@ -2,64 +2,30 @@
 
 from collections.abc import Mapping
 
-import torch
-from jaxtyping import Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
-from wasserscore.core.typing import PerPoint, Points
-from wasserscore.network.conditioned import Fourier, Seeded
-
-Labels = Int[Tensor, " b"]
-"""A class per point, 0 to ``classes - 1``; ``classes`` itself says that the class is not told."""
+from wasserscore.core.typing import Points
+from wasserscore.network.told import Listening
 
 
-class Told(nn.Module):
-    r"""Noise level and class as features: :math:`\mathrm{silu}(W(e(c) + E_y))`.
-
-    The table E has one row per class and one for "not told", all zero at first: an untrained
-    network does not know classes apart.
-    """
-
-    def __init__(self, features: int, classes: int) -> None:
-        super().__init__()
-        self.classes = classes
-        self.level = Fourier(features)
-        self.table = nn.Embedding(classes + 1, features) if classes else None
-        self.linear = nn.Linear(features, features)
-
-    def forward(self, c_noise: PerPoint, labels: Labels | None) -> Tensor:
-        """Features ``(b, features)``."""
-        h = self.level(c_noise)
-        if self.table is not None:
-            if labels is None:
-                labels = torch.full(c_noise.shape, self.classes, device=c_noise.device)
-            h = h + self.table(labels)
-        out: Tensor = nn.functional.silu(self.linear(h))
-        return out
-
-
-class Picture(Seeded):
-    """A network of images ``(channels, height, width)``, a noise label and perhaps a class."""
+class Picture(Listening):
+    """A network of images ``(channels, height, width)``, told a noise label and perhaps more."""
 
     gain = 3**0.5
     shape: tuple[int, int, int]
-    classes: int
 
-    def admit(
-        self, shape: tuple[int, ...] | list[int], classes: int, sizes: Mapping[str, int]
-    ) -> list[int]:
-        """Note the shape and the classes; return the sizes as they came, as Python ints.
+    def admit(self, shape: tuple[int, ...] | list[int], sizes: Mapping[str, int]) -> list[int]:
+        """Note the shape; return the sizes as they came, as Python ints.
 
         Raises:
-            InputError: Names the setting that is no image, no number of classes or no size.
+            InputError: Names the setting that is no image or no size.
         """
         require(len(shape) == 3, "shape must be (channels, height, width), positive integers",
                 got=tuple(shape))  # fmt: skip
         channels, height, width = (as_integer(k, "shape", most=2**14) for k in shape)
         self.shape = (channels, height, width)
-        self.classes = as_integer(classes, "classes", least=0, most=2**20)
         return [as_integer(value, name, most=2**16 if name == "width" else 2**8)
                 for name, value in sizes.items()]  # fmt: skip
 

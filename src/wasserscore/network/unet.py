@@ -10,7 +10,8 @@ from torch.nn import functional
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint, Points
-from wasserscore.network.picture import Labels, Picture, Told
+from wasserscore.network.picture import Picture
+from wasserscore.network.told import Condition, Labels, Told
 
 HALF = 0.5**0.5
 """Sums of two streams are multiplied by this, so that they keep their variance."""
@@ -140,6 +141,7 @@ class UNet(Picture):
         attention: Heights of the levels whose blocks end with self-attention.
         fir: Whether images are filtered by (1, 3, 3, 1) where their size changes.
         classes: How many classes there are; 0 where images have none.
+        condition: Length of a vector that comes with an image; 0 where none does.
         seed: Of the initial weights; the same seed gives the same bits.
 
     Raises:
@@ -156,13 +158,14 @@ class UNet(Picture):
         *,
         fir: bool = False,
         classes: int = 0,
+        condition: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.fir = fir
         sizes = {f"multipliers[{i}]": m for i, m in enumerate(multipliers)}
         self.width, self.blocks, *whole = self.admit(
-            shape, classes, {"width": width, "blocks": blocks, **sizes}
+            shape, {"width": width, "blocks": blocks, **sizes}
         )
         self.multipliers = tuple(whole)
         self.attention = tuple(as_integer(height, "attention") for height in attention)
@@ -180,12 +183,12 @@ class UNet(Picture):
             got=self.attention,
         )
         with self.drawn(seed):
-            self._build(heights, 4 * self.width)
+            self._build(heights, Told(4 * self.width, classes, condition))
 
-    def _build(self, heights: list[int], features: int) -> None:
+    def _build(self, heights: list[int], told: Told) -> None:
         """The layers; ``passed`` are the channels of what the way down hands over."""
+        self.told, features = told, told.linear.out_features
         channels, how = self.width, ", smooth" if self.fir else ""
-        self.told = Told(features, self.classes)
         self.first = nn.Conv2d(self.shape[0], channels, 3, padding=1)
         self.down, self.up, passed = nn.ModuleList(), nn.ModuleList(), [channels]
         for level, (height, multiplier) in enumerate(zip(heights, self.multipliers, strict=True)):
@@ -222,13 +225,17 @@ class UNet(Picture):
     def config(self) -> dict[str, Any]:
         """What rebuilds this network, as JSON types; the weights come beside it."""
         filtered = {"fir": True} if self.fir else {}
+        known = {"condition": self.condition} if self.condition else {}
         return {"class": "UNet", "shape": list(self.shape), "width": self.width, **filtered,
                 "multipliers": list(self.multipliers), "blocks": self.blocks,
-                "attention": list(self.attention), "classes": self.classes}  # fmt: skip
+                "attention": list(self.attention), "classes": self.classes, **known}  # fmt: skip
 
-    def forward(self, x: Points, c_noise: PerPoint, labels: Labels | None = None) -> Points:
+    def forward(
+        self, x: Points, c_noise: PerPoint, labels: Labels | None = None,
+        condition: Condition | None = None,
+    ) -> Points:  # fmt: skip
         """Images ``(b, *shape)`` and noise labels ``(b,)`` to outputs shaped like ``x``."""
-        e, h = self.told(c_noise, labels), self.first(self.images(x))
+        e, h = self.told(c_noise, labels, condition), self.first(self.images(x))
         passed = [h]
         for block in self.down:
             h = block(h, e)

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network import built, describe, filled, register
-from wasserscore.network.picture import Labels
+from wasserscore.network.told import Labels
 from wasserscore.process import EDM
 from wasserscore.score.network import NetworkScore
 from wasserscore.score.vault import read_tensors

@@ -28,8 +28,8 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Int
 from torch import Tensor, nn
 
 from wasserscore.core.errors import require
@@ -38,6 +38,7 @@ from wasserscore.core.tensors import as_tensor, expand_like
 from wasserscore.core.typing import Points, Times
 from wasserscore.data import Scaling
 from wasserscore.network import describe, rebuild
+from wasserscore.network.told import Condition, Labels
 from wasserscore.process import from_dict as process_from_dict
 from wasserscore.process.base import Process
 from wasserscore.score.denoiser import natural_clock, tweedie
@@ -95,6 +96,8 @@ class NetworkScore:
         scaling: How model units came from data units; None where they are data units.
         label: The class whose score this is, for a network that knows ``classes``; None where it
             is not told.
+        condition: The vector whose score this is, for a network that knows ``condition``; None
+            where it is not told, which is the zero vector.
     """
 
     network: nn.Module
@@ -105,6 +108,7 @@ class NetworkScore:
     shape: tuple[int, ...] = ()
     scaling: Scaling | None = None
     label: int | None = None
+    condition: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         require(
@@ -135,6 +139,7 @@ class NetworkScore:
         weights = sum(p.numel() for p in self.network.parameters())
         network = f"{type(self.network).__name__} of {weights:,} weights"
         told = "" if self.label is None else f", label {self.label}"
+        told += "" if self.condition is None else f", condition {self.condition}"
         points = f"{self.prediction}, points {self.shape}{told}"
         return f"NetworkScore({network}, {points}, {self.process.call(4)})"
 
@@ -149,23 +154,33 @@ class NetworkScore:
         alpha, r = natural_clock(self.process, t, len(x))
         return tweedie(x, self._denoise(x, t, alpha, r), alpha, r)
 
-    def denoise(self, x: Points, t: Times, labels: Int[Tensor, " b"] | None = None) -> Points:
+    def denoise(
+        self, x: Points, t: Times, labels: Labels | None = None,
+        condition: Condition | None = None,
+    ) -> Points:  # fmt: skip
         """The network's posterior mean of the data given ``x`` at time ``t > 0``.
 
         Args:
             x: Noisy points.
             t: Their time, or one for each.
             labels: A class for each, in the place of this score's own.
+            condition: A vector for each, likewise.
         """
         x = as_tensor(x)
-        return self._denoise(x, t, *natural_clock(self.process, t, len(x)), labels)
+        return self._denoise(x, t, *natural_clock(self.process, t, len(x)), labels, condition)
 
-    def conditioned(self, y: int) -> "NetworkScore":
-        """The score of one class.
+    def conditioned(self, y: Any) -> "NetworkScore":
+        """The score of one class (a number), or of one condition (a vector).
 
         Raises:
-            InputError: If the network does not know the class.
+            InputError: If the network does not know the class, or vectors of this length.
         """
+        if np.ndim(y):
+            length = getattr(self.network, "condition", 0)
+            require(len(y) == length > 0, f"the network knows vectors of length {length}",
+                    got=y,
+                    do="build it with condition= and train it with conditions=")  # fmt: skip
+            return replace(self, condition=tuple(map(float, y)))
         classes = getattr(self.network, "classes", 0)
         require(classes > 0, "the network knows no classes", got=y,
                 do="build it with classes= and train it with labels=")  # fmt: skip
@@ -205,6 +220,7 @@ class NetworkScore:
             "shape": list(self.shape),
             "scaling": None if self.scaling is None else self.scaling.to_dict(),
             **({} if self.label is None else {"label": self.label}),
+            **({} if self.condition is None else {"condition": list(self.condition)}),
         }
 
     @classmethod
@@ -214,6 +230,8 @@ class NetworkScore:
         network = rebuild(rest.pop("network"), tensors).eval().requires_grad_(False)
         rest["process"] = process_from_dict(rest["process"])
         rest["shape"] = tuple(rest["shape"])
+        if "condition" in rest:
+            rest["condition"] = tuple(rest["condition"])
         if rest["scaling"] is not None:
             rest["scaling"] = Scaling.from_dict(rest["scaling"])
         score = cls(network, **rest)
@@ -225,8 +243,9 @@ class NetworkScore:
         return score
 
     def _denoise(
-        self, x: Tensor, t: Times, alpha: Tensor, r: Tensor, labels: Tensor | None = None
-    ) -> Tensor:
+        self, x: Tensor, t: Times, alpha: Tensor, r: Tensor,
+        labels: Tensor | None = None, condition: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         require(
             prod(x.shape[1:]) == self.dim,
             f"points must have shape (b, {', '.join(map(str, self.shape))})",
@@ -238,7 +257,10 @@ class NetworkScore:
         seen = (expand_like(c.scale_in, x) * x).to(dtype).reshape(len(x), *self.shape)
         if labels is None and self.label is not None:
             labels = torch.full((len(x),), self.label, device=x.device)
-        told = () if labels is None else (labels,)
+        if condition is None and self.condition is not None:
+            condition = torch.tensor(self.condition, device=x.device).expand(len(x), -1)
+        told: tuple[Tensor | None, ...] = () if labels is None else (labels,)
+        told = told if condition is None else (labels, condition)
         output = self.network(seen, c.noise.to(seen), *told).to(x.dtype).reshape(x.shape)
         denoised: Tensor = expand_like(c.skip / alpha, x) * x + expand_like(c.out, x) * output
         return denoised

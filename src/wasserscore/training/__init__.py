@@ -1,5 +1,6 @@
 """Training: one loop for every objective, checkpoints that survive anything."""
 
+from wasserscore.training.augmentation import Augmentation as Augmentation
 from wasserscore.training.bound import Bound as Bound
 from wasserscore.training.bound import Tabulated as Tabulated
 from wasserscore.training.fit import train_score as train_score

@@ -11,6 +11,7 @@ from wasserscore.core.random import normal_like
 from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.score import NetworkScore
+from wasserscore.training.augmentation import Augmentation
 from wasserscore.training.averaged import Averaged, Logs, Measure, measured, shares
 from wasserscore.training.implicit import SIGNED, implicit_loss
 from wasserscore.training.labelled import Labelled, Rows
@@ -31,9 +32,10 @@ def denoising_loss(
     uniform: PerPoint,
     noise: Points,
     labels: Tensor | None = None,
+    condition: Tensor | None = None,
 ) -> Tensor:
     """The mean of :func:`denoising_losses`: the objective per coordinate."""
-    return denoising_losses(score, weighting, x0, uniform, noise, labels).mean()
+    return denoising_losses(score, weighting, x0, uniform, noise, labels, condition).mean()
 
 
 def denoising_losses(
@@ -43,6 +45,7 @@ def denoising_losses(
     uniform: PerPoint,
     noise: Points,
     labels: Tensor | None = None,
+    condition: Tensor | None = None,
 ) -> PerPoint:
     r""":math:`w(r) \|D(x_t, t) - x_0\|^2 / d` of every point.
 
@@ -53,13 +56,14 @@ def denoising_losses(
         uniform: One number of [0, 1) per point: its noise level.
         noise: Standard normal, shaped like ``x0``.
         labels: A class per point, where the network knows classes.
+        condition: A vector per point, where it knows these.
 
     Source: :cite:`karras2022` eq. (2) and (8); see :mod:`wasserscore.training.weighting`.
     """
     levels = weighting(score.process, score.data_std, uniform.to(torch.float64))
     t = score.process.time_at(levels.r.square())
     x_t = expand_like(score.process.alpha(t), x0) * (x0 + expand_like(levels.r, x0) * noise)
-    squared = (score.denoise(x_t, t, labels) - x0).square().flatten(1).mean(1)
+    squared = (score.denoise(x_t, t, labels, condition) - x0).square().flatten(1).mean(1)
     losses: Tensor = levels.weight.to(squared) * squared
     return losses
 
@@ -71,6 +75,7 @@ class Drawn(NamedTuple):
     uniform: PerPoint
     noise: Points
     labels: Tensor | None = None
+    condition: Tensor | None = None
     signs: Points | None = None
 
     def rows(self, part: slice) -> "Drawn":
@@ -79,8 +84,8 @@ class Drawn(NamedTuple):
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> "Drawn":
         """The same numbers elsewhere; noise levels stay where they are."""
-        labels, signs = (None if x is None else move(x) for x in (self.labels, self.signs))
-        return Drawn(move(self.x0), self.uniform, move(self.noise), labels, signs)
+        told = (None if x is None else move(x) for x in self[3:])
+        return Drawn(move(self.x0), self.uniform, move(self.noise), *told)
 
 
 class Denoising(Averaged):
@@ -97,7 +102,8 @@ class Denoising(Averaged):
             the loss stay as they are.
         compiled: Whether ``torch.compile`` makes the network faster.
         objective: ``"denoising"`` or one of :mod:`wasserscore.training.implicit`.
-        label_dropout: Share of the points that are trained without their class.
+        label_dropout: Share of the points that are trained without their class and vector.
+        augmentation: What is done to images, which the network is told in the place of a vector.
         measure: Asked about the averaged network, for the logs.
         every: How often.
         accumulate: Parts into which a rank cuts its points, one after another.
@@ -117,6 +123,7 @@ class Denoising(Averaged):
         compiled: bool = False,
         objective: str = "denoising",
         label_dropout: float = 0.0,
+        augmentation: Augmentation | None = None,
         measure: Measure | None = None,
         every: int = 1,
         accumulate: int = 1,
@@ -129,6 +136,7 @@ class Denoising(Averaged):
         self.weighting, self.label_dropout, self.objective = weighting, label_dropout, objective
         self.halved = precision == "bfloat16"
         self.nobody = int(getattr(score.network, "classes", 0))
+        self.augmentation = augmentation
         self.measure, self.every, self.accumulate = measure, every, accumulate
 
     def draw(self, batch: Rows, generator: torch.Generator) -> Drawn:
@@ -139,12 +147,14 @@ class Denoising(Averaged):
         drawn = Drawn(x0, uniform, noise)
         if isinstance(batch, Labelled):
             hidden = torch.rand(len(batch), generator=generator) < self.label_dropout
-            drawn = drawn._replace(
-                labels=batch.labels.masked_fill(hidden.to(x0.device), self.nobody)
-            )
+            labels, condition = batch.hidden(hidden.to(x0.device), self.nobody)
+            drawn = drawn._replace(labels=labels, condition=condition)
         if self.objective in SIGNED:
             heads = torch.randint(0, 2, x0.shape, generator=generator)
             drawn = drawn._replace(signs=(2 * heads - 1).to(x0))
+        if self.augmentation is not None:
+            x0, condition = self.augmentation(x0, generator)
+            drawn = drawn._replace(x0=x0, condition=condition)
         if self.device.type == "cuda" and not x0.is_cuda:
             drawn = drawn.moved(Tensor.pin_memory)  # so that copying does not wait
         return drawn
@@ -169,10 +179,10 @@ class Denoising(Averaged):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.halved):
             if self.objective == "denoising":
                 return denoising_loss(
-                    self.score, self.weighting, d.x0, d.uniform, d.noise, d.labels
+                    self.score, self.weighting, d.x0, d.uniform, d.noise, d.labels, d.condition
                 )
             return implicit_loss(
-                self.score, self.weighting, d.x0, d.uniform, d.noise, d.labels,
+                self.score, self.weighting, d.x0, d.uniform, d.noise, d.labels, d.condition,
                 signs=d.signs, sliced=self.objective == "sliced",
             )  # fmt: skip
 

@@ -17,6 +17,7 @@ from wasserscore.data import Mapped, Scaling
 from wasserscore.network import describe
 from wasserscore.process.base import Process
 from wasserscore.score import NetworkScore
+from wasserscore.training.augmentation import Augmentation
 from wasserscore.training.averaged import Measure
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.denoising import CLIP, PRECISIONS, Denoising
@@ -51,7 +52,9 @@ def train_score(
     data_std: float | None = None,
     scaling: Scaling | None = None,
     labels: Any = None,
+    conditions: Any = None,
     label_dropout: float = 0.1,
+    augment: str | Sequence[str] | Augmentation | None = None,
     precision: str = "float32",
     compile: bool = False,
     accumulate: int = 1,
@@ -108,8 +111,15 @@ def train_score(
             mapped rows).
         scaling: How ``data`` came from data units; kept with the score, so samples return there.
         labels: Classes ``(n,)`` from 0, for a network built with ``classes=``.
-        label_dropout: Share of the points that are trained without their class, so that the
-            network is a score of all classes together too; what guidance needs.
+        conditions: Vectors ``(n, k)`` for a network built with ``condition=k``, best of entries
+            near one and away from zero, which says nothing (an angle: its cosine and sine);
+            ``score.conditioned(vector)`` is the score of one.
+        label_dropout: Share of the points that are trained without their class and vector, so
+            that the network is a score of all together too; what guidance needs.
+        augment: ``"flip"``, ``"rotate"``, ``"translate"``, several of them, or an
+            :class:`~wasserscore.training.Augmentation`: images are transformed in training, the
+            network (built with ``condition=`` 1, 2, 2, or their sum) is told how, and generated
+            images show nothing of it.
         precision: ``"float32"`` leaves the network in its own dtype; ``"bfloat16"`` lets its
             products and convolutions run in that, on a GPU several times as fast.
         compile: Whether ``torch.compile`` makes the network faster, after a minute of work.
@@ -169,12 +179,18 @@ def train_score(
     )
     chosen, limits = weighting_named(weighting), regulariser_named(regularise)
     rows: Rows = points
-    if labels is not None:
-        rows = Labelled.build(points, labels, getattr(network, "classes", 0))
+    if labels is not None or conditions is not None:
+        rows = Labelled.build(points, network, labels, conditions)
+    augmentation = None
+    if augment is not None:
+        require(conditions is None, "augment takes the place of conditions", got="both",
+                do="leave one of them out")  # fmt: skip
+        augmentation = Augmentation.named(augment)
+        augmentation.fits(untrained.shape, getattr(network, "condition", 0))
     task = Denoising(
         untrained, chosen, Schedule(steps, learning_rate, ema, warmup, decay), weight_decay,
         limits, gradient_clip, precision=precision, compiled=compile,
-        objective=objective, label_dropout=label_dropout,
+        objective=objective, label_dropout=label_dropout, augmentation=augmentation,
         every=measure_every, accumulate=accumulate, sharded=shard,
     )  # fmt: skip
     asked: list[Measure] = []
@@ -197,6 +213,7 @@ def train_score(
             "weight_decay": weight_decay,
             "gradient_clip": gradient_clip,
             **({} if limits is None else limits.to_dict()),
+            **({} if augmentation is None else augmentation.to_dict()),
             **changed(
                 {
                     "warmup": (warmup, 0),
@@ -215,7 +232,9 @@ def train_score(
             "data_sha256": points.sha256 if isinstance(points, Mapped) else sha256(points),
         }
         if isinstance(rows, Labelled):
-            config |= {"label_dropout": label_dropout, "labels_sha256": sha256(rows.labels)}
+            told = {"labels_sha256": rows.labels, "conditions_sha256": rows.conditions}
+            config |= {"label_dropout": label_dropout}
+            config |= {name: sha256(x) for name, x in told.items() if x is not None}
         checkpoints = Checkpoints(
             Path(out) / "checkpoints", config, every=checkpoint_every, keep=keep
         )

@@ -39,6 +39,7 @@ def implicit_loss(
     uniform: PerPoint,
     noise: Points,
     labels: Tensor | None = None,
+    condition: Tensor | None = None,
     *,
     signs: Points | None = None,
     sliced: bool = False,
@@ -52,13 +53,15 @@ def implicit_loss(
         uniform: One number of [0, 1) per point: its noise level.
         noise: Standard normal, shaped like ``x0``.
         labels: A class per point, where the network knows classes.
+        condition: A vector per point, where it knows these.
         signs: Random signs like ``x0``; None for the exact trace.
         sliced: Whether the norm is taken along the signs too.
     """
     levels = weighting(score.process, score.data_std, uniform.to(torch.float64))
     t = score.process.time_at(levels.r.square())
     y = (x0 + expand_like(levels.r, x0) * noise).requires_grad_()
-    moved = (score.denoise(expand_like(score.process.alpha(t), y) * y, t, labels) - y).flatten(1)
+    x_t = expand_like(score.process.alpha(t), y) * y
+    moved = (score.denoise(x_t, t, labels, condition) - y).flatten(1)
     if signs is None:
         own = [_slope(moved[:, i], y)[:, i] for i in range(moved.shape[1])]
         trace = torch.stack(own).sum(0)

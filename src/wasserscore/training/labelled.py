@@ -1,53 +1,85 @@
-"""Points that carry a class each, as the loop takes them."""
+"""Points that carry a class or a vector each, as the loop takes them."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from wasserscore.core.errors import require
+from wasserscore.core.tensors import as_points
 from wasserscore.core.typing import Points
 from wasserscore.data import Mapped
+from wasserscore.network.told import Condition, Labels
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Points and their classes; rows are taken from both.
+    """Points and what is told of them; rows are taken from all.
 
     Args:
         points: ``(n, *shape)``, in memory or mapped.
-        labels: ``(n,)``, from 0.
+        labels: Classes ``(n,)`` from 0, or None.
+        conditions: Vectors ``(n, k)``, or None.
     """
 
     points: Points | Mapped
-    labels: Int[Tensor, " b"]
+    labels: Labels | None = None
+    conditions: Condition | None = None
 
     @classmethod
-    def build(cls, points: Points | Mapped, labels: Any, classes: int) -> "Labelled":
-        """Check that the labels are classes, one per point.
+    def build(
+        cls,
+        points: Points | Mapped,
+        network: nn.Module,
+        labels: Any = None,
+        conditions: Any = None,
+    ) -> "Labelled":
+        """Check that the network knows such classes and vectors, and that each point has its own.
 
         Raises:
-            InputError: If they are not.
+            InputError: If not.
         """
-        require(classes > 0, "labels need a network that knows classes", got="one without",
-                do="build it with classes=")  # fmt: skip
-        labels = torch.as_tensor(labels)
-        require(labels.shape == (len(points),), f"labels must have shape ({len(points)},)",
-                got=tuple(labels.shape))  # fmt: skip
-        whole = not labels.is_floating_point() and labels.dtype != torch.bool
-        require(whole, "labels must be integers", got=labels.dtype)
-        low, high = int(labels.min()), int(labels.max())
-        require(low >= 0 and high < classes, f"labels must lie in 0 to {classes - 1}",
-                got=f"{low} to {high}")  # fmt: skip
-        return cls(points, labels.to(points.device, torch.int64))
+        classes, length = (int(getattr(network, name, 0)) for name in ("classes", "condition"))
+        if labels is not None:
+            labels = _classes(labels, len(points), classes).to(points.device)
+        if conditions is not None:
+            require(length > 0, "conditions need a network that knows vectors", got="one without",
+                    do="build it with condition=")  # fmt: skip
+            conditions = as_points(conditions, "conditions").to(points.device, points.dtype)
+            require(conditions.shape == (len(points), length),
+                    f"conditions must have shape ({len(points)}, {length})",
+                    got=tuple(conditions.shape))  # fmt: skip
+        return cls(points, labels, conditions)
+
+    def hidden(self, rows: Tensor, nobody: int) -> tuple[Labels | None, Condition | None]:
+        """Classes and vectors where some rows are not told: the class ``nobody``, zeros."""
+        labels, conditions = self.labels, self.conditions
+        return (
+            None if labels is None else labels.masked_fill(rows, nobody),
+            None if conditions is None else conditions.masked_fill(rows[:, None], 0),
+        )
 
     def __len__(self) -> int:
         return len(self.points)
 
     def __getitem__(self, rows: Tensor) -> "Labelled":
-        return Labelled(self.points[rows], self.labels[rows])
+        told = (None if x is None else x[rows] for x in (self.labels, self.conditions))
+        return Labelled(self.points[rows], *told)
+
+
+def _classes(labels: Any, n: int, classes: int) -> Labels:
+    """A class per point, checked."""
+    require(classes > 0, "labels need a network that knows classes", got="one without",
+            do="build it with classes=")  # fmt: skip
+    found = torch.as_tensor(labels)
+    require(found.shape == (n,), f"labels must have shape ({n},)", got=tuple(found.shape))
+    whole = not found.is_floating_point() and found.dtype != torch.bool
+    require(whole, "labels must be integers", got=found.dtype)
+    low, high = int(found.min()), int(found.max())
+    require(low >= 0 and high < classes, f"labels must lie in 0 to {classes - 1}",
+            got=f"{low} to {high}")  # fmt: skip
+    return found.to(torch.int64)
 
 
 Rows = Points | Mapped | Labelled
