@@ -83,7 +83,7 @@ SCRIPT = """
             return {}
 
     checkpoints = folder / "run" / "checkpoints"
-    seen = lambda: sorted(int(p.name[5:]) for p in checkpoints.iterdir())
+    seen = lambda: sorted(int(p.name[5:]) for p in checkpoints.glob("step-*"))  # beside a claim
     stopped(callbacks=[interrupt])
     assert seen() == [5]
     stopped(regularise=Struck())
@@ -121,7 +121,8 @@ IN_PARTS = """
 
     def counted(self, *given, **options):  # numbers that this rank holds, of all there are
         done = begin(self, *given, **options)
-        states = [*self.weights.values(), *self.average.parameters()]
+        states = [*self.weights.values()]
+        states += [x for average in self.averages.values() for x in average.parameters()]
         states += [m for s in self.optimizer.state.values() for m in s.values() if m.ndim]
         mine = sum((x.to_local() if isinstance(x, DTensor) else x).numel() for x in states)
         held.append(mine / sum(x.numel() for x in states))
@@ -134,6 +135,7 @@ IN_PARTS = """
         network = UNet((1, 8, 8), 8, (1, 2), 1, (4,), seed=1 + rank(), classes=3)
         settings = dict(steps=8, batch_size=6, checkpoint_every=3, seed=3, accumulate=2,
                         labels=torch.arange(20) % 3, holdout=data[:5], measure_every=4,
+                        ema=(0.5, 0.9),
                         callbacks=[lambda k, found: logs.setdefault(name, []).append(found)])
         return train_score(network, data, EDM(), **settings | options).network.state_dict()
 

@@ -98,6 +98,7 @@ class NetworkScore:
             is not told.
         condition: The vector whose score this is, for a network that knows ``condition``; None
             where it is not told, which is the zero vector.
+        ema: How much of its averaged weights survived a step, where training chose among several.
     """
 
     network: nn.Module
@@ -109,6 +110,7 @@ class NetworkScore:
     scaling: Scaling | None = None
     label: int | None = None
     condition: tuple[float, ...] | None = None
+    ema: float | None = None
 
     def __post_init__(self) -> None:
         require(
@@ -221,6 +223,7 @@ class NetworkScore:
             "scaling": None if self.scaling is None else self.scaling.to_dict(),
             **({} if self.label is None else {"label": self.label}),
             **({} if self.condition is None else {"condition": list(self.condition)}),
+            **({} if self.ema is None else {"ema": self.ema}),
         }
 
     @classmethod

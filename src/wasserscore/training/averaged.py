@@ -1,4 +1,4 @@
-"""What tasks of one network share: AdamW, an average of the weights, and a state of both."""
+"""What tasks of one network share: AdamW, averages of the weights, and a state of all."""
 
 import copy
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ Logs = Callable[[], dict[str, float]]
 
 
 class Averaged:
-    """A network that learns by AdamW, and the average of its weights.
+    """A network that learns by AdamW, and the average of its weights, or several.
 
     Args:
         network: It is copied, never changed.
@@ -52,11 +52,13 @@ class Averaged:
         self.regularise, self.clip = regularise, clip
         if regularise is not None:
             regularise(self.network)
-        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.averages = {ema: copy.deepcopy(self.network).eval().requires_grad_(False)
+                         for ema in schedule.emas}  # fmt: skip
         self.untrained, self.sharded = network, sharded and world() > 1
         if self.sharded:
             shard(self.network)
-            shard(self.average)
+            for average in self.averages.values():
+                shard(average)
         self.schedule, self.count = schedule, 0
         self.weights = dict(self.network.named_parameters())
         self.optimizer = torch.optim.AdamW(
@@ -66,6 +68,11 @@ class Averaged:
             weight_decay=weight_decay,
             fused=True,
         )
+
+    @property
+    def average(self) -> nn.Module:
+        """The first average."""
+        return self.averages[self.schedule.emas[0]]
 
     @property
     def device(self) -> torch.device:
@@ -123,23 +130,33 @@ class Averaged:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        fresh = 1 - self.schedule.keep(self.count)
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.weights.values()), fresh)
-        buffers = zip(self.average.buffers(), self.network.buffers(), strict=True)
-        for kept, buffer in buffers:
-            kept.copy_(buffer)
+        keeps, weights = (
+            self.schedule.keep(self.count),
+            [*map(Tensor.detach, self.weights.values())],
+        )
+        for keep, average in zip(keeps, self.averages.values(), strict=True):
+            torch._foreach_lerp_(list(average.parameters()), weights, 1 - keep)
+            for kept, buffer in zip(average.buffers(), self.network.buffers(), strict=True):
+                kept.copy_(buffer)
 
-    def averaged(self) -> nn.Module:
-        """The average, whole; of weights in parts all ranks call it together."""
-        return gathered(self.average, self.untrained) if self.sharded else self.average
+    def averaged(self, ema: float) -> nn.Module:
+        """An average, whole; of weights in parts all ranks call it together."""
+        average = self.averages[ema]
+        return gathered(average, self.untrained) if self.sharded else average
+
+    def _networks(self) -> dict[str, nn.Module]:
+        """The network and its averages, by the names that their weights have in a state."""
+        first, *others = self.averages.items()
+        named = {"network/": self.network, "average/": first[1]}
+        return named | {f"average {ema}/": average for ema, average in others}
 
     def state(self) -> dict[str, Tensor]:
-        """Everything the next step needs: weights, average, both moments of AdamW, the count.
+        """Everything the next step needs: weights, averages, both moments of AdamW, the count.
 
         Of weights in parts all ranks call it together, and the first alone has the state.
         """
-        tensors = {f"network/{name}": value for name, value in self.network.state_dict().items()}
-        tensors |= {f"average/{name}": value for name, value in self.average.state_dict().items()}
+        tensors = {f"{prefix}{name}": value for prefix, module in self._networks().items()
+                   for name, value in module.state_dict().items()}  # fmt: skip
         for name, weight in self.weights.items():
             for moment, value in self.optimizer.state[weight].items():
                 tensors[f"{moment}/{name}"] = value
@@ -161,7 +178,7 @@ class Averaged:
             KeyError: If a tensor is missing.
             RuntimeError: If a tensor has another shape.
         """
-        for prefix, module in (("network/", self.network), ("average/", self.average)):
+        for prefix, module in self._networks().items():
             known = module.state_dict()
             module.load_state_dict({name: part_of(x, known[name])
                                     for name, x in under(prefix, tensors).items()})  # fmt: skip
@@ -194,8 +211,12 @@ def measured(task: Averaged, measure: Measure | None, every: int) -> dict[str, f
         measure: Asked every so many steps, and after the last; None measures nothing.
         every: How many.
     """
-    due = task.count % every == 0 or task.count == task.schedule.steps
-    return {} if measure is None or not due else measure(task.average)
+    return {} if measure is None or not due(task, every) else measure(task.average)
+
+
+def due(task: Averaged, every: int) -> bool:
+    """Whether to measure after this step: every so many, and after the last."""
+    return task.count % every == 0 or task.count == task.schedule.steps
 
 
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from wasserscore.core.tensors import expand_like
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.score import NetworkScore
 from wasserscore.training.augmentation import Augmentation
-from wasserscore.training.averaged import Averaged, Logs, Measure, measured, shares
+from wasserscore.training.averaged import Averaged, Logs, Measure, due, shares
 from wasserscore.training.implicit import SIGNED, implicit_loss
 from wasserscore.training.labelled import Labelled, Rows
 from wasserscore.training.levels import Weighting
@@ -104,6 +104,7 @@ class Denoising(Averaged):
         objective: ``"denoising"`` or one of :mod:`wasserscore.training.implicit`.
         label_dropout: Share of the points that are trained without their class and vector.
         augmentation: What is done to images, which the network is told in the place of a vector.
+        heldout: Its ``holdout_loss`` of each averaged network chooses among several.
         measure: Asked about the averaged network, for the logs.
         every: How often.
         accumulate: Parts into which a rank cuts its points, one after another.
@@ -124,6 +125,7 @@ class Denoising(Averaged):
         objective: str = "denoising",
         label_dropout: float = 0.0,
         augmentation: Augmentation | None = None,
+        heldout: Measure | None = None,
         measure: Measure | None = None,
         every: int = 1,
         accumulate: int = 1,
@@ -137,7 +139,8 @@ class Denoising(Averaged):
         self.halved = precision == "bfloat16"
         self.nobody = int(getattr(score.network, "classes", 0))
         self.augmentation = augmentation
-        self.measure, self.every, self.accumulate = measure, every, accumulate
+        self.heldout, self.measure = heldout, measure
+        self.every, self.accumulate = every, accumulate
 
     def draw(self, batch: Rows, generator: torch.Generator) -> Drawn:
         """What a step takes: drawn on the CPU, so that every device sees the same numbers."""
@@ -170,8 +173,26 @@ class Denoising(Averaged):
         n, mine = len(drawn.x0), shares(len(drawn.x0), self.accumulate)
         terms = ((part.stop - part.start) / n * self._loss(drawn.rows(part)) for part in mine)
         logs = self.begin(terms, shared=True)
-        more = measured(self, self.measure, self.every)
+        more = self._measured() if due(self, self.every) else {}
         return lambda: logs() | more
+
+    def _measured(self) -> dict[str, float]:
+        """What to log of the average that is best so far."""
+        best, logs = self._judged()
+        more = {} if self.measure is None else self.measure(self.averages[best])
+        return logs | more
+
+    def _judged(self) -> tuple[float, dict[str, float]]:
+        """Which average has the least held-out loss, and what to log of it."""
+        if self.heldout is None:
+            return self.schedule.emas[0], {}
+        found = {ema: self.heldout(average) for ema, average in self.averages.items()}
+        losses = {ema: logs["holdout_loss"] for ema, logs in found.items()}
+        best = min(losses, key=lambda ema: losses[ema])
+        if len(found) == 1:
+            return best, found[best]
+        each = {f"holdout_loss at ema={ema:g}": loss for ema, loss in losses.items()}
+        return best, {"ema": best, **each, **found[best]}
 
     def _loss(self, drawn: Drawn) -> Tensor:
         """The objective of some points, where the network is."""
@@ -191,5 +212,8 @@ class Denoising(Averaged):
         return self.start(self.draw(batch, generator))()
 
     def result(self) -> NetworkScore:
-        """The score with the averaged weights, ready for inference."""
-        return replace(self.score, network=self.averaged())
+        """The score with the averaged weights, the best of several, ready for inference."""
+        if len(self.averages) == 1:
+            return replace(self.score, network=self.averaged(self.schedule.emas[0]))
+        best, _ = self._judged()
+        return replace(self.score, network=self.averaged(best), ema=best)

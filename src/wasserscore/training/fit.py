@@ -18,7 +18,6 @@ from wasserscore.network import describe
 from wasserscore.process.base import Process
 from wasserscore.score import NetworkScore
 from wasserscore.training.augmentation import Augmentation
-from wasserscore.training.averaged import Measure
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.denoising import CLIP, PRECISIONS, Denoising
 from wasserscore.training.heldout import HeldOut
@@ -44,7 +43,7 @@ def train_score(
     learning_rate: float = 3e-3,
     warmup: int = 0,
     decay: str = "cosine",
-    ema: float = 0.999,
+    ema: float | Sequence[float] = 0.999,
     weight_decay: float = 0.01,
     gradient_clip: float = CLIP,
     regularise: str | Regulariser | None = None,
@@ -100,7 +99,9 @@ def train_score(
         warmup: Steps over which the learning rate first rises from zero.
         decay: How it falls to zero over the steps: ``"cosine"`` (a half one), ``"linear"``, or
             ``"constant"`` where it stays.
-        ema: How much of the averaged weights survives a step, once warmed up; in [0, 1).
+        ema: How much of the averaged weights survives a step, once warmed up; in [0, 1). Of
+            several the one with the least loss of the ``holdout`` is kept, which the logs name
+            (``ema``, ``holdout_loss at ema=...``), and ``score.ema``.
         weight_decay: Of AdamW.
         gradient_clip: Largest gradient norm; longer gradients are shortened to it.
         regularise: What keeps the score from expanding, for a small certificate: ``"spectral"``
@@ -170,7 +171,11 @@ def train_score(
     require(not (shard and taken), "weights in parts are trained by denoising alone",
             got=f"shard with {', '.join(taken)}", do="leave one of them out")  # fmt: skip
     require(gradient_clip > 0, "gradient_clip must be positive", got=gradient_clip)
-    require(0 <= ema < 1, "ema must lie in [0, 1)", got=ema)
+    emas = tuple(ema) if isinstance(ema, Sequence) else (ema,)
+    require(len(emas) == len(set(emas)) > 0 and all(0 <= own < 1 for own in emas),
+            "ema must lie in [0, 1), several must differ", got=ema)  # fmt: skip
+    require(len(emas) == 1 or holdout is not None, "several ema need a holdout that chooses",
+            got=ema, do="give holdout=, or one ema")  # fmt: skip
     points = points.to(next(network.parameters()).dtype)
     data_std = root_mean_square(points) if data_std is None else data_std
     require(data_std > 0, "data must vary", got=f"data_std={data_std}")
@@ -188,19 +193,16 @@ def train_score(
         augmentation = Augmentation.named(augment)
         augmentation.fits(untrained.shape, getattr(network, "condition", 0))
     task = Denoising(
-        untrained, chosen, Schedule(steps, learning_rate, ema, warmup, decay), weight_decay,
+        untrained, chosen, Schedule(steps, learning_rate, emas, warmup, decay), weight_decay,
         limits, gradient_clip, precision=precision, compiled=compile,
         objective=objective, label_dropout=label_dropout, augmentation=augmentation,
         every=measure_every, accumulate=accumulate, sharded=shard,
     )  # fmt: skip
-    asked: list[Measure] = []
     if holdout is not None:
         unseen = as_points(holdout, "holdout").to(points.dtype)
-        asked.append(HeldOut(untrained, chosen, unseen, seed))
+        task.heldout = HeldOut(untrained, chosen, unseen, seed)
     if measure is not None:
-        asked.append(lambda network: measure(replace(untrained, network=network)))
-    if asked:
-        task.measure = lambda network: {k: x for m in asked for k, x in m(network).items()}
+        task.measure = lambda network: measure(replace(untrained, network=network))
     checkpoints = None
     if out is not None:
         config: dict[str, Any] = {
@@ -209,7 +211,7 @@ def train_score(
             "steps": steps,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
-            "ema": ema,
+            "ema": emas[0] if len(emas) == 1 else list(emas),
             "weight_decay": weight_decay,
             "gradient_clip": gradient_clip,
             **({} if limits is None else limits.to_dict()),

@@ -26,7 +26,7 @@ class Schedule:
     Args:
         steps: Updates in all; None keeps the rate as it is.
         learning_rate: Of the first.
-        ema: Largest share of the average that survives a step.
+        ema: Largest share of the average that survives a step, or of each of several averages.
         warmup: Updates over which the rate rises.
         decay: How it falls, a name of ``DECAYS``.
 
@@ -36,7 +36,7 @@ class Schedule:
 
     steps: int | None
     learning_rate: float
-    ema: float
+    ema: float | tuple[float, ...]
     warmup: int = 0
     decay: str = "cosine"
 
@@ -51,6 +51,11 @@ class Schedule:
             return self.learning_rate * risen
         return self.learning_rate * risen * DECAYS[self.decay](k / self.steps)
 
-    def keep(self, k: int) -> float:
-        """How much of the average survives step ``k``."""
-        return min(self.ema, (1 + k) / (10 + k))
+    @property
+    def emas(self) -> tuple[float, ...]:
+        """Of all averages, the first first."""
+        return self.ema if isinstance(self.ema, tuple) else (self.ema,)
+
+    def keep(self, k: int) -> list[float]:
+        """How much of each average survives step ``k``."""
+        return [min(ema, (1 + k) / (10 + k)) for ema in self.emas]
