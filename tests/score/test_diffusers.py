@@ -148,9 +148,28 @@ def test_a_folder_gives_the_score_of_its_pipeline(saved):
 def test_there_and_back(saved, tmp_path):
     score = from_diffusers(saved)
     again = from_diffusers(to_diffusers(score, tmp_path / "back"))
-    torch.testing.assert_close(again(points(), 40.0), score(points(), 40.0), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(again(points(), 40.0), score(points(), 40.0), rtol=1e-6, atol=1e-6)
     with pytest.raises(InputError, match="new folder"):
         to_diffusers(score, tmp_path / "back")
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_a_transformer_goes_there_and_back(kind, tmp_path):
+    scheduler = diffusers.DDIMScheduler(**BETAS, prediction_type=kind)
+    diffusers.DiTPipeline(transformer(), None, scheduler).save_pretrained(tmp_path / "dit")
+    score = from_diffusers(tmp_path / "dit", label=7)
+    again = from_diffusers(to_diffusers(score, tmp_path / "back"), label=7)
+    for t in (1.0, 10.0, 40.0, 100.0):
+        expected = score(points(), t)
+        assert float((again(points(), t) - expected).abs().max() / expected.abs().max()) < 1e-6
+    theirs = diffusers.DiTPipeline.from_pretrained(tmp_path / "back", vae=None)
+    assert theirs.scheduler.config.prediction_type == kind
+    back = theirs.transformer.state_dict()
+    assert not [name for name in back if "pos_embed.pos_embed" in name]
+    for name, value in transformer().state_dict().items():
+        assert torch.equal(back[name], value), name
+    kept = load_file(tmp_path / "back" / "transformer" / "diffusion_pytorch_model.safetensors")
+    assert kept.keys() == back.keys()
 
 
 def test_our_own_files_hold_it_too(saved, tmp_path):
@@ -161,12 +180,16 @@ def test_our_own_files_hold_it_too(saved, tmp_path):
     assert again.process == score.process
 
 
-def test_a_transformer_of_classes_is_asked_for_one(tmp_path):
-    model = built(
+def transformer(**more):
+    return built(
         diffusers.DiTTransformer2DModel,
         num_attention_heads=2, attention_head_dim=4, in_channels=3, out_channels=6, num_layers=1,
-        sample_size=8, patch_size=4, num_embeds_ada_norm=10, norm_num_groups=1,
+        sample_size=8, patch_size=4, num_embeds_ada_norm=10, norm_num_groups=1, **more,
     )  # fmt: skip
+
+
+def test_a_transformer_of_classes_is_asked_for_one(tmp_path):
+    model = transformer()
     scheduler = diffusers.DDPMScheduler(**BETAS)
     diffusers.DiTPipeline(model, None, scheduler).save_pretrained(tmp_path / "dit")
     x, k = points(), 30
@@ -229,7 +252,7 @@ def test_what_cannot_be_read_is_said(saved, tmp_path):
     with pytest.raises(InputError, match="chain of betas"):
         from_diffusers(diffusers.DDPMPipeline(unet(), diffusers.FlowMatchEulerDiscreteScheduler()))
     ours = ws.NetworkScore(ws.networks.MLP(4, 8, 1), VP.cosine())
-    with pytest.raises(InputError, match="only a U-Net of diffusers on a chain"):
+    with pytest.raises(InputError, match="only a network of diffusers on a chain"):
         to_diffusers(ours, tmp_path / "x")
 
 

@@ -56,8 +56,7 @@ class DiffusersNetwork(nn.Module):
         require(model in PARTS, f"the model must be one of {', '.join(PARTS)}", got=repr(model))
         self.model_class, self.edm, self.flip = model, edm, flip
         self.label = None if label is None else as_integer(label, "label", least=0)
-        with torch.random.fork_rng(devices=[]):  # its first weights come from the global state
-            self.model = getattr(diffusers_library(), model)(**settings)
+        self.model = _model(model, settings)
         for module in self.model.modules():  # tables that are not saved could not be rebuilt
             module._non_persistent_buffers_set.clear()
 
@@ -134,13 +133,17 @@ def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
 def to_diffusers(score: NetworkScore, path: str | Path) -> Path:
     """Write a score whose network came from diffusers as a pipeline there; returns the folder.
 
+    The label is asked for again when the pipeline is read: pipelines have none of their own. That
+    of a transformer has no decoder: points are what the model sees.
+
     Raises:
         InputError: For another network, a process that is no chain, or a folder that is not new.
     """
-    network, process = score.network, score.process
+    network: Any = score.network
+    process = score.process
     betas = process.parameters.get("betas") or []
-    require(isinstance(network, DiffusersNetwork) and network.model_class == "UNet2DModel"
-            and bool(betas), "only a U-Net of diffusers on a chain can go back",
+    require(isinstance(network, DiffusersNetwork) and bool(betas),
+            "only a network of diffusers on a chain can go back",
             got=f"{type(network).__name__} under {process!r}")  # fmt: skip
     target = Path(path)
     require(not target.exists(), f"{target} must be a new folder", got="one that is there")
@@ -149,7 +152,14 @@ def to_diffusers(score: NetworkScore, path: str | Path) -> Path:
         num_train_timesteps=len(betas), trained_betas=betas,
         prediction_type=kinds[score.prediction], clip_sample=False,
     )  # fmt: skip
-    library.DDPMPipeline(network.model, scheduler).save_pretrained(target, safe_serialization=True)
+    # a fresh one, without the tables that ours keeps and theirs does not read
+    model = _model(network.model_class, _settings(network.model)).to(network.model.dtype)
+    model.load_state_dict(network.model.state_dict(), strict=False)
+    if network.model_class == "UNet2DModel":
+        pipeline = library.DDPMPipeline(model, scheduler)
+    else:
+        pipeline = library.DiTPipeline(model, None, scheduler)
+    pipeline.save_pretrained(target, safe_serialization=True)
     return target
 
 
@@ -164,6 +174,12 @@ def _process(scheduler: Any, edm: bool) -> Process:
     kept = kept[kept > 0]  # chains rescaled to end in pure noise have no score there
     before = torch.cat([kept.new_ones(1), kept[:-1]])
     return VP.chain(betas=(1 - kept / before).tolist())
+
+
+def _model(name: str, settings: dict[str, Any]) -> Any:
+    """A model of the library; it draws its first weights from the global state."""
+    with torch.random.fork_rng(devices=[]):
+        return getattr(diffusers_library(), name)(**settings)
 
 
 def _settings(model: Any) -> dict[str, Any]:
