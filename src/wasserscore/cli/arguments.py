@@ -9,8 +9,8 @@ _SOURCE = typer.Argument(
     metavar="SOURCE",
     show_default=False,
     help="digits, moons, wine, ... or a file (.npy .npz .csv .csv.gz .parquet), "
-    "or a folder of images; to fit a network or to plan, also FOLDER[:COLUMNS] of Arrow "
-    "or Parquet files, which stay on disk.",
+    "or a folder of images; to fit a network or to plan, also FOLDER[:COLUMNS] of "
+    "Arrow or Parquet files or .tar shards of images, which stay on disk.",
 )
 Source = Annotated[str, _SOURCE]
 MaybeSource = Annotated[str | None, _SOURCE]

@@ -1,9 +1,11 @@
-"""Arrow and Parquet files: which names stand for them, how they are mapped, numbers out of them.
+"""Files of rows: which names stand for them, how they are mapped, numbers out of them.
 
-The library ``datasets`` (extra ``wasserscore[datasets]``) does the mapping. Parquet files are
+The library ``datasets`` (extra ``wasserscore[datasets]``) does the mapping. Parquet files
+and shards of images (``.tar``, as WebDataset has them: ``0001.png`` beside ``0001.cls``) are
 converted to Arrow once, into a cache of their size.
 """
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.data.pictures import decoded
 
-ENDINGS, STATE = (".arrow", ".parquet"), "state.json"
+ENDINGS, STATE = (".arrow", ".parquet", ".tar"), "state.json"
 """Endings of files, and the file that ``save_to_disk`` leaves beside them."""
 
 
@@ -22,8 +25,9 @@ def on_disk(source: str) -> tuple[Path, list[str] | None] | None:
     A lone Parquet file is a table like any other, and read into memory.
 
     Args:
-        source: A folder of Arrow or Parquet files, or one file ``.arrow``, and perhaps a colon
-            and columns: ``"shards:image"``, ``"shards:height,weight"``.
+        source: A folder of Arrow or Parquet files or of shards, or one file ``.arrow`` or
+            ``.tar``, and perhaps a colon and columns: ``"shards:image"``,
+            ``"shards:height,weight"``.
     """
     path, mark, columns = source.rpartition(":")
     if mark and not Path(source).exists():
@@ -35,8 +39,9 @@ def open_table(source: Path, cache: str | Path | None) -> Any:
     """A folder or file, mapped into memory as a ``datasets.Dataset``.
 
     Args:
-        source: A folder of Arrow or Parquet files, one that ``save_to_disk`` wrote, or one file.
-        cache: Where converted Parquet is kept; by default in the cache of ``datasets``.
+        source: A folder of Arrow or Parquet files or of shards ``.tar``, one that
+            ``save_to_disk`` wrote, or one file.
+        cache: Where converted files are kept; by default in the cache of ``datasets``.
 
     Raises:
         InputError: If ``datasets`` is not installed or there is no such file.
@@ -54,14 +59,18 @@ def open_table(source: Path, cache: str | Path | None) -> Any:
         names = [str(file) for file in files if file.is_file()]
         if names and end == ".arrow":
             return datasets.concatenate_datasets([datasets.Dataset.from_file(n) for n in names])
+        kept = {"cache_dir": cache and str(cache)}
+        if names and end == ".tar":
+            return datasets.load_dataset("webdataset", data_files=names, split="train", **kept)
         if names:
-            return datasets.Dataset.from_parquet(names, cache_dir=cache and str(cache))
-    raise InputError(explain("there must be Arrow or Parquet files", got=repr(str(source)),
-                             do="give a folder of .arrow or .parquet files"))  # fmt: skip
+            return datasets.Dataset.from_parquet(names, **kept)
+    raise InputError(explain("there must be Arrow or Parquet files, or shards",
+                             got=repr(str(source)),
+                             do="give a folder of .arrow, .parquet or .tar files"))  # fmt: skip
 
 
 def numbers_of(column: Any, name: str) -> NDArray[np.float64]:
-    """A column of numbers, or of lists of one shape, without a Python object per row.
+    """A column of numbers or lists of one shape, without a Python object per row, or of images.
 
     Raises:
         InputError: If the column holds anything else; names it.
@@ -71,6 +80,8 @@ def numbers_of(column: Any, name: str) -> NDArray[np.float64]:
     array, shape = column.combine_chunks(), [len(column)]
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
+    if array.type == pa.struct({"bytes": pa.binary(), "path": pa.string()}):
+        return _pixels(array.field("bytes").to_pylist(), name)
     while pa.types.is_list(array.type) or pa.types.is_fixed_size_list(array.type):
         lengths = array.value_lengths().unique().to_pylist()
         _require_numbers(len(lengths) == 1 and lengths[0] is not None, name,
@@ -86,7 +97,16 @@ def numbers_of(column: Any, name: str) -> NDArray[np.float64]:
 def _is_mapped(path: Path) -> bool:
     if path.is_dir():
         return any(file.suffix in ENDINGS or file.name == STATE for file in path.iterdir())
-    return path.suffix == ".arrow" and path.is_file()
+    return path.suffix in (".arrow", ".tar") and path.is_file()
+
+
+def _pixels(files: list[bytes | None], name: str) -> NDArray[np.float64]:
+    """Images as files hold them, decoded."""
+    pictures = [decoded(BytesIO(file or b""), Path(f"an image of column {name!r}"),
+                        "leave it out of the files") for file in files]  # fmt: skip
+    sizes = {picture.shape for picture in pictures}
+    _require_numbers(len(sizes) == 1, name, f"images of several sizes, {sorted(sizes)[:2]}")
+    return np.stack(pictures).astype(np.float64)
 
 
 def _require_numbers(good: bool, name: str, got: str) -> None:

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.data.dataset import Dataset
-from wasserscore.data.pictures import IDX, MAX_BYTES, UNREADABLE, idx_array, unpacked
+from wasserscore.data.pictures import (
+    IDX,
+    MAX_BYTES,
+    UNREADABLE,
+    decoded,
+    idx_array,
+    unpacked,
+    unreadable,
+)
 
 
 def read_npy(path: Path, key: str | None = None) -> Dataset:
@@ -89,21 +97,10 @@ def _images(folder: Path) -> list[Path]:
 
 def read_images(folder: Path) -> Dataset:
     """The images of a folder, see :func:`image_files`, as grey levels 0..255."""
-    from PIL import Image
-
     files = image_files(folder)
     pictures: list[NDArray[Any]] = []
     for file in files:
-        try:
-            with Image.open(file) as image:
-                image.load()
-                picture = image.convert("RGB") if image.mode == "P" else image
-                mode = picture.mode
-                pixels = np.asarray(picture)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise unreadable(file, error, "replace or remove this file") from None
-        require(mode in ("1", "L", "RGB", "I;16"), f"{file.name} must be grey or RGB", got=mode,
-                do="flatten its alpha channel or convert it")  # fmt: skip
+        pixels = decoded(file, file, "replace or remove this file")
         pictures.append(pixels)
         require(pixels.shape == pictures[0].shape,
                 f"all images must have the size of {files[0].name}, {_size(pictures[0])}",
@@ -162,12 +159,3 @@ def _require_exact(integers: Any, what: str) -> None:
 
 def _size(pixels: Any) -> str:
     return " x ".join(str(k) for k in np.shape(pixels))
-
-
-def unreadable(path: Path, error: BaseException, do: str) -> InputError:
-    """The library's reason in one line, without its traceback."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    if "allow_pickle" in reason or "Python objects" in reason:
-        # NumPy's own words advise to unpickle, which is what must never happen.
-        reason = "pickled Python objects, which are never loaded"
-    return InputError(explain(f"{path.name} cannot be read", got=f"{reason[:200]!r}", do=do))

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, require
-from wasserscore.data.files import image_files, unreadable
-from wasserscore.data.pictures import IDX, UNREADABLE, idx_array
+from wasserscore.data.arrow import numbers_of, on_disk, open_table
+from wasserscore.data.files import image_files
+from wasserscore.data.pictures import IDX, UNREADABLE, idx_array, unreadable
 
 PLANES = "y"
 """The array of labels beside packed planes."""
@@ -23,12 +24,16 @@ def load_labels(source: str | Path) -> Int[Tensor, " n"]:
 
     Args:
         source: An idx file of labels (``-ubyte``, ``.idx``, with or without ``.gz``); ``.npz``
-            with labels ``y``, or ``file.npz:name``; a ``.npy`` of one axis; or a folder of folders
-            of images, where a class is the place of its folder's name among them.
+            with labels ``y``, or ``file.npz:name``; a ``.npy`` of one axis; a folder of folders of
+            images, where a class is the place of its folder's name among them; or
+            ``folder:column`` of files of rows on disk, such as ``shards:cls``.
 
     Raises:
         InputError: If the source cannot be read, or holds anything but whole numbers from 0.
     """
+    rows = on_disk(str(source))
+    if rows is not None:
+        return _column(str(source), *rows)
     stem, _, key = str(source).partition(".npz:")
     path = Path(f"{stem}.npz") if key else Path(source)
     if path.is_dir():
@@ -41,11 +46,26 @@ def load_labels(source: str | Path) -> Int[Tensor, " n"]:
         raise
     except (*UNREADABLE, ValueError, zipfile.BadZipFile) as error:
         raise unreadable(path, error, "give a file of labels") from None
+    return _whole(found, path.name)
+
+
+def _whole(found: NDArray[Any], name: str) -> Int[Tensor, " n"]:
     whole = found.ndim == 1 and found.dtype.kind in "iu" and found.size > 0
     good = whole and int(found.min()) >= 0
-    require(good, f"{path.name} must hold a whole number from 0 per row",
+    require(good, f"{name} must hold a whole number from 0 per row",
             got=f"{found.dtype} of shape {found.shape}")  # fmt: skip
     return torch.from_numpy(found.astype(np.int64))
+
+
+def _column(source: str, path: Path, columns: list[str] | None) -> Int[Tensor, " n"]:
+    """One column of a table on disk."""
+    table = open_table(path, None)
+    good = columns is not None and len(columns) == 1 and columns[0] in table.column_names
+    require(good, "labels are one column", got=repr(source),
+            do=f"name it after a colon: {', '.join(table.column_names)}")  # fmt: skip
+    name = str(columns[0]) if columns else ""
+    found = numbers_of(table.with_format("arrow")[:][name], name)
+    return _whole(found.astype(np.int64) if (found == found.round()).all() else found, source)
 
 
 def _array(path: Path, key: str) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from wasserscore.core.errors import require
@@ -36,6 +37,7 @@ class Mapped:
         columns: One column that holds whole points, or several that hold a coordinate each.
         scaling: From the units of the file to those that come out; None for the same.
         dtype: Of what comes out, float32 or float64; numbers are scaled in float64.
+        channels_first: Whether images come out as networks see them, see :meth:`images`.
 
     Raises:
         InputError: If a column is missing, or is not numbers of one shape.
@@ -45,6 +47,7 @@ class Mapped:
     columns: tuple[str, ...]
     scaling: Scaling | None = None
     dtype: torch.dtype = torch.float32
+    channels_first: bool = False
 
     def __post_init__(self) -> None:
         missing = [name for name in self.columns if name not in self.table.column_names]
@@ -63,19 +66,21 @@ class Mapped:
         *,
         cache: str | Path | None = None,
     ) -> "Mapped":
-        """Map a folder of Arrow or Parquet files, or one that ``save_to_disk`` wrote.
+        """Map a folder of Arrow or Parquet files or of shards, or one that ``save_to_disk`` wrote.
 
         Args:
-            source: The folder, or one file ``.arrow`` or ``.parquet``; files in order of name.
-            columns: One column that holds whole points (lists or arrays of one shape), or
-                several that hold a coordinate each; all columns where None.
-            cache: Where converted Parquet is kept; by default in the cache of ``datasets``.
+            source: The folder, or one file ``.arrow``, ``.parquet`` or ``.tar``; files in order of
+                name.
+            columns: One column that holds whole points (lists or arrays of one shape, or images),
+                or several that hold a coordinate each; None for the only column of images, or all
+                columns.
+            cache: Where converted files are kept; by default in the cache of ``datasets``.
 
         Raises:
             InputError: If ``datasets`` is not installed or there is no such file.
         """
         table = open_table(Path(source), cache)
-        chosen = table.column_names if columns is None else columns
+        chosen = _only_images(table) if columns is None else columns
         return cls(table, (chosen,) if isinstance(chosen, str) else tuple(chosen))
 
     def __len__(self) -> int:
@@ -150,6 +155,18 @@ class Mapped:
         require(self.scaling is None, "rows are scaled once", got="a second scaling")
         return replace(self, scaling=scaling)
 
+    def images(self) -> "Mapped":
+        """The same images, unscaled yet, as ``(n, channels, height, width)``.
+
+        Raises:
+            InputError: If rows are no images of the axes (height, width) or (height, width, c).
+        """
+        shape = tuple(self.shape[1:])
+        good = self.kind == "image" and len(shape) in (2, 3) and self.scaling is None
+        require(good and not self.channels_first, "only images, unscaled, have channels to move",
+                got=f"{self.kind} of shape {shape}")  # fmt: skip
+        return replace(self, channels_first=True)
+
     def to(self, dtype: torch.dtype) -> "Mapped":
         """The same rows in another dtype."""
         return replace(self, dtype=dtype)
@@ -168,9 +185,19 @@ class Mapped:
         found = self.table[rows]
         parts = [numbers_of(found[name], name) for name in self.columns]
         if len(parts) == 1 and parts[0].ndim > 1:
-            return parts[0]
+            return _channels_first(parts[0]) if self.channels_first else parts[0]
         deep = [name for name, p in zip(self.columns, parts, strict=True) if p.ndim > 1]
         require(not deep, "a point is one column of arrays, or several of numbers",
                 got=f"columns {', '.join(self.columns)}, of which {', '.join(deep)} holds arrays",
                 do="choose columns=")  # fmt: skip
         return np.stack(parts, 1)
+
+
+def _only_images(table: Any) -> list[str]:
+    """The only column of image files, or all columns."""
+    images = [name for name, kind in table.features.items() if type(kind).__name__ == "Image"]
+    return images if len(images) == 1 else list(table.column_names)
+
+
+def _channels_first(x: NDArray[Any]) -> NDArray[Any]:
+    return np.moveaxis(x if x.ndim == 4 else x[..., None], -1, 1)

@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from io import BytesIO
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wasserscore.core.errors import require
+from wasserscore.core.errors import InputError, explain, require
 
 IDX = ("-ubyte", "-ubyte.gz", ".idx", ".idx.gz")
 """Endings of idx files."""
@@ -68,3 +69,38 @@ def unpacked(planes: NDArray[Any]) -> NDArray[np.uint8]:
 
 UNREADABLE = (OSError, EOFError, zlib.error)
 """What reading a damaged file raises."""
+
+
+def decoded(source: Path | BytesIO, path: Path, do: str) -> NDArray[Any]:
+    """The pixels of a PNG or JPEG image, ``(height, width)`` or ``(height, width, 3)``.
+
+    Args:
+        source: Where it is read.
+        path: What it is called.
+        do: What to do about one that cannot be read.
+
+    Raises:
+        InputError: If it cannot be read, or is neither grey nor RGB.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(source) as image:
+            image.load()
+            picture = image.convert("RGB") if image.mode == "P" else image
+            mode = picture.mode
+            pixels = np.asarray(picture)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise unreadable(path, error, do) from None
+    require(mode in ("1", "L", "RGB", "I;16"), f"{path.name} must be grey or RGB", got=mode,
+            do="flatten its alpha channel or convert it")  # fmt: skip
+    return pixels
+
+
+def unreadable(path: Path, error: BaseException, do: str) -> InputError:
+    """The library's reason in one line, without its traceback."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if "allow_pickle" in reason or "Python objects" in reason:
+        # NumPy's own words advise to unpickle, which is what must never happen.
+        reason = "pickled Python objects, which are never loaded"
+    return InputError(explain(f"{path.name} cannot be read", got=f"{reason[:200]!r}", do=do))

@@ -26,7 +26,7 @@ import numpy as np
 
 from wasserscore.core.errors import InputError, explain
 from wasserscore.core.typing import Array
-from wasserscore.data.files import unreadable
+from wasserscore.data.pictures import unreadable
 from wasserscore.data.tables.dialect import SEPARATORS, Dialect
 
 BLOCK = 4096

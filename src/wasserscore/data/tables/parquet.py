@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from wasserscore.core.errors import InputError, explain
-from wasserscore.data.files import unreadable
+from wasserscore.data.pictures import unreadable
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
