@@ -26,12 +26,16 @@ PREAMBLE = """
 """
 
 
-def launch(*arguments: object, fails: bool = False) -> subprocess.CompletedProcess[str]:
+TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+
+
+def launch(
+    *arguments: object, fails: bool = False, by: tuple[str, ...] = TORCHRUN
+) -> subprocess.CompletedProcess[str]:
     """Start two processes on this machine with one thread each, and wait for their end."""
     source = str(Path(wasserscore.__file__).parents[1])
     paths = [source, str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone",
-               "--nproc_per_node", "2", *map(str, arguments)]  # fmt: skip
+    command = [sys.executable, "-m", *by, *map(str, arguments)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths),
@@ -45,11 +49,11 @@ def launch(*arguments: object, fails: bool = False) -> subprocess.CompletedProce
     return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
-def torchrun(script: str, folder: Path) -> None:
+def torchrun(script: str, folder: Path, by: tuple[str, ...] = TORCHRUN) -> None:
     """Run a script on two ranks; it may ``keep(name=tensor)`` into ``folder/RANK.safetensors``."""
     path = folder / "script.py"
     path.write_text(textwrap.dedent(PREAMBLE) + textwrap.dedent(script))
-    launch(path, folder)
+    launch(path, folder, by=by)
 
 
 def kept_alike(folder: Path) -> dict[str, torch.Tensor]:

@@ -3,7 +3,7 @@ import sys
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.torchrun import torchrun
+from tests.torchrun import kept_alike, torchrun
 
 from wasserscore.core import distributed
 from wasserscore.core.tensors import cuts
@@ -102,6 +102,20 @@ ENDING = """
     time.sleep(0.1)  # the system lists a joined thread a moment longer
     assert not any("gloo" in name for name in threads()), threads()
 """
+
+
+@pytest.mark.slow
+def test_accelerate_starts_ranks_as_torchrun_does(tmp_path):
+    pytest.importorskip("accelerate")
+    script = """
+        from wasserscore.core.distributed import total
+        keep(sum=total(torch.tensor(1.0 + rank())))
+    """
+    torchrun(script, tmp_path, by=(
+        "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines",
+        "1", "--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no",
+    ))  # fmt: skip
+    assert float(kept_alike(tmp_path)["sum"]) == 3.0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are listed in /proc")
