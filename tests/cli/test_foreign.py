@@ -64,6 +64,7 @@ def test_an_audit_draws_its_rows_and_keeps_them_beside_the_page(there):
     model, _ = pipeline_model(named(there)[1], str(there / "grey.npy"), label=1)
     drawn = model.sample(30, seed=3, solver="ddim", steps=2)
     assert torch.equal(rows.flatten(1), drawn)
+    assert "<h1>ddpm, label 1 (ddim, 2 steps)" in (there / "page" / "audit.html").read_text()
     files = ("audit", there / "grey.npy", there / "page" / "generated.npy")
     same = call(*files, "--holdout", there / "unseen.npy", "--seed", 3, "--json")
     assert json.loads(found.stdout) == json.loads(same.stdout)

@@ -169,8 +169,9 @@ def audit(
 ) -> bool:
     """An audit of files, or of rows drawn from a pipeline; whether every rule held."""
     checks = audit_files.read_rules(rules)
-    with sides_of(real, fake, out=out, seed=seed, **pipeline) as (known, generated):
-        sides = audit_files.read_sides(known, generated, holdout, schema=schema, seed=seed)
+    with sides_of(real, fake, out=out, seed=seed, **pipeline) as (known, generated, name):
+        sides = audit_files.read_sides(known, generated, holdout, name=name, schema=schema,
+                                       seed=seed)  # fmt: skip
     if target is not None:
         sides.require_target(target)
     report = sides.audit(seed=seed)

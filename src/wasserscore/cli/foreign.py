@@ -6,7 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from wasserscore.core.errors import InputError, explain, require
-from wasserscore.experiment.pipelines import is_pipeline, pipeline_model, require_no_pipeline
+from wasserscore.experiment.pipelines import (
+    PREFIX,
+    is_pipeline,
+    pipeline_model,
+    require_no_pipeline,
+)
 from wasserscore.experiment.write import write_rows
 
 DRAWN = "generated.npy"
@@ -67,8 +72,10 @@ def sides_of(
     steps: int,
     out: Path | None,
     seed: int,
-) -> Iterator[tuple[str, str]]:
-    """The two files of an audit; of a pipeline rows are drawn, which stay where there is ``out``.
+) -> Iterator[tuple[str, str, str | None]]:
+    """The two files of an audit, and what to call the second where its own name says too little.
+
+    Of a pipeline rows are drawn, which stay where there is ``out``.
 
     Raises:
         InputError: If the generated rows are not given once, or the model is no pipeline.
@@ -78,7 +85,7 @@ def sides_of(
         require_no_pipeline(data, label)
         require(fake is not None, "FAKE must be given", got="none",
                 do="name a file of generated rows, or --model diffusers:FOLDER")  # fmt: skip
-        yield real, str(fake)
+        yield real, str(fake), None
         return
     require(is_pipeline(model), "a model to audit is a saved pipeline", got=repr(model),
             do="name it diffusers:FOLDER, or audit what wasserscore sample writes")  # fmt: skip
@@ -90,4 +97,6 @@ def sides_of(
         path = (out or Path(passing)) / DRAWN
         path.parent.mkdir(parents=True, exist_ok=True)
         write_rows(path, rows, made.layout)
-        yield real, str(path)
+        whose = Path(str(model).removeprefix(PREFIX)).resolve().name
+        told = "" if label is None else f", label {label}"
+        yield real, str(path), f"{whose}{told} ({solver}, {steps} steps)"

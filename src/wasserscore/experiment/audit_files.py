@@ -98,6 +98,7 @@ def read_sides(
     fake: str,
     holdout: str | None = None,
     *,
+    name: str | None = None,
     schema: str | None = None,
     seed: int = 0,
 ) -> Sides:
@@ -109,6 +110,7 @@ def read_sides(
         fake: Of the generated rows.
         holdout: Of real rows the model has not seen; without it there is no verdict. Of rows on
             disk some are drawn, and the notes say how many.
+        name: What to call the generated rows; by default as their file.
         schema: A file that says what the columns are; a run has its own.
         seed: Of held-out rows that are drawn.
 
@@ -137,7 +139,7 @@ def read_sides(
     notes += other_units(train, generated, fake)
     notes += known_names(train, generated, real, fake, overrides)
     unseen = None if fresh is None else fresh.points
-    return Sides(train, generated.points, unseen, generated.name, notes)
+    return Sides(train, generated.points, unseen, name or generated.name, notes)
 
 
 def _on_disk(real: str, overrides: Overrides | None) -> Whole:
