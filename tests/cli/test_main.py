@@ -311,7 +311,7 @@ def test_a_bug_is_70_and_shows_its_traceback(table, tmp_path, monkeypatch):
     def broken(*_, **__):
         raise KeyError("nobody foresaw this")
 
-    monkeypatch.setattr("wasserscore.cli.commands.start", broken)
+    monkeypatch.setattr("wasserscore.cli.doing.runs.start", broken)
     result = call("fit", table, "--out", tmp_path / "run")
     assert result.exit_code == 70
     first, *_, last = result.stderr.splitlines()
@@ -351,8 +351,8 @@ OUT_OF_MEMORY = {
 )
 def test_memory_that_runs_out_is_no_bug(command, advice, whose, tmp_path, monkeypatch):
     full = lambda *_, **__: OUT_OF_MEMORY[whose]()
-    for name in ("fit", "flow", "compare"):
-        monkeypatch.setattr(f"wasserscore.cli.commands.{name}", full)
+    for name in ("runs.fit", "two_files.flow", "studies.compare"):
+        monkeypatch.setattr(f"wasserscore.cli.doing.{name}", full)
     result = call(*command, "--out", tmp_path / "run")
     assert result.exit_code == 2
     assert result.stderr == f"wasserscore: there was not enough memory; take {advice}\n"
@@ -362,7 +362,7 @@ def test_a_theorem_that_does_not_apply_is_bad_input(table, tmp_path, monkeypatch
     def refused(*_, **__):
         raise ws.AssumptionError("this bound needs a log-concave law")
 
-    monkeypatch.setattr("wasserscore.cli.commands.start", refused)
+    monkeypatch.setattr("wasserscore.cli.doing.runs.start", refused)
     result = call("fit", table, "--out", tmp_path / "run")
     assert result.exit_code == 2
     assert result.stderr == "wasserscore: this bound needs a log-concave law\n"
@@ -372,7 +372,7 @@ def test_ctrl_c_is_130_and_says_how_to_continue(table, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("wasserscore.cli.commands.start", interrupt)
+    monkeypatch.setattr("wasserscore.cli.doing.runs.start", interrupt)
     result = call("fit", table, "--out", tmp_path / "run")
     assert result.exit_code == 130
     assert result.stderr == "wasserscore: interrupted; the same command continues a run\n"

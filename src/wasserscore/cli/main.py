@@ -6,7 +6,7 @@ Nothing heavy is imported here: a command imports the experiment room when it ru
 
 import os
 
-from wasserscore.cli import runs, tools  # noqa: F401  (in the order of --help)
+from wasserscore.cli import runs, studies, two_files  # noqa: F401  (in the order of --help)
 from wasserscore.cli.app import app as app
 
 

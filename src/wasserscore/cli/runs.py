@@ -1,11 +1,11 @@
-"""Commands that make a run, and draw from it or bound it: run, fit, sample, certify."""
+"""Commands that make a run, and draw from it, bound it or write it up."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wasserscore.cli.app import app, exit_codes
+from wasserscore.cli.app import app, by_one, exit_codes
 from wasserscore.cli.arguments import (
     Config,
     Force,
@@ -18,6 +18,7 @@ from wasserscore.cli.arguments import (
     Out,
     PipelineData,
     PipelineLabel,
+    RunFolder,
     RunOrPipeline,
     Seed,
     Settings,
@@ -51,7 +52,7 @@ def run(
 
         wasserscore run my.csv --out runs/mine --models proximal --set resplits=5
     """
-    from wasserscore.cli import commands
+    from wasserscore.cli.doing import runs as commands
 
     wanted = commands.settings(
         source, seed, models, config, settings, table_schema=schema, group=group, order=order
@@ -86,7 +87,7 @@ def fit(
 
         wasserscore fit shards:image --out runs/images --models network
     """
-    from wasserscore.cli import commands
+    from wasserscore.cli.doing import runs as commands
 
     wanted = commands.settings(
         source, seed, models, config, settings, table_schema=schema, group=group, order=order
@@ -153,7 +154,7 @@ def sample(
 
         wasserscore sample diffusers:my-ddpm --data images.npy --solver ddim --steps 50 -o new.npy
     """
-    from wasserscore.cli import commands
+    from wasserscore.cli.doing import runs as commands
 
     commands.sample(
         folder, out, n, model=model, where=where, balance=balance, seed=seed, steps=steps,
@@ -234,10 +235,25 @@ def certify(
 
         wasserscore certify diffusers:my-ddpm --data images.npy --solver ddim --steps 50
     """
-    from wasserscore.cli import commands
+    from wasserscore.cli.doing import runs as commands
 
     commands.certify(
         folder, model=model, reference=reference, n=n, steps=steps, solver=solver, eta=eta,
         grid=grid, stop=stop, start=start, target=target, constant=constant, level=level,
         bandwidth=bandwidth, data=data, label=label, seed=seed, json=json,
     )  # fmt: skip
+
+
+@app.command()
+@exit_codes
+@by_one
+def report(folder: RunFolder) -> None:
+    """Write report.html and the figures of a finished run again.
+
+    **Example**
+
+        wasserscore report runs/digits
+    """
+    from wasserscore.cli.doing import runs as commands
+
+    commands.report(folder)

@@ -1,0 +1,1 @@
+"""What each command does, once the arguments are parsed and torch may be imported."""
