@@ -114,7 +114,7 @@ IN_PARTS = """
     from torch.distributed.tensor import DTensor
     from wasserscore.network import UNet
     from wasserscore.process import EDM
-    from wasserscore.training import train_score
+    from wasserscore.training import Augmentation, train_score
     from wasserscore.training.averaged import Averaged
     data = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(9))
     logs, held, begin = {}, [], Averaged.begin
@@ -132,10 +132,11 @@ IN_PARTS = """
 
     def trained(name, **options):
         # the first one's weights count
-        network = UNet((1, 8, 8), 8, (1, 2), 1, (4,), seed=1 + rank(), classes=3)
+        network = UNet((1, 8, 8), 8, (1, 2), 1, (4,), seed=1 + rank(), classes=3,
+                       condition=1)
         settings = dict(steps=8, batch_size=6, checkpoint_every=3, seed=3, accumulate=2,
                         labels=torch.arange(20) % 3, holdout=data[:5], measure_every=4,
-                        ema=(0.5, 0.9),
+                        ema=(0.5, 0.9), augment=Augmentation(("flip",), 1.0),
                         callbacks=[lambda k, found: logs.setdefault(name, []).append(found)])
         return train_score(network, data, EDM(), **settings | options).network.state_dict()
 
