@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tests.far_device import far_device
 from tests.training.test_pictures import images, interrupt_at, unet
 
 from wasserscore.core.errors import InputError
@@ -54,6 +55,16 @@ def test_images_that_move_bring_their_mirror_image():
     moved, told = Augmentation(("translate",), 1.0)(x, torch.Generator().manual_seed(0))
     twice = moved[(told[:, 1] == 1)][0, 0, 0]  # an eighth of the size to the right
     assert twice.tolist() == [2.0, 1.0, *range(14)]
+
+
+def test_images_on_a_gpu_are_moved_there_by_the_same_numbers():
+    every = Augmentation(("flip", "rotate", "translate"), 0.7)
+    moved, told = every(images(), torch.Generator().manual_seed(0))
+    with far_device():
+        far = every(images().cuda(), torch.Generator().manual_seed(0))
+        assert all(x.is_cuda for x in far)
+        assert torch.equal(far[0].cpu(), moved)
+        assert torch.equal(far[1].cpu(), told)
 
 
 def test_a_step_trains_with_what_was_drawn_and_nothing_more(monkeypatch):
