@@ -46,6 +46,16 @@ def shards(tmp_path, monkeypatch):
     return folder
 
 
+def test_pickles_in_shards_are_not_opened(shards):
+    with tarfile.open(shards / "c.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("000000.pth"), io.BytesIO(b""))
+    with pytest.raises(InputError, match=r"not be pickles, got \['000000.pth'\] in .*c.tar"):
+        Mapped.open(shards)
+    (shards / "c.tar").write_text("no tar at all" * 100)
+    with pytest.raises(InputError, match=r"shards must be tar files, got .*c.tar"):
+        Mapped.open(shards)
+
+
 def test_pictures_of_shards_are_rows_on_disk(shards):
     data, whole = Mapped.open(shards), torch.from_numpy(PICTURES)
     rows = torch.tensor([9, 0, 7, 7])

@@ -5,7 +5,9 @@ and shards of images (``.tar``, as WebDataset has them: ``0001.png`` beside ``00
 converted to Arrow once, into a cache of their size.
 """
 
+import tarfile
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from wasserscore.data.pictures import decoded
 
 ENDINGS, STATE = (".arrow", ".parquet", ".tar"), "state.json"
 """Endings of files, and the file that ``save_to_disk`` leaves beside them."""
+PICKLES, LOOK = (".pth", ".pt", ".pkl", ".pickle", ".pyd"), 64
+"""Endings that are never opened, and the entries of a shard that are looked at for them."""
 
 
 def on_disk(source: str) -> tuple[Path, list[str] | None] | None:
@@ -61,12 +65,28 @@ def open_table(source: Path, cache: str | Path | None) -> Any:
             return datasets.concatenate_datasets([datasets.Dataset.from_file(n) for n in names])
         kept = {"cache_dir": cache and str(cache)}
         if names and end == ".tar":
+            _require_no_pickles(names)
             return datasets.load_dataset("webdataset", data_files=names, split="train", **kept)
         if names:
             return datasets.Dataset.from_parquet(names, **kept)
     raise InputError(explain("there must be Arrow or Parquet files, or shards",
                              got=repr(str(source)),
                              do="give a folder of .arrow, .parquet or .tar files"))  # fmt: skip
+
+
+def _require_no_pickles(shards: list[str]) -> None:
+    """Refuses entries that would be unpickled; all rows of a shard have entries as its first."""
+    for shard in shards:
+        try:
+            with tarfile.open(shard) as entries:
+                names = [entry.name for entry in islice(entries, LOOK)]
+        except tarfile.TarError as error:
+            raise InputError(
+                explain("shards must be tar files", got=f"{shard}: {error}")
+            ) from None
+        found = [name for name in names if Path(name).suffix in PICKLES]
+        require(not found, "entries of shards must not be pickles",
+                got=f"{found[:1]} in {shard}", do="keep arrays as .npy or .npz")  # fmt: skip
 
 
 def numbers_of(column: Any, name: str) -> NDArray[np.float64]:
