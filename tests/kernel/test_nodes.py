@@ -102,17 +102,47 @@ def test_nodes_hold_the_accuracy_contract(d, dtype, right):
     assert sum(right.values()) > 10 * n
 
 
-def test_a_query_between_far_groups_of_keys_is_found_out(right, monkeypatch):
-    """There the sum is far smaller than kernels at the nodes: others make it."""
-    monkeypatch.setattr(interpolated, "LEVELS", 5)
-    y = torch.cat([draw(300, 2), draw(300, 2, seed=1) + 60])
-    x = torch.tensor([[30.0, 30.0], [0.0, 0.0], [60.0, 60.0]], dtype=F64)
-    sigma = torch.full((3,), 2.0, dtype=F64)
-    whole, values = ways.Block.of(Keys(y), x, sigma), ways.Values.of(Keys(y), None, F64)
-    assert int(interpolated.promising(whole, False).max()) < interpolated.NEVER
-    *_, last = interpolated.attempts(whole, values, interpolated.promising(whole, False))
-    assert last[0](whole, values, False)[0].tolist() == [False, True, True]
+@pytest.mark.parametrize("dtype", [F32, F64])
+def test_queries_that_no_part_of_the_keys_is_near_are_not_tried(right, dtype):
+    """Between two groups, and where the only keys near are hidden: all kernels underflow."""
+    y = torch.cat([draw(300, 2, dtype=dtype), draw(300, 2, seed=1, dtype=dtype) + 400])
+    x = torch.tensor([[200.0, 200.0], [0.0, 0.0], [400.0, 400.0], [396.0, 0.0]], dtype=dtype)
+    agrees(x, y, 60.0)
     agrees(x, y, 2.0)
+    hidden = torch.cat([torch.zeros(300), torch.full((300,), -torch.inf)]).to(dtype)
+    agrees(x, y, 60.0, log_weights=hidden)
+    whole = ways.Block.of(Keys(y, hidden), x, torch.full((4,), 60.0, dtype=F64))
+    assert (interpolated.promising(whole, False) < interpolated.NEVER).tolist() == [
+        True, True, False, False
+    ]  # fmt: skip
+    assert right
+
+
+@pytest.mark.parametrize("dtype", [F32, F64])
+def test_sums_that_underflow_are_left_to_others(right, dtype, monkeypatch):
+    """A heavy key far away makes the weights of those near vanish beside it."""
+    monkeypatch.setattr(interpolated, "LEVELS", 6)
+    y = torch.cat([draw(300, 1, dtype=dtype), torch.full((1, 1), 100.0, dtype=dtype)])
+    b = torch.zeros(301, dtype=dtype)
+    for heavy in (600.0, 750.0, 900.0):
+        b[-1] = heavy
+        for sigma in (2.4, 10.0):
+            agrees(draw(20, 1, seed=1, dtype=dtype), y, sigma, log_weights=b)
+    assert right
+
+
+def test_a_query_that_all_keys_are_far_from_is_found_out(right, monkeypatch):
+    """In an empty corner of a part: the sum is far smaller than kernels at the nodes."""
+    monkeypatch.setattr(interpolated, "LEVELS", 4)
+    middles = torch.tensor([[-22, -22], [22, 22], [10.5, 0.5], [0.5, 10.5]])
+    y = (middles[:, None] + draw(4, 50, 2, dtype=F32).clamp(-0.5, 0.5)).flatten(0, 1)
+    x = torch.cat([torch.full((1, 2), 0.5), y[:3] + 0.1])
+    whole = ways.Block.of(Keys(y), x, torch.ones(4, dtype=F64))
+    assert interpolated.promising(whole, False).tolist() == [4] * 4
+    values = ways.Values.of(whole.keys, None, F32)
+    ((way, _),) = interpolated.attempts(whole, values, interpolated.promising(whole, False))
+    assert way(whole, values, False)[0].tolist() == [False, True, True, True]
+    agrees(x, y, 1.0)
 
 
 @pytest.mark.parametrize("dtype", [F32, F64])

@@ -45,7 +45,7 @@ def problem(q: int, n: int, d: int) -> tuple[torch.Tensor, Keys]:
         (64, 10_000, 64, 1.0, 55),
         (64, 10_000, 64, 0.1, 110),
         (64, 10_000, 64, 0.01, 235),
-        (256, 10_000, 2, 0.1, 160),  # 27 of them ask whether nodes may stand for the keys
+        (256, 10_000, 2, 0.1, 165),  # 29 of them ask whether nodes may stand for the keys
     ],
 )
 def test_operations(q, n, d, sigma, limit):

@@ -34,12 +34,14 @@ COORDINATES, KEYS, COLUMNS = 3, 3072, 8
 """Nodes pay up to so many coordinates and columns of values, from so many keys on."""
 QUERIES, ANEW = 64, 1024
 """And from so many queries on: keys are asked again and again, other values only once."""
+LEAST_SUM = 1e-280
+"""Smaller sums may have lost terms, and their bound, to underflow."""
 BLOCK, LEAST = 512, 32
 """Queries of a block; of a tile, at least."""
 WIDEST = {(F32, 20): 3.0, (F64, 20): 1.5, (F32, 12): 1.5, (F64, 12): 0.6}
 """Sigmas that a cell may be long, by precision and order: most queries then are right."""
 REACH = 6.0
-"""Sigmas from the box of the keys beyond which a query is not tried."""
+"""Sigmas from every box of keys beyond which a query is not tried."""
 MULTIPLY, EXPONENTIAL = 0.04, 3.0
 """Nanoseconds, measured on a CPU."""
 KEY = {F32: 1.0, F64: 2.0}
@@ -67,8 +69,7 @@ def promising(whole: Block, sized: bool) -> Tensor:
     sigma = (whole.inverse * (1 + sized)).rsqrt()  # that of squared weights is narrower
     widest = WIDEST[whole.dtype, ORDERS[whole.x.shape[1]]] * sigma
     level = (float(box.across.max()) / widest).log2().ceil().clamp(0, LEVELS + 1).long()
-    outside = torch.maximum(box.low - whole.x, whole.x - box.low - box.across).clamp_min(0)
-    near = outside.square().sum(1) * whole.inverse <= REACH**2
+    near = box.away(whole.x) * whole.inverse <= REACH**2
     return level.where(near & (level <= _finest(whole)), NEVER)
 
 
@@ -133,7 +134,8 @@ def _checked(
         here = filled(rows, size)
         found = _of_tile(nodes, level, block.x[here], inverse[here])
         sums[rows], error[rows] = (each[: len(rows)] for each in found)
-    return error <= TOLERANCE[block.dtype] / 4 * sums[:, -1], sums
+    total = sums[:, -1]
+    return (error <= TOLERANCE[block.dtype] / 4 * total) & (total > LEAST_SUM), sums
 
 
 def _of_tile(nodes: Nodes, level: int, x: Cloud, inverse: PerPoint) -> tuple[Tensor, PerPoint]:

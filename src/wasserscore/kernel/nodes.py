@@ -19,15 +19,18 @@ import math
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from wasserscore.core.tensors import tiles
-from wasserscore.core.typing import Cloud, Vector
-from wasserscore.kernel.keys import Rows
+from wasserscore.core.typing import Cloud, PerPoint, Vector
+from wasserscore.kernel.keys import MASKED, Rows
 
 F64 = torch.float64
 ORDERS = {1: 20, 2: 20, 3: 12}
 """Nodes of a cell along each axis, by the number of coordinates."""
+HALVED = {1: 5, 2: 2, 3: 1}
+"""Halvings of the box into parts from which distances are taken, at most 32."""
 NUMBERS = 2**18
 """Of keys times columns times nodes that are made at once."""
 THINNEST = 2.0**-20
@@ -41,11 +44,14 @@ class Box(NamedTuple):
         low: Least coordinates, ``(d,)``, float64.
         across: Lengths of its sides, ``(d,)``.
         spared: How often each side is halved less often than the longest.
+        parts: Least and largest coordinates of the keys in its larger cells, ``(2, k, d)``, those
+            that are seen at all.
     """
 
     low: Vector
     across: Vector
     spared: list[int]
+    parts: Tensor
 
     @classmethod
     def of(cls, table: Cloud) -> "Box":
@@ -54,7 +60,32 @@ class Box(NamedTuple):
         across = table[:, :-3].amax(0) - low
         longest = float(across.max()) or 1.0
         across = across.clamp_min(THINNEST * longest)
-        return cls(low, across, [int(math.log2(longest / side)) for side in across.tolist()])
+        spared = [int(math.log2(longest / side)) for side in across.tolist()]
+        seen = table[table[:, -2] > MASKED, :-3]
+        _, cell = cls(low, across, spared, seen[None]).places(seen, HALVED[len(spared)])
+        held, where = cell.unique(return_inverse=True)
+        empty, where = seen.new_zeros(len(held), len(spared)), where[:, None].expand_as(seen)
+        ends = [empty.scatter_reduce(0, where, seen, how, include_self=False)
+                for how in ("amin", "amax")]  # fmt: skip
+        return cls(low, across, spared, torch.stack(ends))
+
+    def away(self, x: Cloud) -> PerPoint:
+        """Squared distances of points to the nearest of its parts."""
+        low, high = self.parts
+        squared = x.new_zeros(len(x), len(low))
+        for u, least, largest in zip(x.T[:, :, None], low.T, high.T, strict=True):
+            squared += (u.clamp(least, largest) - u).square_()
+        return squared.amin(1)
+
+    def places(self, points: Cloud, level: int) -> tuple[Cloud, Int[Tensor, " n"]]:
+        """Where in its cell a point is, from -1 to 1, and in which; last axes count first."""
+        cells = torch.tensor(self.cells(level))
+        place = (points - self.low) / self.across * cells
+        cell = place.long().minimum(cells - 1)
+        code = cell[:, 0]
+        for count, along in zip(cells[1:], cell.T[1:], strict=True):
+            code = code * count + along
+        return 2 * (place - cell) - 1, code
 
     def cells(self, level: int) -> list[int]:
         """Cells along each axis: on every level the longest are halved."""
@@ -122,16 +153,12 @@ class Nodes:
     def _filled(self, points: Cloud, values: Rows) -> Tensor:
         """The finest table, cell by cell."""
         cells, p, c = self.box.cells(self.finest), self.order, values.shape[1]
-        place = (points - self.box.low) / self.box.across * torch.tensor(cells)
-        cell = place.long().minimum(torch.tensor(cells) - 1)
-        code = cell[:, 0]
-        for count, along in zip(cells[1:], cell.T[1:], strict=True):
-            code = code * count + along
+        place, code = self.box.places(points, self.finest)
         order = code.argsort(stable=True)
         out = values.new_zeros(math.prod(cells), p, c * p ** (len(cells) - 1))
         for part in tiles(len(order), max(1, NUMBERS // out.shape[2])):
             keys = order[part]
-            first, *others = lagrange(2 * (place[keys] - cell[keys]).T - 1, p)
+            first, *others = lagrange(place[keys].T, p)
             rows = values[keys]
             for along in others:
                 rows = (rows[:, :, None] * along[:, None]).flatten(1)

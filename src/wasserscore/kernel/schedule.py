@@ -37,7 +37,8 @@ def softmax_means(
 ) -> KernelMean:
     """What :func:`softmax_mean` gives at each of several widths: ``(s, b, dv)`` and ``(s, b)``.
 
-    As accurate, and differentiable as it is; faster where there are many coordinates.
+    As accurate, and differentiable as it is; faster where there are many coordinates. The last
+    bits of a row depend on the set of queries and widths, not on that query alone as there.
 
     Args:
         x: Queries ``(b, d)``.

@@ -15,7 +15,7 @@ way            when
 ``dense``      otherwise: tiles of logits with a running maximum
 =============  ==============================================================================
 
-Memory does not grow with the number of keys on any of them.
+Memory does not grow with the number of keys on any of them, but for the tables of ``nodes``.
 """
 
 from collections.abc import Callable, Iterator
