@@ -68,3 +68,5 @@ def test_training_asks_it_of_the_averaged_score_in_data_units():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(InputError, match="holdout must be like train"):
         Watch(cloud(9, 0), torch.zeros(4, 3))
+    with pytest.raises(InputError, match="n must"):
+        Watch(cloud(9, 0), cloud(9, 1), n=10_001)

@@ -19,7 +19,10 @@ def test_files_of_labels(tmp_path):
     np.savez(tmp_path / "cifar.npz", d=np.zeros((3, 4, 2, 2), np.uint8), y=CLASSES)
     np.savez(tmp_path / "own.npz", images=np.zeros((4, 2)), kind=CLASSES)
     np.save(tmp_path / "own.npy", CLASSES.astype(np.int32))
-    for name in ("train-labels-idx1-ubyte.gz", "cifar.npz", "own.npz:kind", "own.npy"):
+    np.save(tmp_path / "column.npy", CLASSES[:, None])
+    for name in (
+        "train-labels-idx1-ubyte.gz", "cifar.npz", "own.npz:kind", "own.npy", "column.npy"
+    ):  # fmt: skip
         found = load_labels(f"{tmp_path}/{name}")
         assert found.tolist() == [3, 0, 2, 2]
         assert found.dtype == torch.int64
@@ -39,6 +42,7 @@ BAD = {
     "float.npy": np.array([0.5, 1.0]),
     "two.npy": np.zeros((2, 2), int),
     "less.npy": np.array([-1, 0]),
+    "more.npy": np.array([2**63, 0], dtype=np.uint64),
 }
 
 

@@ -53,6 +53,25 @@ def test_a_run_knows_its_shares(tmp_path):
                     weighting=Importance(LogNormal(), (0.25, 0.75)))  # fmt: skip
 
 
+def test_the_holdout_is_asked_at_the_levels_of_the_objective():
+    """So that its curves with and without importance have the same names and weights."""
+    logs = []
+    for weighting in (LogNormal(), Importance(LogNormal(), (0.9, 0.1))):
+        train_score(MLP(2, 8, 1), DATA, PROCESS, steps=1, batch_size=8, weighting=weighting,
+                    holdout=DATA[:20], callbacks=[lambda _, log: logs.append(log)])  # fmt: skip
+    plain, moved = ({k for k in log if "holdout" in k} for log in logs)
+    assert plain == moved
+
+
+def test_pilots_that_are_broken_are_refused():
+    broken = NetworkScore(MLP(2, 8, 1), PROCESS, scaling=None)
+    torch.nn.init.constant_(next(broken.network.parameters()), torch.nan)
+    with pytest.raises(InputError, match="losses of the pilot must be finite"):
+        Importance.measured(broken, DATA)
+    with pytest.raises(InputError, match="draws must"):
+        Importance.measured(SCORE, DATA, draws=0)
+
+
 @pytest.mark.parametrize("shares", [(0.5, 0.4), (1.5, -0.5), ()])
 def test_shares_that_are_none_are_refused(shares):
     with pytest.raises(InputError, match="add up to 1"):

@@ -53,7 +53,7 @@ class Watch:
         known, unseen = as_points(train, "train", minimum=3), as_points(holdout, "holdout")
         require(known.shape[1:] == unseen.shape[1:], "holdout must be like train",
                 got=tuple(unseen.shape[1:]))  # fmt: skip
-        self.seed, self.n = seed, min(as_integer(n, "n"), len(known), len(unseen))
+        self.seed, self.n = seed, min(as_integer(n, "n", most=MOST), len(known), len(unseen))
         self.how: dict[str, Any] = {"solver": solver, "steps": steps}
         self.known = self._some("train", known, MOST)
         self.unseen = self._some("holdout", unseen, self.n)

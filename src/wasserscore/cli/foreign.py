@@ -50,7 +50,8 @@ def subject_of(folder: Path | None, model: str | None) -> tuple[Path, str | None
     if folder is None and is_pipeline(model):
         return Path(str(model)), None
     if folder is None:
-        raise InputError(explain("a run folder or a model must be named", got="none",
+        given = "none" if model is None else f"--model {model} without RUN"
+        raise InputError(explain("a run folder or a pipeline must be named", got=given,
                                  do="give RUN, or --model diffusers:FOLDER and --data")
         )  # fmt: skip
     require(not (is_pipeline(model) or (is_pipeline(folder) and model)),
@@ -67,9 +68,9 @@ def sides_of(
     model: str | None,
     data: str | None,
     label: int | None,
-    n: int,
-    solver: str,
-    steps: int,
+    n: int | None,
+    solver: str | None,
+    steps: int | None,
     out: Path | None,
     seed: int,
 ) -> Iterator[tuple[str, str, str | None]]:
@@ -85,12 +86,17 @@ def sides_of(
         require_no_pipeline(data, label)
         require(fake is not None, "FAKE must be given", got="none",
                 do="name a file of generated rows, or --model diffusers:FOLDER")  # fmt: skip
+        asked = {"--n": n, "--solver": solver, "--steps": steps}
+        useless = [name for name, given in asked.items() if given is not None]
+        require(not useless, "rows of files are not drawn", got=", ".join(useless),
+                do="leave it out, or name a pipeline by --model")  # fmt: skip
         yield real, str(fake), None
         return
     require(is_pipeline(model), "a model to audit is a saved pipeline", got=repr(model),
             do="name it diffusers:FOLDER, or audit what wasserscore sample writes")  # fmt: skip
     require(fake is None, "rows come from a file or from a model", got=f"{fake} and {model}",
             do="leave one of them out")  # fmt: skip
+    n, solver, steps = n or 1000, solver or "heun", steps or 18
     made, _ = pipeline_model(model, real, label=label, seed=seed)
     rows = made.sample(n, seed=seed, solver=solver, steps=steps)
     with TemporaryDirectory() as passing:

@@ -43,9 +43,18 @@ def audit(
     ] = None,
     data: PipelineData = None,
     label: PipelineLabel = None,
-    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Of a pipeline: rows.")] = 1000,
-    solver: Annotated[str, typer.Option(help="Of a pipeline: name of a solver.")] = "heun",
-    steps: Annotated[int, typer.Option(min=1, help="Of a pipeline: sampling steps.")] = 18,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", "-n", min=1, help="Of a pipeline: rows.", show_default="1000"),
+    ] = None,
+    solver: Annotated[
+        str | None,
+        typer.Option(help="Of a pipeline: name of a solver.", show_default="heun"),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of a pipeline: sampling steps.", show_default="18"),
+    ] = None,
     holdout: Annotated[
         str | None,
         typer.Option(

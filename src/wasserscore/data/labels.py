@@ -50,8 +50,10 @@ def load_labels(source: str | Path) -> Int[Tensor, " n"]:
 
 
 def _whole(found: NDArray[Any], name: str) -> Int[Tensor, " n"]:
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
     whole = found.ndim == 1 and found.dtype.kind in "iu" and found.size > 0
-    good = whole and int(found.min()) >= 0
+    good = whole and int(found.min()) >= 0 and int(found.max()) < 2**63
     require(good, f"{name} must hold a whole number from 0 per row",
             got=f"{found.dtype} of shape {found.shape}")  # fmt: skip
     return torch.from_numpy(found.astype(np.int64))

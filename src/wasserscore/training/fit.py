@@ -21,6 +21,7 @@ from wasserscore.training.augmentation import Augmentation
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.denoising import CLIP, PRECISIONS, Denoising
 from wasserscore.training.heldout import HeldOut
+from wasserscore.training.importance import Importance
 from wasserscore.training.labelled import Labelled, Rows
 from wasserscore.training.levels import Weighting
 from wasserscore.training.loop import Callback, run
@@ -200,7 +201,9 @@ def train_score(
     )  # fmt: skip
     if holdout is not None:
         unseen = as_points(holdout, "holdout").to(points.dtype)
-        task.heldout = HeldOut(untrained, chosen, unseen, seed)
+        # at the levels of the objective, so that curves with and without importance compare
+        objective_of = chosen.base if isinstance(chosen, Importance) else chosen
+        task.heldout = HeldOut(untrained, objective_of, unseen, seed)
     if measure is not None:
         task.measure = lambda network: measure(replace(untrained, network=network))
     checkpoints = None

@@ -65,6 +65,7 @@ class Importance:
             seed: Of the points, levels and noise.
         """
         base, parts = weighting_named(weighting), as_integer(parts, "parts")
+        draws = as_integer(draws, "draws")
         require(0 < least <= 1, "least must lie in (0, 1]", got=least)
         known, streams = as_points(points, "points"), Streams(as_seed(seed)).child("importance")
         sizes = []
@@ -77,7 +78,11 @@ class Importance:
                 noise = normal_like(x0, generator)
                 losses = denoising_losses(score, base, x0, uniform, noise)
             sizes.append(losses.double().square().mean().sqrt())
-        share = torch.stack(sizes) / torch.stack(sizes).sum()
+        size = torch.stack(sizes)
+        require(bool(size.isfinite().all()) and bool(size.sum() > 0),
+                "losses of the pilot must be finite, and not all zero", got=size.tolist(),
+                do="give a score that is trained or untrained, not a broken one")  # fmt: skip
+        share = size / size.sum()
         share = least / parts + (1 - least) * share
         return cls(base, tuple((share / share.sum()).tolist()))
 
