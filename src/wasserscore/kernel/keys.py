@@ -23,7 +23,7 @@ The level of a query depends on that query alone, so rows never influence each o
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 import torch
@@ -48,6 +48,7 @@ LARGEST_FAST = TOLERANCE[torch.float32] / torch.finfo(torch.float32).eps
 """Logits whose parts are all smaller are right in float32."""
 
 
+@cache
 def largest_double(dtype: torch.dtype) -> float:
     """Logits whose parts are all smaller are right in float64, for a caller's precision."""
     return TOLERANCE[dtype] / torch.finfo(torch.float64).eps

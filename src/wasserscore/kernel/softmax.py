@@ -164,7 +164,7 @@ def _forward(
     out = _sums(x, keys, sigma, table, own)
     # In the caller's precision from here on, whatever made them, so that rows are rounded alike.
     mean = out.mean.to(x.dtype)
-    return KernelMean(mean + table.centre.to(x.dtype), out.log_sum.to(x.dtype))
+    return KernelMean(mean + table.origin, out.log_sum.to(x.dtype))
 
 
 def _sums(

@@ -10,10 +10,18 @@ from wasserscore.kernel.keys import Keys
 
 
 class Values(NamedTuple):
-    """Values centred and with a column of ones behind, ``(n, dv + 1)``, and their centre."""
+    """Values centred and with a column of ones behind, ``(n, dv + 1)``.
+
+    Args:
+        table: The values, in the caller's precision.
+        centre: What was taken off, float64.
+        origin: The same in the caller's precision.
+        are_keys: Whether they are the keys.
+    """
 
     table: Tensor
     centre: Tensor
+    origin: Tensor
     are_keys: bool
 
     @classmethod
@@ -21,14 +29,15 @@ class Values(NamedTuple):
         """The given values, one row per key, or the keys themselves."""
         if values is None:
             return keys.prepared(
-                ("values", dtype), lambda table: cls(table[:, :-2], keys.centre, True)
+                ("values", dtype),
+                lambda table: cls(table[:, :-2], keys.centre, keys.centre.to(dtype), True),
             )
         require(values.ndim == 2 and len(values) == len(keys), "values needs one row per key",
                 got=tuple(values.shape))  # fmt: skip
         centre = values.detach().mean(0, dtype=torch.float64)
         ones = values.new_ones(len(values), 1)
         table = torch.cat([(values - centre).to(dtype), ones.to(dtype)], 1)
-        return cls(table, centre, False)
+        return cls(table, centre, centre.to(dtype), False)
 
 
 class Sums(NamedTuple):
