@@ -174,7 +174,8 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=math.inf)
     options = parser.parse_args()
     resumable.run(NAME, cases(options.quick, options.only), options.budget)
-    known = resumable.read(NAME)
+    place = lambda row: [row[name] for name in ("B", "N", "d", "sigma")]
+    known = sorted(resumable.read(NAME), key=place)  # rows measured anew come last in the file
     columns = max(known, key=len) if known else {}
     rows: list[resumable.Row] = [
         {name: row.get(name, "") for name in columns if name != "key"} for row in known
