@@ -63,10 +63,7 @@ class Boxes(NamedTuple):
 
     def away(self, x: Cloud) -> Float[Tensor, "q r"]:
         """Squared distances of points to boxes, 0 inside."""
-        squared = x.new_zeros(len(x), len(self.members))
-        for u, low, high in zip(x.T, self.low, self.high, strict=True):
-            squared += u[:, None].clamp(low, high).sub_(u[:, None]).square_()
-        return squared
+        return away(x, self.low, self.high)
 
     def bounds(self, block: Block) -> Float[Tensor, "q r"]:
         """No logit of a key in a box is larger."""
@@ -115,6 +112,14 @@ def promising(whole: Block, cut: float) -> Tensor:
         return torch.zeros_like(across, dtype=torch.bool)
     reach = whole.keys.prepared(("reach", torch.float64), lambda _: boxes_of(whole).reach)
     return whole.inverse * reach >= 2 * cut
+
+
+def away(x: Cloud, low: Float[Tensor, "d r"], high: Float[Tensor, "d r"]) -> Float[Tensor, "q r"]:
+    """Squared distances of points to boxes between least and largest coordinates, 0 inside."""
+    squared = x.new_zeros(len(x), low.shape[1])
+    for u, least, largest in zip(x.T[:, :, None], low, high, strict=True):
+        squared += u.clamp(least, largest).sub_(u).square_()
+    return squared
 
 
 def boxes_of(block: Block) -> Boxes:

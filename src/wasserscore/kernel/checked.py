@@ -122,12 +122,9 @@ def checked_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sum
     right = holds(found, block.keys.radius, tolerance, None if doubled is None else doubled.off)
     squares = log_sum if doubled is None else doubled.log_sum
     if block.own is not None:
-        own = block.keys.table(torch.float64)[block.own]
-        apart = (block.x - own[:, :-3]).square().sum(1)
-        logit = own[:, -2] - apart * block.inverse / 2
-        seen, mean, log_sum, squares = attention.without(
-            logit, own[:, :-3], mean, log_sum, squares
-        )
+        logit = block.differences(torch.arange(len(block.x)), block.own)
+        own = block.keys.table(torch.float64)[block.own, :-3]
+        seen, mean, log_sum, squares = attention.without(logit, own, mean, log_sum, squares)
         right &= seen
     return right, Sums(mean, log_sum, (2 * log_sum - squares).exp())
 
@@ -136,13 +133,12 @@ def _by_tiles(block: Block, sized: bool) -> tuple[Tensor, Sums]:
     """The same without attention: as one tile of logits after another, where none is hidden."""
     table = block.keys.prepared(("normed", F32), lambda t: t[:, [*range(len(block.x[0])), -1, -3]])
     sums, squares, top = dense_sums(block, table, beside=2)
-    total = sums[:, -1]
-    mean, squared = sums[:, :-2] / total[:, None], (-2 * sums[:, -2] / total).clamp_min(0)
+    made = Sums.of(sums, squares, top, block.offset())
+    mean, squared = made.mean[:, :-1], (-2 * made.mean[:, -1]).clamp_min(0)
     off = 2 * _off(block, block.norm, squared.sqrt(), squared.sqrt())
-    log_sum = top + total.log() + block.offset()
-    found = Found(mean, log_sum, squared, off, (UNIT * block.size).square())
+    found = Found(mean, made.log_sum, squared, off, (UNIT * block.size).square())
     right = holds(found, block.keys.radius, TOLERANCE[F32], UNIT * block.size if sized else None)
-    return right, Sums(mean, log_sum, total.square() / squares)
+    return right, made._replace(mean=mean)
 
 
 def holds(found: Found, radius: float, tolerance: float, doubled: Tensor | None = None) -> Tensor:

@@ -53,7 +53,7 @@ def few_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
         sized: Effective sizes are always there.
     """
     rows, keys, kept = _screen(block)
-    logits = _differences(block, rows, keys)[:, None]
+    logits = block.differences(rows, keys)[:, None]
     return kept, _sums(block, values, rows, keys[:, None], logits)
 
 
@@ -74,7 +74,7 @@ def among(block: Block, logits: Tensor, size: PerPoint, values: Values) -> tuple
     kept &= row.bincount(minlength=len(kept)) <= LEAST
     near = kept[row]
     rows, keys = row[near], keys[near]
-    exact = _differences(block, rows, keys)[:, None]
+    exact = block.differences(rows, keys)[:, None]
     return kept, _sums(block, values, rows, keys[:, None], exact)
 
 
@@ -206,13 +206,3 @@ def _logits(block: Block, queries: Tensor, table: Tensor, alive: Tensor, run: sl
     torch.mm(queries[alive], table[run].T, out=space[:, :k])
     block.hide(space, run, alive)
     return space
-
-
-def _differences(block: Block, rows: Tensor, keys: Tensor) -> Tensor:
-    """Logits of queries and their keys by differences, ``(p,)``."""
-    table, out = block.keys.table(torch.float64), torch.empty(len(rows), dtype=torch.float64)
-    for part in tiles(len(rows), max(1, tile_bytes(block.x) // (8 * block.x.shape[1]))):
-        row, there = rows[part], table[keys[part]]
-        squared = (there[:, :-3] - block.x[row]).square_().sum(1)
-        out[part] = there[:, -2] - squared * block.inverse[row] / 2
-    return out

@@ -30,8 +30,8 @@ from wasserscore.kernel.stream import Block, filled, tile_bytes
 from wasserscore.kernel.sums import Sums, Values
 
 F32, F64 = torch.float32, torch.float64
-COORDINATES, KEYS, COLUMNS = 3, 3072, 8
-"""Nodes pay up to so many coordinates and columns of values, from so many keys on."""
+KEYS, COLUMNS = 3072, 8
+"""Nodes pay from so many keys on, up to so many columns of values."""
 QUERIES, ANEW = 64, 1024
 """And from so many queries on: keys are asked again and again, other values only once."""
 LEAST_SUM = 1e-280
@@ -57,7 +57,7 @@ ROUNDING = 1e-14
 def serves(whole: Block, values: Values, sized: bool) -> bool:
     """Whether nodes may stand for the keys."""
     n, d = whole.keys.points.shape
-    few = d <= COORDINATES and values.table.shape[1] - 1 <= COLUMNS
+    few = d in ORDERS and values.table.shape[1] - 1 <= COLUMNS
     many = n >= KEYS and len(whole.x) >= (QUERIES if values.are_keys else ANEW)
     weighed = sized and whole.keys.log_weights is not None  # squares need tables of their own
     return few and many and not (weighed or whole.x.is_cuda)
@@ -110,9 +110,7 @@ def interpolated_sums(
         sure, doubled = _checked(nodes, level, block, 2 * block.inverse)
         right, squares = right & sure, doubled[:, -1].log()
     if block.own is not None:
-        own = block.keys.table(F64)[block.own]
-        apart = (block.x - own[:, :-3]).square().sum(1)
-        logit = own[:, -2] - apart * block.inverse / 2
+        logit = block.differences(torch.arange(len(block.x)), block.own)
         value = values.table[block.own, :-1].double()
         seen, mean, log_sum, squares = attention.without(logit, value, mean, log_sum, squares)
         right &= seen

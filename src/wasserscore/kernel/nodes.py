@@ -24,6 +24,7 @@ from torch import Tensor
 
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud, PerPoint, Vector
+from wasserscore.kernel.boxes import away
 from wasserscore.kernel.keys import MASKED, Rows
 
 F64 = torch.float64
@@ -72,10 +73,7 @@ class Box(NamedTuple):
     def away(self, x: Cloud) -> PerPoint:
         """Squared distances of points to the nearest of its parts."""
         low, high = self.parts
-        squared = x.new_zeros(len(x), len(low))
-        for u, least, largest in zip(x.T[:, :, None], low.T, high.T, strict=True):
-            squared += (u.clamp(least, largest) - u).square_()
-        return squared.amin(1)
+        return away(x, low.T, high.T).amin(1)
 
     def places(self, points: Cloud, level: int) -> tuple[Cloud, Int[Tensor, " n"]]:
         """Where in its cell a point is, from -1 to 1, and in which; last axes count first."""

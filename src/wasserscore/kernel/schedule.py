@@ -19,7 +19,7 @@ from wasserscore.kernel.dense import dense_sums
 from wasserscore.kernel.keys import FAST, LARGEST_FAST, Keys, LogWeights, Queries, Rows
 from wasserscore.kernel.softmax import KernelMean, as_widths, prepare, softmax_mean
 from wasserscore.kernel.stream import Block
-from wasserscore.kernel.sums import Values
+from wasserscore.kernel.sums import Sums, Values
 
 ROWS = 1024
 """Queries times widths of one tile."""
@@ -73,16 +73,13 @@ def _shared(x: Tensor, keys: Keys, sigmas: Tensor, values: Tensor | None) -> Ten
     """Which widths are made together, ``(s,)``: two or more, or none."""
     d = x.shape[1]
     pays = 2 * d - (d if values is None else values.shape[1]) >= COLUMNS
-    found = torch.zeros(len(sigmas), dtype=torch.bool)
+    none = torch.zeros(len(sigmas), dtype=torch.bool)
     differentiated = x.requires_grad and torch.is_grad_enabled()
     if not pays or x.is_cuda or differentiated or keys.unit != 1.0 or not len(x):
-        return found
-    farthest = (x - keys.centre).square().sum(1).max().sqrt()
-    for i, sigma in enumerate(sigmas):
-        widths = as_widths(float(sigma), x[:1])
-        parts = (farthest + keys.radius / 2) * keys.radius * widths.pow(-2) + keys.heaviest
-        found[i] = bool(parts <= LARGEST_FAST)
-    return found if int(found.sum()) > 1 else torch.zeros_like(found)
+        return none
+    farthest = x[(x - keys.centre).square().sum(1).argmax()].expand(len(sigmas), -1)
+    fast = Block.of(keys, farthest, as_widths(sigmas, farthest)).size <= LARGEST_FAST
+    return fast if int(fast.sum()) > 1 else none
 
 
 def _together(
@@ -96,11 +93,9 @@ def _together(
         widths = sigmas.double().repeat_interleave(q)
         plain = Block.of(keys, here.repeat(times, 1), widths)
         block = _Repeated(keys, plain.x, plain.inverse, FAST, x.dtype, None, times)
-        sums, _, top = dense_sums(block, values.table)
-        total = sums[:, -1:]
-        mean = sums[:, :-1] / total + values.centre
-        log_sum = top + total[:, 0].log() + block.offset()
-        yield rows, mean.unflatten(0, (times, q)), log_sum.unflatten(0, (times, q))
+        found = Sums.of(*dense_sums(block, values.table), block.offset())
+        mean = found.mean + values.centre
+        yield rows, mean.unflatten(0, (times, q)), found.log_sum.unflatten(0, (times, q))
 
 
 @dataclass(frozen=True, eq=False)

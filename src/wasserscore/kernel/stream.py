@@ -138,11 +138,16 @@ class Block:
         )
         top = torch.maximum(out.amax(1), reference)
         rows, columns = (out > (top - NEGLIGIBLE - 2 * error)[:, None]).nonzero(as_tuple=True)
-        table = self.keys.table(torch.float64)[run]
+        out[rows, columns] = self.differences(rows, run.start + columns)
+
+    def differences(self, rows: Tensor, keys: Tensor) -> PerPoint:
+        """Logits of queries ``(p,)`` and their keys ``(p,)`` by differences, float64."""
+        table, out = self.keys.table(torch.float64), self.x.new_empty(len(rows))
         for part in tiles(len(rows), max(1, tile_bytes(self.x) // (8 * self.x.shape[1]))):
-            i, j = rows[part], columns[part]
-            difference = self.x[i] - table[j, :-3]
-            out[i, j] = table[j, -2] - difference.square_().sum(1) * self.inverse[i] / 2
+            row, there = rows[part], table[keys[part]]
+            squared = (there[:, :-3] - self.x[row]).square_().sum(1)
+            out[part] = there[:, -2] - squared * self.inverse[row] / 2
+        return out
 
 
 def tile_bytes(x: Tensor) -> int:

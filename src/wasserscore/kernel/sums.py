@@ -54,6 +54,20 @@ class Sums(NamedTuple):
     size: Tensor
 
     @classmethod
+    def of(cls, sums: Tensor, squares: Tensor, top: Tensor, offset: Tensor) -> "Sums":
+        """From sums over weights, in their last column the weights', relative to the largest.
+
+        Args:
+            sums: Of (v, 1), ``(q, dv + 1)``.
+            squares: Of squared weights, ``(q,)``.
+            top: Logits that weights are relative to, ``(q,)``.
+            offset: What these logits left out, ``(q,)``.
+        """
+        total = sums[:, -1]
+        log_sum = top + total.log() + offset
+        return cls(sums[:, :-1] / total[:, None], log_sum, total.square() / squares)
+
+    @classmethod
     def empty(cls, q: int, values: Values) -> "Sums":
         """Room for the sums of ``q`` queries."""
         wide = values.centre.new_empty(q, values.table.shape[1] - 1)

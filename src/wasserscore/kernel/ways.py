@@ -110,7 +110,5 @@ def _all_keys(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
         sums, squares, top = wide_sums(block, values.table, values.are_keys)
     else:
         sums, squares, top = dense_sums(block, values.table)
-    total = sums[:, -1]
-    log_sum = top + total.log() + block.offset()
     right = torch.ones_like(top, dtype=torch.bool)
-    return right, Sums(sums[:, :-1] / total[:, None], log_sum, total.square() / squares)
+    return right, Sums.of(sums, squares, top, block.offset())
