@@ -4,6 +4,7 @@ import pytest
 import torch
 from tests.torchrun import kept_alike, torchrun
 
+from wasserscore.core.errors import InputError
 from wasserscore.flow import (
     Adversary,
     PrincipalComponents,
@@ -24,9 +25,37 @@ KINDS = {
     "adversary": lambda: {"drift": Adversary(LogitMLP(3, 8, 1))},
 }
 
+
+def resumed(made, kind, out, other):
+    """What ``made`` gives of a kind that was stopped at step 12; another refuses one point."""
+
+    def interrupt(step, logs):
+        if step == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made(kind, out=out, callbacks=[interrupt])
+    with pytest.raises(InputError, match="a point for each of 2 shares"):
+        made(other, batch_size=1)
+    return made(kind, out=out)
+
+
+def like_one(zero, kind, law):
+    """What two ranks have is what one has, up to rounding."""
+    for name, value in law.network.state_dict().items():
+        torch.testing.assert_close(zero[f"{kind}/{name}"], value, atol=1e-5, rtol=0)
+
+
+def like_resumed(zero, kind):
+    """And bit for bit what they have of a run that was stopped."""
+    found = {name: value for name, value in zero.items() if name.startswith(f"{kind}/")}
+    assert found
+    for name, value in found.items():
+        assert torch.equal(value, zero[name.replace(kind, "resumed", 1)])
+
+
 SCRIPT = """
-    from tests.flow.test_ranks import DATA, KINDS, SETTINGS
-    from wasserscore.core.errors import InputError
+    from tests.flow.test_ranks import DATA, KINDS, SETTINGS, resumed
     from wasserscore.flow import train_generator
     from wasserscore.flow.generator import DriftTask
     from wasserscore.network import LatentMLP
@@ -49,21 +78,7 @@ SCRIPT = """
     assert seen == [7 + rank()] * 30, seen
     assert steps == (list(range(1, 31)) if rank() == 0 else [])
 
-    def interrupt(step, logs):
-        if step == 12:
-            raise KeyboardInterrupt
-
-    try:
-        trained("sinkhorn", out=folder / "run", callbacks=[interrupt])
-        raise AssertionError("not stopped")
-    except KeyboardInterrupt:
-        pass
-    found["resumed"] = trained("sinkhorn", out=folder / "run")
-    try:
-        trained("drifting", batch_size=1)
-        raise AssertionError("one point cannot be shared")
-    except InputError as error:
-        assert "a point for each of 2 shares" in str(error)
+    found["resumed"] = resumed(trained, "sinkhorn", folder / "run", "drifting")
     keep(**{f"{kind}/{k}": v for kind, law in found.items() for k, v in law.items()})
 """
 
@@ -74,18 +89,15 @@ def test_two_ranks_train_a_generator_as_one(tmp_path):
     zero = kept_alike(tmp_path)
     for kind, options in KINDS.items():
         alone = train_generator(LatentMLP(2, 3, 8, 1, seed=1), DATA, **options(), **SETTINGS)
-        for name, value in alone.network.state_dict().items():
-            torch.testing.assert_close(zero[f"{kind}/{name}"], value, atol=1e-5, rtol=0)
-    for name in alone.network.state_dict():
-        assert torch.equal(zero[f"sinkhorn/{name}"], zero[f"resumed/{name}"])
+        like_one(zero, kind, alone)
+    like_resumed(zero, "sinkhorn")
 
 
 METHODS = {"dmd": {"turns": 2}, "sid": {"turns": 1}}
 TEACHER = NetworkScore(MLP(3, 8, 1, seed=5), EDM(sigma_max=80.0), data_std=0.8)
 
 DISTILLED = """
-    from tests.flow.test_ranks import METHODS, SETTINGS, TEACHER
-    from wasserscore.core.errors import InputError
+    from tests.flow.test_ranks import METHODS, SETTINGS, TEACHER, resumed
     from wasserscore.flow import distil_generator
     from wasserscore.network import LatentMLP
     seen, passed = [], LatentMLP.forward
@@ -105,21 +117,7 @@ DISTILLED = """
     assert seen == [7 + rank()] * (90 + 60), seen
     LatentMLP.forward = passed
 
-    def interrupt(step, logs):
-        if step == 12:
-            raise KeyboardInterrupt
-
-    try:
-        distilled("sid", out=folder / "run", callbacks=[interrupt])
-        raise AssertionError("not stopped")
-    except KeyboardInterrupt:
-        pass
-    found["resumed"] = distilled("sid", out=folder / "run")
-    try:
-        distilled("dmd", batch_size=1)
-        raise AssertionError("one point cannot be shared")
-    except InputError as error:
-        assert "a point for each of 2 shares" in str(error)
+    found["resumed"] = resumed(distilled, "sid", folder / "run", "dmd")
     keep(**{f"{kind}/{k}": v for kind, law in found.items() for k, v in law.items()})
 """
 
@@ -131,7 +129,5 @@ def test_two_ranks_distil_a_generator_as_one(tmp_path):
     for method, options in METHODS.items():
         alone = distil_generator(LatentMLP(2, 3, 8, 1, seed=1), TEACHER, method=method,
                                  **SETTINGS, **options)  # fmt: skip
-        for name, value in alone.network.state_dict().items():
-            torch.testing.assert_close(zero[f"{method}/{name}"], value, atol=1e-5, rtol=0)
-    for name in alone.network.state_dict():
-        assert torch.equal(zero[f"sid/{name}"], zero[f"resumed/{name}"])
+        like_one(zero, method, alone)
+    like_resumed(zero, "sid")

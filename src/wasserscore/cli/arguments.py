@@ -55,6 +55,8 @@ RunOrPipeline = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="A run folder, or diffusers:FOLDER, a saved pipeline."),
 ]
+ROWS, SOLVER, STEPS = 1000, "heun", 18
+"""How rows of a pipeline are drawn where nothing else is asked for."""
 PipelineData = Annotated[
     str | None,
     typer.Option("--data", metavar="SOURCE", show_default=False,

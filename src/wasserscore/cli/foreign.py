@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from wasserscore.cli.arguments import ROWS, SOLVER, STEPS
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.experiment.pipelines import (
     PREFIX,
@@ -96,7 +97,7 @@ def sides_of(
             do="name it diffusers:FOLDER, or audit what wasserscore sample writes")  # fmt: skip
     require(fake is None, "rows come from a file or from a model", got=f"{fake} and {model}",
             do="leave one of them out")  # fmt: skip
-    n, solver, steps = n or 1000, solver or "heun", steps or 18
+    n, solver, steps = n or ROWS, solver or SOLVER, steps or STEPS
     made, _ = pipeline_model(model, real, label=label, seed=seed)
     rows = made.sample(n, seed=seed, solver=solver, steps=steps)
     with TemporaryDirectory() as passing:

@@ -7,6 +7,9 @@ import typer
 
 from wasserscore.cli.app import RULE_FAILED, app, by_one, exit_codes
 from wasserscore.cli.arguments import (
+    ROWS,
+    SOLVER,
+    STEPS,
     Force,
     Json,
     PipelineData,
@@ -45,15 +48,15 @@ def audit(
     label: PipelineLabel = None,
     n: Annotated[
         int | None,
-        typer.Option("--n", "-n", min=1, help="Of a pipeline: rows.", show_default="1000"),
+        typer.Option("--n", "-n", min=1, help="Of a pipeline: rows.", show_default=str(ROWS)),
     ] = None,
     solver: Annotated[
         str | None,
-        typer.Option(help="Of a pipeline: name of a solver.", show_default="heun"),
+        typer.Option(help="Of a pipeline: name of a solver.", show_default=SOLVER),
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Of a pipeline: sampling steps.", show_default="18"),
+        typer.Option(min=1, help="Of a pipeline: sampling steps.", show_default=str(STEPS)),
     ] = None,
     holdout: Annotated[
         str | None,
