@@ -208,6 +208,12 @@ def test_few_leaves_a_query_alone_that_many_keys_matter_to():
     assert torch.allclose(sums.mean[:4] + keys.centre, y[:4], atol=1e-12)
 
 
+@pytest.mark.parametrize(("n", "d", "looks"), [(20_000, 64, True), (20_000, 2, False)])
+def test_one_query_looks_for_the_few_keys_where_reading_all_in_float64_is_dear(n, d, looks):
+    block = Block.of(Keys(draw(n, d)), draw(1, d, seed=1), torch.tensor([0.1], dtype=F64))
+    assert few.serves(block, DOUBLE) == looks
+
+
 def test_few_keys_are_found_although_float32_sees_no_difference(taken):
     y = draw(3000, 8)
     y[100:110] = y[100] + 1e-7 * draw(10, 8, seed=5)  # below what float32 resolves

@@ -22,6 +22,9 @@ from wasserscore.kernel.sums import Sums, Values
 
 WORTH = 1.5e6
 """Nanoseconds of a dense sum of a block below which looking for the keys that matter is dearer."""
+READ, LOOK = 1.5, 25.0
+"""Nanoseconds to read a number of the keys once for all queries, most of the time of one query;
+and to look at a key."""
 GROUP = 16
 """Keys of one group; groups are screened by their largest logit."""
 RUN = 4096
@@ -41,7 +44,7 @@ def serves(whole: Block, level: int) -> bool:
     if level == FAST or whole.x.is_cuda:
         return False
     n, d = whole.keys.points.shape
-    return block_size(whole) * n * _dense(d) >= WORTH
+    return n * (block_size(whole) * _dense(d) + max(0.0, READ * d - LOOK)) >= WORTH
 
 
 def few_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
