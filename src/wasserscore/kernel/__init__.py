@@ -1,6 +1,8 @@
 """The engine: softmax-weighted sums and nearest neighbours over big point sets."""
 
 from wasserscore.kernel.balls import in_balls as in_balls
+from wasserscore.kernel.error import KernelError as KernelError
+from wasserscore.kernel.error import softmax_error as softmax_error
 from wasserscore.kernel.keys import Keys as Keys
 from wasserscore.kernel.nearest import nearest as nearest
 from wasserscore.kernel.pick import softmax_pick as softmax_pick
