@@ -93,6 +93,25 @@ def test_compiled_training_is_training(tmp_path):
     assert logs[True]["loss"] == pytest.approx(logs[False]["loss"], rel=1e-2)
 
 
+@pytest.mark.parametrize(
+    "network", [lambda: MLP(3, 16, 1), lambda: UNet((1, 8, 8), 8, (1, 2), 1, (4,))]
+)
+def test_a_step_is_begun_without_waiting_for_the_device(network):
+    model = network().cuda()
+    x0 = data() if isinstance(model, MLP) else pictures()
+    score = NetworkScore(model, PROCESS, "velocity", "edm", 1.0, tuple(x0.shape[1:]))
+    task = Denoising(score, LogNormal(), Schedule(10, 1e-3, 0.9, 0), 0.0)
+    drawn = [task.draw(x0, torch.Generator().manual_seed(k)) for k in range(3)]
+    for one in drawn[:2]:
+        task.start(one)()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        logs = task.start(drawn[2])
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert math.isfinite(logs()["loss"])
+
+
 def test_a_step_that_is_not_finite_leaves_the_weights():
     seen = []
     broken = data()

@@ -15,8 +15,21 @@ from wasserscore.core.errors import InputError, explain, require
 
 def expand_like(a: Tensor | float, x: Tensor) -> Tensor:
     """``a`` of shape ``()`` or ``(b,)`` as a tensor that broadcasts over the rows of ``x``."""
-    a = torch.as_tensor(a, dtype=x.dtype, device=x.device)
+    a = beside(a, x)
     return a.reshape(a.shape + (1,) * (x.ndim - a.ndim)) if a.ndim else a
+
+
+def beside(a: Tensor | float, x: Tensor) -> Tensor:
+    """``a`` in the precision of ``x`` and where that is.
+
+    Noise levels are made on the CPU. A plain copy to a GPU waits until this has done all it was
+    asked to do, so numbers go there by a copy that does not.
+    """
+    if not x.is_cuda or (isinstance(a, Tensor) and (a.is_cuda or a.requires_grad)):
+        return torch.as_tensor(a, dtype=x.dtype, device=x.device)
+    if not isinstance(a, Tensor):
+        return torch.full((), a, dtype=x.dtype, device=x.device)
+    return a.to(x.dtype).pin_memory().to(x.device, non_blocking=True)
 
 
 def as_floats(x: Any, name: str) -> Tensor:

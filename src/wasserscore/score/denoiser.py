@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
-from wasserscore.core.tensors import as_tensor, expand_like
+from wasserscore.core.tensors import as_tensor, beside, expand_like
 from wasserscore.core.typing import PerPoint, Points, Times
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
@@ -67,7 +67,7 @@ class DenoiserScore:
         own = getattr(self.denoiser, "parameters", lambda: ())
         dtype = next((p.dtype for p in own()), x.dtype)
         seen = (x / expand_like(alpha, x)).to(dtype).reshape(len(x), *self.shape)
-        return self.denoiser(seen, r.to(seen)).to(x.dtype).reshape(x.shape)
+        return self.denoiser(seen, beside(r, seen)).to(x.dtype).reshape(x.shape)
 
 
 def tweedie(x: Points, denoised: Points, alpha: Tensor, r: Tensor) -> Points:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer, as_shape
-from wasserscore.core.tensors import as_tensor, expand_like
+from wasserscore.core.tensors import as_tensor, beside, expand_like
 from wasserscore.core.typing import Points, Times
 from wasserscore.data import Scaling
 from wasserscore.network import describe, rebuild
@@ -205,6 +205,6 @@ class NetworkScore:
             condition = torch.tensor(self.condition, device=x.device).expand(len(x), -1)
         told: tuple[Tensor | None, ...] = () if labels is None else (labels,)
         told = told if condition is None else (labels, condition)
-        output = self.network(seen, c.noise.to(seen), *told).to(x.dtype).reshape(x.shape)
+        output = self.network(seen, beside(c.noise, seen), *told).to(x.dtype).reshape(x.shape)
         denoised: Tensor = expand_like(c.skip / alpha, x) * x + expand_like(c.out, x) * output
         return denoised

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.random import normal_like
-from wasserscore.core.tensors import expand_like
+from wasserscore.core.tensors import beside, expand_like
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.score import NetworkScore
 from wasserscore.training.augmentation import Augmentation
@@ -64,7 +64,7 @@ def denoising_losses(
     t = score.process.time_at(levels.r.square())
     x_t = expand_like(score.process.alpha(t), x0) * (x0 + expand_like(levels.r, x0) * noise)
     squared = (score.denoise(x_t, t, labels, condition) - x0).square().flatten(1).mean(1)
-    losses: Tensor = levels.weight.to(squared) * squared
+    losses: Tensor = beside(levels.weight, squared) * squared
     return losses
 
 

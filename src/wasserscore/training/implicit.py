@@ -23,7 +23,7 @@ Source: Hyvarinen, "Estimation of non-normalized statistical models by score mat
 import torch
 from torch import Tensor
 
-from wasserscore.core.tensors import expand_like
+from wasserscore.core.tensors import beside, expand_like
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.score import NetworkScore
 from wasserscore.training.levels import Weighting
@@ -71,9 +71,9 @@ def implicit_loss(
         along = (v * moved).sum(1)
         trace = (v * _slope(along, y)).sum(1)
         norm = along.square() if sliced else moved.square().sum(1)
-    r2 = levels.r.square().to(norm)
+    r2 = beside(levels.r.square(), norm)
     squared = norm + 2 * r2 * trace + moved.shape[1] * r2  # the trace of D - y is d less than D's
-    return (levels.weight.to(squared) * squared).mean() / moved.shape[1]
+    return (beside(levels.weight, squared) * squared).mean() / moved.shape[1]
 
 
 def _slope(values: Tensor, y: Tensor) -> Tensor:
