@@ -100,11 +100,12 @@ def test_products_that_pile_up_rounding_do_not_show(taken, sigma):
 
 
 @pytest.mark.parametrize("sigma", [0.2, 1.0])
-@pytest.mark.parametrize(("queries", "columns"), [(9, 1), (9, 3), (3, 3)])  # the last is small
+@pytest.mark.parametrize(("queries", "columns"), [(9, 1), (9, 3), (3, 3), (1, 1)])  # small ones
 def test_sums_of_many_equal_terms(queries, columns, sigma):
     """Zeros and ones: rounding has one sign, and 20,000 terms in one sum would lose 1e-4."""
-    y = torch.randint(0, 2, (20_000, columns), generator=torch.Generator().manual_seed(0)).float()
-    agrees(y[:queries] + 0.1 * draw(queries, columns, seed=1, dtype=F32), y, sigma)
+    for n in (20_000, 120_000):
+        y = torch.randint(0, 2, (n, columns), generator=torch.Generator().manual_seed(0)).float()
+        agrees(y[:queries] + 0.1 * draw(queries, columns, seed=1, dtype=F32), y, sigma)
 
 
 @pytest.mark.parametrize("dtype", [F32, F64])
@@ -268,18 +269,18 @@ def tiled(monkeypatch):
     """The precision of the products of every tile, and who had few keys."""
     monkeypatch.setattr(small, "TINY", 0)
     monkeypatch.setattr(small, "CHEAP", 0)
-    made, true_sums, true_among = [], tile.Tile.sums, few.among
+    made, true_weights, true_among = [], tile.Tile.weights, few.among
 
-    def sums(self, logits, rest, values, sized):
+    def weights(self, logits, rest):
         made.append(logits.dtype)
-        return true_sums(self, logits, rest, values, sized)
+        return true_weights(self, logits, rest)
 
     def among(*given):
         found = true_among(*given)
         made.append(int(found[0].sum()))
         return found
 
-    monkeypatch.setattr(tile.Tile, "sums", sums)
+    monkeypatch.setattr(tile.Tile, "weights", weights)
     monkeypatch.setattr(few, "among", among)
     return made
 
@@ -308,6 +309,15 @@ def test_what_a_tile_is_made_of(tiled, d, sigma, made, one_out, monkeypatch):
     agrees(x, y if not one_out else y[:50], sigma, one_out=one_out)
 
 
+@pytest.mark.parametrize("sigma", [0.1, 0.2, 0.3])
+def test_rows_of_a_tile_that_float32_gets_wrong_are_made_in_float64(tiled, sigma):
+    """More of them than one product takes, each without a key of its own."""
+    y = 0.3 * draw(150, 3, dtype=F32) + torch.tensor([0.0, 0.0, 30.0])
+    y[:5] *= -1
+    agrees(y, y, sigma, one_out=True)
+    assert tiled.count(F64) > 1
+
+
 def test_rounded_products_of_a_tile_are_found_out(tiled):
     """As for other ways: queries among keys that are all as far, and coordinates that fall off."""
     half = torch.nn.functional.normalize(draw(7, 6), dim=1).float()
@@ -321,8 +331,8 @@ def test_rounded_products_of_a_tile_are_found_out(tiled):
 
 def test_a_row_of_a_tile_does_not_depend_on_the_others(tiled):
     """Bit for bit, whatever widths the others have."""
-    y, x = draw(900, 16, dtype=F32), draw(60, 16, seed=1, dtype=F32)
-    mixed = torch.tensor([4.0, 0.4, 0.02, 1e-6], dtype=F64).repeat(15)
+    y, x = draw(900, 16, dtype=F32), draw(160, 16, seed=1, dtype=F32)
+    mixed = torch.tensor([4.0, 0.4, 0.02, 1e-6], dtype=F64).repeat(40)
     for cheap in (0, 2**40):
         small.CHEAP = cheap
         together = softmax_mean(x, y, mixed)

@@ -45,19 +45,19 @@ def dense_sums(block: Block, values: Tensor, beside: int = 1) -> tuple[Tensor, T
         weights = (logits if logits.is_cuda else logits.clamp_min_(-VANISHING)).exp_()
         sums.mul_(shrink[:, None])
         for part in (slice(-beside), slice(-beside, None)):
-            sums[:, part] += _sums(weights, values[run, part])
+            sums[:, part] += in_runs(weights, values[run, part])
         squares.mul_(shrink.square()).add_(torch.linalg.vector_norm(weights, dim=1).square())
         top.copy_(new)
     return sums, squares, top
 
 
-def _sums(weights: Tensor, values: Tensor) -> Tensor:
+def in_runs(weights: Tensor, values: Tensor, length: int = RUN) -> Tensor:
     """Weighted sums ``(q, dv)`` of a tile; those of its runs are added in float64."""
-    whole = len(values) - len(values) % RUN
-    if whole <= RUN:
+    whole = len(values) - len(values) % length
+    if whole <= length:
         return weights @ values
-    parts = weights[:, :whole].unflatten(1, (-1, RUN)).transpose(0, 1)
-    sums = torch.bmm(parts, values[:whole].unflatten(0, (-1, RUN))).sum(0, dtype=torch.float64)
+    parts = weights[:, :whole].unflatten(1, (-1, length)).transpose(0, 1)
+    sums = torch.bmm(parts, values[:whole].unflatten(0, (-1, length))).sum(0, dtype=torch.float64)
     return sums.add_(weights[:, whole:] @ values[whole:])
 
 

@@ -72,9 +72,10 @@ def among(block: Block, logits: Tensor, size: PerPoint, values: Values) -> tuple
     cut, groups = _cut(block, size), _grouped(logits)
     largest = groups.amax(1)
     limits = largest.amax(1) - cut
-    kept = ((largest > limits[:, None]).sum(1) <= LEAST) & (cut < LARGEST)
+    limit = most(*block.keys.points.shape)
+    kept = ((largest > limits[:, None]).sum(1) <= limit) & (cut < LARGEST)
     row, keys, _ = _above(groups, largest, torch.where(kept, limits, torch.inf))
-    kept &= row.bincount(minlength=len(kept)) <= LEAST
+    kept &= row.bincount(minlength=len(kept)) <= limit
     near = kept[row]
     rows, keys = row[near], keys[near]
     exact = block.differences(rows, keys)[:, None]
@@ -131,12 +132,12 @@ def _dense(d: int) -> float:
     return d / 12 + 5
 
 
-def _most(n: int, d: int) -> int:
+def most(n: int, d: int) -> int:
     """The number of keys that matter to a query from which on all keys at once are cheaper.
 
     A key by differences takes 3 d + 400 nanoseconds, most of them to find it.
     """
-    return max(LEAST, int(n * _dense(d) / (3 * d + 400)))
+    return int(n * _dense(d) / (3 * d + 400))
 
 
 def _screen(block: Block) -> tuple[Tensor, Tensor, Tensor]:
@@ -148,7 +149,7 @@ def _screen(block: Block) -> tuple[Tensor, Tensor, Tensor]:
     table = block.keys.table(torch.float32)
     queries = block.queries().float()
     cut = _cut(block, block.size)
-    limit, width = _most(n, d), min(RUN, -(-n // GROUP) * GROUP)
+    limit, width = max(LEAST, most(n, d)), min(RUN, -(-n // GROUP) * GROUP)
     alive, counts = (cut < LARGEST).nonzero()[:, 0], torch.zeros(q, dtype=torch.int64)
     top = torch.full((q,), -torch.inf)
     found: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -161,8 +162,8 @@ def _screen(block: Block) -> tuple[Tensor, Tensor, Tensor]:
         here = alive[row]
         found.append((here, run.start + column, logits))
         counts += here.bincount(minlength=q)
-        most = min(limit, max(LEAST, EARLY * limit * run.stop // n))
-        alive = alive[counts[alive] <= most]
+        share = min(limit, max(LEAST, EARLY * limit * run.stop // n))
+        alive = alive[counts[alive] <= share]
         if not len(alive):
             break
     kept = torch.zeros(q, dtype=torch.bool)

@@ -1,25 +1,24 @@
 """Kernel sums that take one tile of logits: small problems, and many queries of few keys.
 
 Products of a tile are made in float32 where that is right, or where the sums tell that it does not
-matter (:mod:`~wasserscore.kernel.checked`), or where only few keys matter, which they find
-(:mod:`~wasserscore.kernel.few`); otherwise in float64.
+matter or only few keys do (:mod:`~wasserscore.kernel.singles`); otherwise in float64.
 """
 
 import torch
 from torch import Tensor
 
 from wasserscore.core.tensors import tiles
-from wasserscore.core.typing import PerPoint
-from wasserscore.kernel import checked, few
+from wasserscore.kernel import singles
 from wasserscore.kernel.dense import RUN
 from wasserscore.kernel.keys import (
     LARGEST_FAST,
     MODERATE,
-    TOLERANCE,
     Keys,
     Queries,
     largest_double,
 )
+from wasserscore.kernel.singles import by_products, chosen
+from wasserscore.kernel.stream import filled
 from wasserscore.kernel.sums import Sums, Values
 from wasserscore.kernel.tile import Tile
 
@@ -30,11 +29,13 @@ PAIRS, NUMBERS = 2**17, 2**20
 """More keys than one run make a tile, where queries times keys, and numbers of keys, are few."""
 TINY = 2**12
 """So few pairs take no longer in float64."""
-CHEAP, WIDE = 2**23, 128
+FEW = 4
+"""Fewer queries of more keys than a run are faster in float64 from beginning to end."""
+CHEAP = 2**23
 """A product of so many multiplications costs less in float64 than to find out whether float32 is
-right; a larger one, of more than so many coordinates, is not made in float64 at all."""
-HOPEFUL = min(checked.TRUSTED, checked.LIKELY / checked.UNIT)
-"""Parts of logits up to which the sums may show that float32 products are good enough."""
+right."""
+DOUBLES = 64
+"""Rows of one product in float64, where float32 is not right for some."""
 
 
 def serves(x: Queries, keys: Keys) -> bool:
@@ -76,63 +77,37 @@ def small_sums(
 
 def _of_tile(tile: Tile, values: Values, sized: bool) -> tuple[Tensor | None, Sums]:
     """Which rows are right, None for all, and the sums."""
-    (n, d), worst, limit = tile.keys.points.shape, tile.worst(), largest_double(tile.dtype)
-    tiny = n * len(tile.x) <= TINY and n * d <= NUMBERS
-    if tile.dtype == F64 or n > RUN or tiny or tile.steepest > MODERATE[1] ** 2:
-        found, _ = tile.sums(tile.logits(F64), F64, values, sized)
+    (n, d), q, limit = tile.keys.points.shape, len(tile.x), largest_double(tile.dtype)
+    worst, tiny = tile.worst(tile.keys.radius), n * q <= TINY and n * d <= NUMBERS
+    wide = n > RUN and q < FEW
+    if tile.dtype == F64 or tiny or wide or tile.steepest > MODERATE[1] ** 2:
+        found = by_products(tile, F64, F64, values, sized)
         return (None if worst <= limit else tile.size(tile.keys.radius) <= limit), found
     if worst <= LARGEST_FAST:
-        return None, tile.sums(tile.logits(F32), F32, values, sized)[0]
-    size = tile.size(tile.keys.radius)
-    right, out = size <= LARGEST_FAST, None
-    dear = n * d * len(tile.x) > CHEAP
-    if dear:
-        right, out = _by_singles(tile, size, values, sized)
-    elif bool(right.any()):
-        out = tile.sums(tile.logits(F32), F32, values, sized)[0]
-    if out is not None and ((done := bool(right.all())) or (dear and d > WIDE)):
-        return (None if done else right), out
-    doubles = tile.sums(tile.logits(F64), F32, values, sized)[0]
-    out = doubles if out is None else _where(right, out, doubles)
-    return (None if worst <= limit else right | (size <= limit)), out
+        return None, by_products(tile, F32, F32, values, sized)
+    if n * d * q > CHEAP:
+        right, out = singles.sums(tile, values, sized)
+    else:
+        right, out = tile.size(tile.keys.radius) <= LARGEST_FAST, None
+        if bool(right.any()):
+            out = by_products(tile, F32, F32, values, sized)
+    out = _completed(tile, right, out, values, sized)
+    if worst > limit:
+        right = right | (tile.size(tile.keys.radius) <= limit)
+    return (None if worst <= limit or bool(right.all()) else right), out
 
 
-def _by_singles(tile: Tile, size: PerPoint, values: Values, sized: bool) -> tuple[Tensor, Sums]:
-    """Which rows float32 products get right, ``(q,)``, and their sums."""
-    logits, out = tile.logits(F32), Sums.empty(len(size), values)
-    right = size <= LARGEST_FAST
-    hopeful = right | (size <= HOPEFUL) if values.are_keys else right
-    if bool(hopeful.any()):
-        out, weights = tile.sums(logits, F32, values, sized)
-        if values.are_keys:
-            right = right | (hopeful & _holds(tile, size, out, tile.norms(weights), sized))
+def _completed(tile: Tile, right: Tensor, out: Sums | None, values: Values, sized: bool) -> Sums:
+    """The sums, by products in float64 for rows that were not ``right``."""
+    if out is None:
+        return by_products(tile, F64, F32, values, sized)
     if bool(right.all()):
-        return right, out
-    found, sums = few.among(tile.block(), logits, size, values)
-    return right | found, _where(right, out, sums)
-
-
-def _where(right: Tensor, first: Sums, second: Sums) -> Sums:
-    """The first sums where they are right, the second elsewhere."""
-    return Sums(
-        torch.where(right[:, None], first.mean, second.mean),
-        torch.where(right, first.log_sum, second.log_sum),
-        torch.where(right, first.size, second.size),
-    )
-
-
-def _holds(tile: Tile, worst: PerPoint, sums: Sums, squared: PerPoint, sized: bool) -> Tensor:
-    """Whether float32 products were good enough, ``(q,)``, as in ``checked``.
-
-    Args:
-        tile: The queries.
-        worst: The largest part of any logit.
-        sums: What float32 products gave.
-        squared: Means of the keys' squared norms.
-        sized: Whether effective sizes must be right, too.
-    """
-    # The rounding of 1 / sigma**2 is one more, but shifts all logits that matter alike.
-    off = 2 * checked.UNIT * tile.size(squared.clamp_min(0).sqrt())
-    worse = (checked.UNIT * worst).square()
-    found = checked.Found(sums.mean, sums.log_sum, squared, off, worse)
-    return checked.holds(found, tile.keys.radius, TOLERANCE[F32], off if sized else None)
+        return out
+    if len(right) <= DOUBLES:
+        return chosen(right, out, by_products(tile, F64, F32, values, sized))
+    rest = (~right).nonzero()[:, 0]
+    for part in tiles(len(rest), DOUBLES):  # of one size: rounding must not depend on the number
+        rows = rest[part]
+        doubles = by_products(tile.part(filled(rows, DOUBLES)), F64, F32, values, sized)
+        out.put(rows, doubles, torch.ones_like(rows, dtype=torch.bool))
+    return out

@@ -76,4 +76,4 @@ class Sums(NamedTuple):
     def put(self, rows: Tensor, sums: "Sums", right: Tensor) -> None:
         """The sums that are ``right``, of the first queries of a block, into these ``rows``."""
         for mine, new in zip(self, sums, strict=True):
-            mine[rows] = new[: len(right)][right]
+            mine[rows] = new[: len(right)][right].to(mine.dtype)

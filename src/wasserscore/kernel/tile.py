@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.typing import Cloud, PerPoint
-from wasserscore.kernel.dense import VANISHING
+from wasserscore.kernel.dense import RUN, VANISHING, in_runs
 from wasserscore.kernel.few import GROUP
 from wasserscore.kernel.keys import FAST, MASKED, Keys
 from wasserscore.kernel.stream import Block
 from wasserscore.kernel.sums import Sums, Values
 
+SHORT = 256
+"""Keys of one sum in tiles of more keys than a run."""
 THIN = 64
 """Columns of values up to which a product the other way round is faster, up to eight times."""
 
@@ -75,6 +77,12 @@ class Tile(NamedTuple):
         squared = torch.linalg.vecdot(centred, centred)
         return cls(keys, centred, squared, sigma**-2, own, x.dtype)
 
+    def part(self, rows: Tensor) -> "Tile":
+        """Some of the queries."""
+        inverse = self.inverse if isinstance(self.inverse, float) else self.inverse[rows]
+        own = None if self.own is None else self.own[rows]
+        return self._replace(x=self.x[rows], squared=self.squared[rows], inverse=inverse, own=own)
+
     def block(self) -> Block:
         """The same for the ways that take blocks."""
         inverse = torch.as_tensor(self.inverse, dtype=torch.float64).expand(len(self.x))
@@ -85,10 +93,10 @@ class Tile(NamedTuple):
         """The largest of one over sigma squared."""
         return self.inverse if isinstance(self.inverse, float) else float(self.inverse.max())
 
-    def worst(self) -> float:
-        """No logit of any query has a larger part than this."""
-        radius, farthest = self.keys.radius, float(self.squared.max()) ** 0.5
-        worst: float = (farthest + radius / 2) * radius * self.steepest + self.keys.heaviest
+    def worst(self, far: float) -> float:
+        """The largest of what :meth:`size` gives."""
+        farthest = float(self.squared.max()) ** 0.5
+        worst: float = (farthest + far / 2) * far * self.steepest + self.keys.heaviest
         return worst
 
     def size(self, far: float | PerPoint) -> PerPoint:
@@ -111,26 +119,35 @@ class Tile(NamedTuple):
             logits[torch.arange(len(x)), self.own] = MASKED
         return logits
 
-    def sums(
-        self, logits: Tensor, rest: torch.dtype, values: Values, sized: bool
-    ) -> tuple[Sums, Tensor]:
-        """The sums, in some precision from here on, and the weights."""
+    def weights(self, logits: Tensor, rest: torch.dtype) -> tuple[Tensor, Tensor]:
+        """The largest logits ``(q,)``, and the weights ``(q, n)`` in some precision from here on.
+
+        Spoils logits of another precision.
+        """
         top = logits.amax(1)
         if rest == torch.float32:
             # a weight below e**-60 does not show, and exponentials of less are slow
-            logits = (logits - top[:, None]).to(rest).clamp_min_(-VANISHING)
-        weights = logits.softmax(1)
-        if values.are_keys:
-            wanted = Columns.of(self.keys, rest).points
-        else:
-            wanted = values.table[:, :-1].to(rest).T
-        if wanted.shape[1] != weights.shape[1]:
-            wanted, weights = wanted[:, : len(self.keys)], weights[:, : len(self.keys)]
-        mean = (wanted @ weights.T).T if len(wanted) <= THIN else weights @ wanted.T
+            below = logits.sub_ if logits.dtype != rest else logits.sub
+            logits = below(top[:, None]).to(rest).clamp_min_(-VANISHING)
+        n, weights = len(self.keys), logits.softmax(1)
+        return top, weights if n == weights.shape[1] else weights[:, :n]
+
+    def sums(self, top: Tensor, weights: Tensor, values: Values, sized: bool) -> Sums:
+        """The sums of what :meth:`weights` gives."""
         log_sum = (top - weights.amax(1).log()).double() - self.squared * (self.inverse / 2)
         size = weights.square().sum(1).reciprocal() if sized else log_sum
-        return Sums(mean, log_sum, size), weights
+        if weights.dtype == torch.float32 and len(self.keys) > RUN:
+            made = in_runs(weights, values.table, SHORT)  # weights add up to one but for rounding
+            mean, total = made[:, :-1] / made[:, -1:], made[:, -1]
+            return Sums(mean, log_sum + total.log(), size)
+        if values.are_keys:
+            wanted = Columns.of(self.keys, weights.dtype).points
+            wanted = wanted if len(wanted[0]) == len(self.keys) else wanted[:, : len(self.keys)]
+        else:
+            wanted = values.table[:, :-1].to(weights.dtype).T
+        mean = (wanted @ weights.T).T if len(wanted) <= THIN else weights @ wanted.T
+        return Sums(mean, log_sum, size)
 
     def norms(self, weights: Tensor) -> PerPoint:
         """Means of the keys' squared norms, ``(q,)``."""
-        return -2 * (weights @ Columns.of(self.keys, weights.dtype).half)
+        return -2 * (weights @ Columns.of(self.keys, weights.dtype).half[: len(self.keys)])
