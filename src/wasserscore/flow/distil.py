@@ -19,7 +19,7 @@ from wasserscore.score import NetworkScore, Pushforward
 from wasserscore.training.averaged import Averaged
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.denoising import CLIP, Denoising
-from wasserscore.training.fit import sha256
+from wasserscore.training.identity import sha256
 from wasserscore.training.loop import Callback, run
 from wasserscore.training.schedule import Schedule
 from wasserscore.training.weighting import LogNormal

@@ -27,7 +27,7 @@ from wasserscore.network import describe
 from wasserscore.score import Pushforward
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.denoising import CLIP
-from wasserscore.training.fit import sha256
+from wasserscore.training.identity import sha256
 from wasserscore.training.loop import Callback, run
 from wasserscore.training.schedule import Schedule
 

@@ -1,35 +1,30 @@
 """``train_score``: a network, data and a process in, a score out."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from wasserscore.core.errors import require
-from wasserscore.core.integers import as_integer
-from wasserscore.core.random import as_seed
 from wasserscore.core.tensors import as_points
 from wasserscore.core.typing import Points
 from wasserscore.data import Mapped, Scaling
-from wasserscore.network import describe
 from wasserscore.process.base import Process
 from wasserscore.score import NetworkScore
 from wasserscore.training.augmentation import Augmentation
 from wasserscore.training.checkpoint import Checkpoints
-from wasserscore.training.denoising import CLIP, PRECISIONS, Denoising
+from wasserscore.training.denoising import CLIP, Denoising
 from wasserscore.training.heldout import HeldOut
+from wasserscore.training.identity import identity
 from wasserscore.training.importance import Importance
 from wasserscore.training.labelled import Labelled, Rows
 from wasserscore.training.levels import Weighting
 from wasserscore.training.loop import Callback, run
 from wasserscore.training.regularise import Regulariser, regulariser_named
-from wasserscore.training.schedule import Schedule
+from wasserscore.training.settings import Settings
 from wasserscore.training.weighting import weighting_named
-
-OBJECTIVES = ("denoising", "implicit", "implicit_hutchinson", "sliced")
 
 
 def train_score(
@@ -152,112 +147,79 @@ def train_score(
     Source: :cite:`karras2022` section 5; :cite:`song2021` eq. (7).
     """
     points = data if isinstance(data, Mapped) else as_points(data, "data")
-    require(objective in OBJECTIVES, f"objective must be one of {OBJECTIVES}", got=repr(objective))
-    steps, batch_size = as_integer(steps, "steps"), as_integer(batch_size, "batch_size")
-    warmup, seed = as_integer(warmup, "warmup", least=0), as_seed(seed)
-    accumulate = as_integer(accumulate, "accumulate", most=batch_size)
-    measure_every = as_integer(measure_every, "measure_every")
-    keep = as_integer(keep, "keep")
-    require(learning_rate > 0, "learning_rate must be positive", got=learning_rate)
-    require(precision in PRECISIONS, f"precision must be one of {PRECISIONS}", got=repr(precision))
-    require(
-        objective == "denoising" or not compile,
-        "compile serves the denoising objective, others need second derivatives",
-        got=repr(objective),
-    )
-    require(0 <= label_dropout < 1, "label_dropout must lie in [0, 1)", got=label_dropout)
-    others = {"compile": compile, "regularise": regularise is not None,
-              "objective": objective != "denoising", "measure": measure is not None}  # fmt: skip
-    taken = [name for name, given in others.items() if given]
-    require(not (shard and taken), "weights in parts are trained by denoising alone",
-            got=f"shard with {', '.join(taken)}", do="leave one of them out")  # fmt: skip
-    require(gradient_clip > 0, "gradient_clip must be positive", got=gradient_clip)
-    emas = tuple(ema) if isinstance(ema, Sequence) else (ema,)
-    require(len(emas) == len(set(emas)) > 0 and all(0 <= own < 1 for own in emas),
-            "ema must lie in [0, 1), several must differ", got=ema)  # fmt: skip
-    require(len(emas) == 1 or holdout is not None, "several ema need a holdout that chooses",
-            got=ema, do="give holdout=, or one ema")  # fmt: skip
+    settings = Settings(
+        objective=objective, weighting=weighting_named(weighting), steps=steps,
+        batch_size=batch_size, learning_rate=learning_rate, warmup=warmup, decay=decay, ema=ema,
+        weight_decay=weight_decay, gradient_clip=gradient_clip,
+        regularise=regulariser_named(regularise), label_dropout=label_dropout,
+        augmentation=None if augment is None else Augmentation.named(augment),
+        precision=precision, compile=compile, accumulate=accumulate, shard=shard,
+        measure_every=measure_every, keep=keep, seed=seed,
+    )  # fmt: skip
     points = points.to(next(network.parameters()).dtype)
     data_std = root_mean_square(points) if data_std is None else data_std
     require(data_std > 0, "data must vary", got=f"data_std={data_std}")
     untrained = NetworkScore(
         network, process, prediction, "edm", data_std, tuple(points.shape[1:]), scaling
     )
-    chosen, limits = weighting_named(weighting), regulariser_named(regularise)
-    rows: Rows = points
-    if labels is not None or conditions is not None:
-        rows = Labelled.build(points, network, labels, conditions)
-    augmentation = None
-    if augment is not None:
-        require(conditions is None, "augment takes the place of conditions", got="both",
-                do="leave one of them out")  # fmt: skip
-        augmentation = Augmentation.named(augment)
-        augmentation.fits(untrained.shape, getattr(network, "condition", 0))
-    task = Denoising(
-        untrained, chosen, Schedule(steps, learning_rate, emas, warmup, decay), weight_decay,
-        limits, gradient_clip, precision=precision, compiled=compile,
-        objective=objective, label_dropout=label_dropout, augmentation=augmentation,
-        every=measure_every, accumulate=accumulate, sharded=shard,
-    )  # fmt: skip
-    if holdout is not None:
-        unseen = as_points(holdout, "holdout").to(points.dtype)
-        # at the levels of the objective, so that curves with and without importance compare
-        objective_of = chosen.base if isinstance(chosen, Importance) else chosen
-        task.heldout = HeldOut(untrained, objective_of, unseen, seed)
-    if measure is not None:
-        task.measure = lambda network: measure(replace(untrained, network=network))
+    rows = _rows(points, network, labels, conditions, settings.augmentation)
+    task = _task(untrained, settings, holdout, measure)
     checkpoints = None
     if out is not None:
-        config: dict[str, Any] = {
-            "objective": objective,
-            **chosen.to_dict(),
-            "steps": steps,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "ema": emas[0] if len(emas) == 1 else list(emas),
-            "weight_decay": weight_decay,
-            "gradient_clip": gradient_clip,
-            **({} if limits is None else limits.to_dict()),
-            **({} if augmentation is None else augmentation.to_dict()),
-            **changed(
-                {
-                    "warmup": (warmup, 0),
-                    "decay": (decay, "cosine"),
-                    "precision": (precision, "float32"),
-                    "compile": (compile, False),
-                }
-            ),
-            "prediction": prediction,
-            "data_std": data_std,
-            "seed": seed,
-            "scaling": None if scaling is None else scaling.to_dict(),
-            "process": process.to_dict(),
-            "network": describe(network),
-            "initial_weights_sha256": sha256(*network.state_dict().values()),
-            "data_sha256": points.sha256 if isinstance(points, Mapped) else sha256(points),
-        }
-        if isinstance(rows, Labelled):
-            told = {"labels_sha256": rows.labels, "conditions_sha256": rows.conditions}
-            config |= {"label_dropout": label_dropout}
-            config |= {name: sha256(x) for name, x in told.items() if x is not None}
         checkpoints = Checkpoints(
-            Path(out) / "checkpoints", config, every=checkpoint_every, keep=keep
-        )
-    run(
-        task,
-        rows,
-        steps=steps,
-        batch_size=batch_size,
-        seed=seed,
-        callbacks=callbacks,
-        checkpoints=checkpoints,
-    )
+            Path(out) / "checkpoints", identity(settings, untrained, rows),
+            every=checkpoint_every, keep=settings.keep,
+        )  # fmt: skip
+    run(task, rows, steps=settings.steps, batch_size=settings.batch_size, seed=settings.seed,
+        callbacks=callbacks, checkpoints=checkpoints)  # fmt: skip
     return task.result()
 
 
-def changed(settings: dict[str, tuple[Any, Any]]) -> dict[str, Any]:
-    """Settings that are not the default, which older checkpoints do not name."""
-    return {name: value for name, (value, default) in settings.items() if value != default}
+def _rows(
+    points: Points | Mapped,
+    network: nn.Module,
+    labels: Any,
+    conditions: Any,
+    augmentation: Augmentation | None,
+) -> Rows:
+    """The points, with what the network is told of each."""
+    if augmentation is not None:
+        require(conditions is None, "augment takes the place of conditions", got="both",
+                do="leave one of them out")  # fmt: skip
+        augmentation.fits(tuple(points.shape[1:]), getattr(network, "condition", 0))
+    if labels is None and conditions is None:
+        return points
+    return Labelled.build(points, network, labels, conditions)
+
+
+def _task(
+    untrained: NetworkScore,
+    settings: Settings,
+    holdout: Any,
+    measure: Callable[[NetworkScore], dict[str, float]] | None,
+) -> Denoising:
+    """The training of the score, and what its averaged weights are asked on the way."""
+    require(measure is None or not settings.shard,
+            "weights in parts are trained by denoising alone", got="shard with measure",
+            do="leave one of them out")  # fmt: skip
+    require(len(settings.emas) == 1 or holdout is not None, "several ema need a holdout that "
+            "chooses", got=settings.ema, do="give holdout=, or one ema")  # fmt: skip
+    task = Denoising(
+        untrained, settings.weighting, settings.schedule, settings.weight_decay,
+        settings.regularise, settings.gradient_clip, precision=settings.precision,
+        compiled=settings.compile, objective=settings.objective,
+        label_dropout=settings.label_dropout, augmentation=settings.augmentation,
+        every=settings.measure_every, accumulate=settings.accumulate, sharded=settings.shard,
+    )  # fmt: skip
+    if holdout is not None:
+        unseen = as_points(holdout, "holdout").to(next(untrained.network.parameters()).dtype)
+        # at the levels of the objective, so that curves with and without importance compare
+        own = settings.weighting
+        levels = own.base if isinstance(own, Importance) else own
+        task.heldout = HeldOut(untrained, levels, unseen, settings.seed)
+    if measure is not None:
+        task.measure = lambda network: measure(replace(untrained, network=network))
+    return task
 
 
 def root_mean_square(points: Points | Mapped) -> float:
@@ -265,12 +227,3 @@ def root_mean_square(points: Points | Mapped) -> float:
     if isinstance(points, Mapped):
         return points.root_mean_square
     return float(points.double().square().mean().sqrt())
-
-
-def sha256(*tensors: Tensor) -> str:
-    """A digest of the numbers, shapes and dtypes of tensors."""
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
