@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from wasserscore.network import UNet, describe, rebuild
-from wasserscore.network.unet import RESAMPLE
+from wasserscore.network.residual import RESAMPLE
 
 HALF = 0.5**0.5
 
