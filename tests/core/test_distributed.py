@@ -41,7 +41,7 @@ def test_cuts_cover_everything_once_in_whole_units(n, parts, unit):
 
 
 SCRIPT = """
-    from wasserscore.core.distributed import largest, on_first, publish, shared, total
+    from wasserscore.core.distributed import largest, of_first, on_first, publish, shared, total
     from wasserscore.core.errors import InputError
     me = rank()
     mine = torch.tensor([[1.0, -3.0], [0.5, 7.0]], dtype=torch.float64) * (me + 1)
@@ -52,8 +52,10 @@ SCRIPT = """
     rows = torch.cat(shared(jobs))
     order = []
     on_first(lambda: order.append(world()))
+    assert of_first({"b": 0.1 + me, "a": me}) == {"b": 0.1, "a": 0}
     with alone():
         assert (world(), rank()) == (1, 0)
+        assert of_first({"a": me}) == {"a": me}
         assert total(mine) is mine
     assert world() == 2
 

@@ -1,5 +1,7 @@
 """Training by two processes is the training of one."""
 
+import copy
+
 import pytest
 import torch
 from tests.torchrun import kept_alike, torchrun
@@ -194,3 +196,61 @@ def test_alone_parts_are_the_whole():
     alone = train_score(MLP(3, 8, 1, seed=1), DATA, EDM(), **SETTINGS)
     other = train_score(MLP(3, 8, 1, seed=1), DATA, EDM(), **SETTINGS, shard=True)
     assert all(torch.equal(weights(other)[name], value) for name, value in weights(alone).items())
+
+
+MEASURED = """
+    from wasserscore.network import MLP
+    from wasserscore.process import EDM
+    from wasserscore.sampling import sample
+    from wasserscore.training import train_score
+    data = torch.randn(50, 3, generator=torch.Generator().manual_seed(9))
+
+    def trained(**options):
+        asked, logs = [], []
+
+        def measure(score):
+            weights = score.network.state_dict()
+            asked.append({name: x.clone() for name, x in weights.items()})
+            x = sample(score, 70, steps=3)  # ranks share it
+            return {"spread": float(x.std()), "own": 0.5 if rank() == 0 else float("nan")}
+
+        network = MLP(3, 8, 1, seed=1 + rank())
+        score = train_score(network, data, EDM(), steps=8, batch_size=15, seed=3, holdout=data[:9],
+                            ema=(0.9, 0.2), learning_rate=0.1, decay="constant", measure=measure,
+                            measure_every=3, callbacks=[lambda k, found: logs.append(found)],
+                            **options)
+        assert len(asked) == 3
+        assert not asked[-1]["last.weight"].equal(asked[0]["last.weight"])
+        last = score.network.state_dict()
+        assert all(x.equal(last[name]) for name, x in asked[-1].items())  # what comes out is asked
+        assert (rank(), len(logs)) in ((0, 8), (1, 0))
+        if rank() == 0:
+            assert [k + 1 for k, found in enumerate(logs) if "own" in found] == [3, 6, 8]
+            assert all(found.get("own", 0.5) == 0.5 for found in logs)
+        numbers = [found["spread"] for found in logs if "spread" in found]
+        return {f"{k}/{name}": x for k, w in enumerate(asked) for name, x in w.items()}, numbers
+
+    (whole, numbers), (parts, others) = trained(), trained(shard=True)
+    for one, other in zip(numbers, others, strict=True):
+        assert abs(one - other) < 1e-4
+    keep(**{f"{name}/{k}": x for name, found in (("whole", whole), ("parts", parts))
+            for k, x in found.items()})
+"""
+
+
+@pytest.mark.slow
+def test_the_whole_average_of_weights_in_parts_is_measured(tmp_path):
+    torchrun(MEASURED, tmp_path)
+    zero = kept_alike(tmp_path)
+    asked = []
+    alone = train_score(
+        MLP(3, 8, 1, seed=1), DATA, EDM(), steps=8, batch_size=15, seed=3, holdout=DATA[:9],
+        ema=(0.9, 0.2), learning_rate=0.1, decay="constant", measure_every=3,
+        measure=lambda score: asked.append(copy.deepcopy(score.network.state_dict())) or {},
+    )  # fmt: skip
+    assert alone.ema == 0.2  # neither the first average nor the weights in training
+    for k, one in enumerate(asked):
+        for name, value in one.items():
+            for kept in ("whole", "parts"):
+                found = zero[f"{kept}/{k}/{name}"]
+                torch.testing.assert_close(found, value, atol=1e-5, rtol=0)

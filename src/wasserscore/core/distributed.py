@@ -88,6 +88,12 @@ def publish(tensors: Mapping[str, Tensor], source: int = 0) -> dict[str, Tensor]
     return {name: x.clone() for name, x in found.items()}  # where rounding expects numbers to lie
 
 
+def of_first(numbers: Mapping[str, float]) -> dict[str, float]:
+    """The first rank's numbers on all ranks, each of which has its own."""
+    told = publish({name: torch.as_tensor(x, dtype=torch.float64) for name, x in numbers.items()})
+    return dict(numbers) if rank() == 0 else {name: float(x) for name, x in told.items()}
+
+
 def shared(jobs: Sequence[Callable[[], Tensor]]) -> list[Tensor]:
     """The results of independent jobs, each done by one rank, on all ranks.
 

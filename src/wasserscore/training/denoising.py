@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from wasserscore.core.distributed import of_first
 from wasserscore.core.random import normal_like
 from wasserscore.core.tensors import beside, expand_like
 from wasserscore.core.typing import PerPoint, Points
@@ -177,10 +178,11 @@ class Denoising(Averaged):
         return lambda: logs() | more
 
     def _measured(self) -> dict[str, float]:
-        """What to log of the average that is best so far."""
+        """What to log of the average that is best so far, whole; all ranks ask it together."""
         best, logs = self._judged()
-        more = {} if self.measure is None else self.measure(self.averages[best])
-        return logs | more
+        if self.measure is None:
+            return logs
+        return logs | of_first(self.measure(self.averaged(best)))
 
     def _judged(self) -> tuple[float, dict[str, float]]:
         """Which average has the least held-out loss, and what to log of it."""

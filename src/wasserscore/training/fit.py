@@ -124,12 +124,14 @@ def train_score(
             same update up to rounding.
         shard: Whether ranks hold the weights, their average and AdamW's moments in parts, for
             networks that one device cannot hold beside them (PyTorch's FSDP); the same training
-            up to rounding. Alone it changes nothing.
+            up to rounding. ``measure`` is asked about the average gathered on every rank. Alone it
+            changes nothing.
         holdout: Points ``(m, *shape)`` in model units that are not trained on: the logs then
             hold their loss, of the averaged weights, in all and per noise level (``holdout_loss``,
             ``holdout_loss at r=...``).
         measure: Asked about the score with the averaged weights as often, its numbers go to the
             logs: :class:`wasserscore.audit.Watch` gives W2 with its floor and the share of copies.
+            All ranks ask it together, the first one's numbers count.
         measure_every: Steps between two such measurements; the last step has one too.
         callbacks: Called as ``callback(step, logs)`` after every step, for example
             :class:`~wasserscore.training.JsonLines` and
@@ -199,9 +201,6 @@ def _task(
     measure: Callable[[NetworkScore], dict[str, float]] | None,
 ) -> Denoising:
     """The training of the score, and what its averaged weights are asked on the way."""
-    require(measure is None or not settings.shard,
-            "weights in parts are trained by denoising alone", got="shard with measure",
-            do="leave one of them out")  # fmt: skip
     require(len(settings.emas) == 1 or holdout is not None, "several ema need a holdout that "
             "chooses", got=settings.ema, do="give holdout=, or one ema")  # fmt: skip
     task = Denoising(
