@@ -1,5 +1,7 @@
 """Images transformed in training, told to the network, and not seen in what it generates."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tests.far_device import far_device
@@ -9,9 +11,10 @@ from wasserscore.core.errors import InputError
 from wasserscore.network import MLP
 from wasserscore.process import EDM
 from wasserscore.sampling import sample
-from wasserscore.score import NetworkScore
+from wasserscore.score import NetworkScore, load, save
 from wasserscore.training import Augmentation, LogNormal, train_score
 from wasserscore.training.denoising import Denoising
+from wasserscore.training.labelled import Labelled
 from wasserscore.training.schedule import Schedule
 
 
@@ -111,19 +114,90 @@ def test_generated_images_are_not_flipped_unless_the_network_was_not_told():
     assert 0.25 < bright_left(untold) < 0.75
 
 
+def test_a_vector_comes_before_what_was_done_and_only_the_vector_is_hidden():
+    vectors = 1.0 + torch.rand(24, 2, generator=torch.Generator().manual_seed(4))
+    network = unet(condition=5)
+    augmentation = Augmentation(("flip", "translate"), 0.7)
+    task = Denoising(
+        NetworkScore(network, EDM(), shape=(1, 4, 4)), LogNormal(), Schedule(9, 1e-3, 0.9), 0.0,
+        augmentation=augmentation, label_dropout=0.5,
+    )  # fmt: skip
+    batch = Labelled.build(images(), network, conditions=vectors, augmented=3)
+    drawn = task.draw(batch, torch.Generator().manual_seed(0))
+    hidden = (drawn.condition[:, :2] == 0).all(1)
+    assert 0 < int(hidden.sum()) < 24
+    assert torch.equal(drawn.condition[~hidden, :2], vectors[~hidden])
+    generator, task.augmentation = torch.Generator().manual_seed(0), None
+    task.draw(batch, generator)  # what comes before in a step
+    assert torch.equal(drawn.condition[:, 2:], augmentation(images(), generator)[1])
+    assert float(drawn.condition[hidden, 2:].abs().sum()) > 0
+
+
+def test_images_of_a_vector_are_generated_as_they_were():
+    """Bright on the left, and above or below as the vector says; flipped half of the time."""
+    noise = 0.1 * torch.randn(64, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+    first = torch.tensor([1.0, 1.0, -1.0, -1.0])  # of columns, or of rows
+    way = 1.0 - 2.0 * (torch.arange(64) % 2)
+    data = noise + first + way[:, None, None, None] * first[:, None]
+    score = train_score(
+        MLP(16, 32, 1, condition=2), data, EDM(), augment=Augmentation(("flip",), 1.0),
+        conditions=way[:, None], steps=300, batch_size=64, learning_rate=1e-2, ema=0.95,
+    )  # fmt: skip
+    assert score.augmented == 1
+
+    def bright(model):
+        x = sample(model, 64, steps=10).mean(1)
+        return [float((half > 0).double().mean())
+                for half in (x[:, :, :2].mean((1, 2)), x[:, :2].mean((1, 2)))]  # fmt: skip
+
+    assert bright(score.conditioned([1.0])) == [1, 1]
+    assert bright(score.conditioned([-1.0])) == [1, 0]
+    assert bright(score.conditioned([-1.0, 1.0])) == [0, 0]  # as it was after a flip
+    on_left, upper = bright(score)
+    assert on_left == 1
+    assert 0.25 < upper < 0.75
+
+
+def test_a_vector_means_zeros_for_what_was_done(tmp_path):
+    network = unet(condition=5)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.normal_(generator=torch.Generator().manual_seed(len(weight)))
+    score = NetworkScore(network, EDM(), shape=(1, 4, 4), augmented=3)
+    short, whole = [0.3, -0.7], [0.3, -0.7, 0.0, 0.0, 0.0]
+    expected = replace(score, condition=tuple(whole), augmented=0)(images(), 0.7)
+    assert torch.equal(score.conditioned(short)(images(), 0.7), expected)
+    assert torch.equal(score.conditioned(whole)(images(), 0.7), expected)
+    each = torch.tensor(short).expand(24, 2)
+    assert torch.equal(score.denoise(images(), 0.7, condition=each),
+                       score.conditioned(short).denoise(images(), 0.7))  # fmt: skip
+    save(score.conditioned(short), tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert again.condition == tuple(short)
+    assert torch.equal(again(images(), 0.7), expected)
+    for wrong in ([0.3], [0.3] * 3, [0.3] * 6, []):
+        with pytest.raises(InputError, match="the network knows vectors of length 2"):
+            score.conditioned(wrong)
+    with pytest.raises(InputError, match=r"condition must have shape \(24, 5\), got \(24, 3\)"):
+        score.denoise(images(), 0.7, condition=torch.zeros(24, 3))
+
+
 SETTINGS = {"steps": 9, "batch_size": 8, "seed": 3, "augment": ["flip", "translate"],
             "checkpoint_every": 4}  # fmt: skip
 
 
-def test_a_resumed_run_ends_bit_equal_and_another_one_is_refused(tmp_path):
-    whole = train_score(unet(condition=3), images(), EDM(), **SETTINGS)
+@pytest.mark.parametrize("own", [0, 2])
+def test_a_resumed_run_ends_bit_equal_and_another_one_is_refused(own, tmp_path):
+    vectors = torch.rand(24, 2, generator=torch.Generator().manual_seed(4))
+    settings = SETTINGS | {"conditions": vectors if own else None}
+    whole = train_score(unet(condition=3 + own), images(), EDM(), **settings)
     with pytest.raises(KeyboardInterrupt):
-        train_score(unet(condition=3), images(), EDM(), **SETTINGS, out=tmp_path,
+        train_score(unet(condition=3 + own), images(), EDM(), **settings, out=tmp_path,
                     callbacks=[interrupt_at(5)])  # fmt: skip
-    other = SETTINGS | {"augment": Augmentation(("flip", "translate"), 0.5)}
+    other = settings | {"augment": Augmentation(("flip", "translate"), 0.5)}
     with pytest.raises(InputError, match=r"augment_probability was 0\.12 and is now 0.5"):
-        train_score(unet(condition=3), images(), EDM(), **other, out=tmp_path)
-    rest = train_score(unet(condition=3), images(), EDM(), **SETTINGS, out=tmp_path)
+        train_score(unet(condition=3 + own), images(), EDM(), **other, out=tmp_path)
+    rest = train_score(unet(condition=3 + own), images(), EDM(), **settings, out=tmp_path)
     one, other = whole.network.state_dict(), rest.network.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -139,7 +213,9 @@ def test_a_resumed_run_ends_bit_equal_and_another_one_is_refused(tmp_path):
         (MLP(16, 4, 1, condition=2), images().reshape(-1, 1, 2, 8), {"augment": "rotate"},
          "needs square images"),
         (unet(condition=1), images(), {"augment": "flip", "conditions": torch.zeros(24, 1)},
-         "augment takes the place of conditions"),
+         "1 numbers beside the 1 of conditions, got 1; build it with condition=2"),
+        (unet(condition=3), images(), {"augment": "flip", "conditions": torch.zeros(23, 2)},
+         r"conditions must have shape \(24, 2\), got \(23, 2\)"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(network, data, given, message):

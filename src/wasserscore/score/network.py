@@ -45,6 +45,8 @@ class NetworkScore:
         condition: The vector whose score this is, for a network that knows ``condition``; None
             where it is not told, which is the zero vector.
         ema: How much of its averaged weights survived a step, where training chose among several.
+        augmented: How many numbers at the end of the network's vector say what training did to
+            an image. Zeros say nothing was done, and come by themselves after shorter vectors.
     """
 
     network: nn.Module
@@ -57,6 +59,7 @@ class NetworkScore:
     label: int | None = None
     condition: tuple[float, ...] | None = None
     ema: float | None = None
+    augmented: int = 0
 
     def __post_init__(self) -> None:
         require(
@@ -120,13 +123,16 @@ class NetworkScore:
     def conditioned(self, y: Any) -> "NetworkScore":
         """The score of one class (a number), or of one condition (a vector).
 
+        Where images were augmented in training a vector leaves out what was done to them.
+
         Raises:
             InputError: If the network does not know the class, or vectors of this length.
         """
         if np.ndim(y):
             length = getattr(self.network, "condition", 0)
-            require(len(y) == length > 0, f"the network knows vectors of length {length}",
-                    got=y,
+            own = length - self.augmented
+            require(len(y) > 0 and len(y) in (own, length),
+                    f"the network knows vectors of length {own}", got=y,
                     do="build it with condition= and train it with conditions=")  # fmt: skip
             return replace(self, condition=tuple(map(float, y)))
         classes = getattr(self.network, "classes", 0)
@@ -165,6 +171,7 @@ class NetworkScore:
             **({} if self.label is None else {"label": self.label}),
             **({} if self.condition is None else {"condition": list(self.condition)}),
             **({} if self.ema is None else {"ema": self.ema}),
+            **({"augmented": self.augmented} if self.augmented else {}),
         }
 
     @classmethod
@@ -203,8 +210,16 @@ class NetworkScore:
             labels = torch.full((len(x),), self.label, device=x.device)
         if condition is None and self.condition is not None:
             condition = torch.tensor(self.condition, device=x.device).expand(len(x), -1)
+        if condition is not None:
+            condition = self._with_augmentation(condition)
         told: tuple[Tensor | None, ...] = () if labels is None else (labels,)
         told = told if condition is None else (labels, condition)
         output = self.network(seen, beside(c.noise, seen), *told).to(x.dtype).reshape(x.shape)
         denoised: Tensor = expand_like(c.skip / alpha, x) * x + expand_like(c.out, x) * output
         return denoised
+
+    def _with_augmentation(self, condition: Tensor) -> Tensor:
+        """Vectors that leave it out, with its zeros at their end; whole ones as they are."""
+        missing = getattr(self.network, "condition", 0) - condition.shape[1]
+        left_out = 0 < missing == self.augmented
+        return nn.functional.pad(condition, (0, missing)) if left_out else condition

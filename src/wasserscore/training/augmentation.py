@@ -1,8 +1,9 @@
 r"""Images turned, flipped and moved in training, of which generated ones show nothing.
 
 Every image is transformed with random parameters, and the network is told these as its condition
-vector. Where they are zero the image is as it was: with the zero vector the network is a score of
-the images themselves, while what it shares between all vectors was learned of many more.
+vector, or as the last numbers of it where images have vectors of their own. Where they are zero
+the image is as it was: with zeros the network is a score of the images themselves, while what it
+shares between all vectors was learned of many more.
 
 Source: :cite:`karras2022` appendix F.2, the transformations that need no interpolation; "nonleaky"
 after Karras et al., "Training generative adversarial networks with limited data" (NeurIPS 2020).
@@ -100,8 +101,13 @@ class Augmentation:
         """Of the condition vector that says what was done."""
         return sum(KINDS[kind].length for kind in self.kinds)
 
-    def fits(self, shape: tuple[int, ...], condition: int) -> None:
+    def fits(self, shape: tuple[int, ...], condition: int, own: int = 0) -> None:
         """Check that points are images and that the network can be told.
+
+        Args:
+            shape: Of a point.
+            condition: How many numbers the network is told.
+            own: How many of them are those of the image's own vector, the first ones.
 
         Raises:
             InputError: If not.
@@ -110,8 +116,9 @@ class Augmentation:
                 got=f"points {tuple(shape)}", do="data.images(points) has them")  # fmt: skip
         require("rotate" not in self.kinds or shape[1] == shape[2],
                 "augment='rotate' needs square images", got=tuple(shape))  # fmt: skip
-        require(condition == self.length, f"augment needs a network told {self.length} numbers",
-                got=condition, do=f"build it with condition={self.length}")  # fmt: skip
+        whole, both = own + self.length, f" beside the {own} of conditions" if own else ""
+        require(condition == whole, f"augment needs a network told {self.length} numbers{both}",
+                got=condition, do=f"build it with condition={whole}")  # fmt: skip
 
     def __call__(self, x: Points, generator: torch.Generator) -> tuple[Points, Condition]:
         """Images and what was done to each, zeros for nothing; drawn on the CPU."""

@@ -104,7 +104,7 @@ class Denoising(Averaged):
         compiled: Whether ``torch.compile`` makes the network faster.
         objective: ``"denoising"`` or one of :mod:`wasserscore.training.implicit`.
         label_dropout: Share of the points that are trained without their class and vector.
-        augmentation: What is done to images, which the network is told in the place of a vector.
+        augmentation: What is done to images, which the network is told after their vectors.
         heldout: Its ``holdout_loss`` of each averaged network chooses among several.
         measure: Asked about the averaged network, for the logs.
         every: How often.
@@ -157,8 +157,9 @@ class Denoising(Averaged):
             heads = torch.randint(0, 2, x0.shape, generator=generator)
             drawn = drawn._replace(signs=(2 * heads - 1).to(x0))
         if self.augmentation is not None:
-            x0, condition = self.augmentation(x0, generator)
-            drawn = drawn._replace(x0=x0, condition=condition)
+            x0, done = self.augmentation(x0, generator)
+            own = () if drawn.condition is None else (drawn.condition,)
+            drawn = drawn._replace(x0=x0, condition=torch.cat([*own, done], 1))
         if self.device.type == "cuda" and not x0.is_cuda:
             drawn = drawn.moved(Tensor.pin_memory)  # so that copying does not wait
         return drawn

@@ -116,7 +116,8 @@ def train_score(
         augment: ``"flip"``, ``"rotate"``, ``"translate"``, several of them, or an
             :class:`~wasserscore.training.Augmentation`: images are transformed in training, the
             network (built with ``condition=`` 1, 2, 2, or their sum) is told how, and generated
-            images show nothing of it.
+            images show nothing of it. Beside ``conditions`` the network is told these first: it
+            is built with the sum of both lengths.
         precision: ``"float32"`` leaves the network in its own dtype; ``"bfloat16"`` lets its
             products and convolutions run in that, on a GPU several times as fast.
         compile: Whether ``torch.compile`` makes the network faster, after a minute of work.
@@ -162,9 +163,10 @@ def train_score(
     data_std = root_mean_square(points) if data_std is None else data_std
     require(data_std > 0, "data must vary", got=f"data_std={data_std}")
     untrained = NetworkScore(
-        network, process, prediction, "edm", data_std, tuple(points.shape[1:]), scaling
-    )
-    rows = _rows(points, network, labels, conditions, settings.augmentation)
+        network, process, prediction, "edm", data_std, tuple(points.shape[1:]), scaling,
+        augmented=settings.augmented,
+    )  # fmt: skip
+    rows = _rows(points, network, labels, conditions, settings)
     task = _task(untrained, settings, holdout, measure)
     checkpoints = None
     if out is not None:
@@ -182,16 +184,19 @@ def _rows(
     network: nn.Module,
     labels: Any,
     conditions: Any,
-    augmentation: Augmentation | None,
+    settings: Settings,
 ) -> Rows:
     """The points, with what the network is told of each."""
-    if augmentation is not None:
-        require(conditions is None, "augment takes the place of conditions", got="both",
-                do="leave one of them out")  # fmt: skip
-        augmentation.fits(tuple(points.shape[1:]), getattr(network, "condition", 0))
+    own = 0
+    if conditions is not None:
+        conditions = as_points(conditions, "conditions")
+        own = conditions.shape[1]
+    if settings.augmentation is not None:
+        told = getattr(network, "condition", 0)
+        settings.augmentation.fits(tuple(points.shape[1:]), told, own)
     if labels is None and conditions is None:
         return points
-    return Labelled.build(points, network, labels, conditions)
+    return Labelled.build(points, network, labels, conditions, settings.augmented)
 
 
 def _task(

@@ -34,8 +34,11 @@ class Labelled:
         network: nn.Module,
         labels: Any = None,
         conditions: Any = None,
+        augmented: int = 0,
     ) -> "Labelled":
         """Check that the network knows such classes and vectors, and that each point has its own.
+
+        The last ``augmented`` numbers of what the network is told are not in the vectors.
 
         Raises:
             InputError: If not.
@@ -47,8 +50,8 @@ class Labelled:
             require(length > 0, "conditions need a network that knows vectors", got="one without",
                     do="build it with condition=")  # fmt: skip
             conditions = as_points(conditions, "conditions").to(points.device, points.dtype)
-            require(conditions.shape == (len(points), length),
-                    f"conditions must have shape ({len(points)}, {length})",
+            wanted = (len(points), length - augmented)
+            require(conditions.shape == wanted, f"conditions must have shape {wanted}",
                     got=tuple(conditions.shape))  # fmt: skip
         return cls(points, labels, conditions)
 

@@ -86,6 +86,11 @@ class Settings:
         return tuple(self.ema) if isinstance(self.ema, Sequence) else (self.ema,)
 
     @property
+    def augmented(self) -> int:
+        """How many numbers say what was done to an image."""
+        return 0 if self.augmentation is None else self.augmentation.length
+
+    @property
     def schedule(self) -> Schedule:
         """Learning rate and averaging by step number."""
         return Schedule(self.steps, self.learning_rate, self.emas, self.warmup, self.decay)
