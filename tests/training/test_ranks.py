@@ -9,7 +9,7 @@ from tests.torchrun import kept_alike, torchrun
 from wasserscore.core.errors import InputError
 from wasserscore.network import MLP
 from wasserscore.process import EDM
-from wasserscore.training import train_score
+from wasserscore.training import post_hoc, train_score
 
 SETTINGS = {"steps": 30, "batch_size": 15, "checkpoint_every": 7, "seed": 3}
 DATA = torch.randn(50, 3, generator=torch.Generator().manual_seed(9))
@@ -202,10 +202,10 @@ MEASURED = """
     from wasserscore.network import MLP
     from wasserscore.process import EDM
     from wasserscore.sampling import sample
-    from wasserscore.training import train_score
+    from wasserscore.training import post_hoc, train_score
     data = torch.randn(50, 3, generator=torch.Generator().manual_seed(9))
 
-    def trained(**options):
+    def trained(name, **options):
         asked, logs = [], []
 
         def measure(score):
@@ -218,7 +218,7 @@ MEASURED = """
         score = train_score(network, data, EDM(), steps=8, batch_size=15, seed=3, holdout=data[:9],
                             ema=(0.9, 0.2), learning_rate=0.1, decay="constant", measure=measure,
                             measure_every=3, callbacks=[lambda k, found: logs.append(found)],
-                            **options)
+                            out=folder / name, ema_widths=(0.1,), **options)
         assert len(asked) == 3
         assert not asked[-1]["last.weight"].equal(asked[0]["last.weight"])
         last = score.network.state_dict()
@@ -228,9 +228,10 @@ MEASURED = """
             assert [k + 1 for k, found in enumerate(logs) if "own" in found] == [3, 6, 8]
             assert all(found.get("own", 0.5) == 0.5 for found in logs)
         numbers = [found["spread"] for found in logs if "spread" in found]
+        asked.append(post_hoc(score, folder / name, width=0.1).network.state_dict())
         return {f"{k}/{name}": x for k, w in enumerate(asked) for name, x in w.items()}, numbers
 
-    (whole, numbers), (parts, others) = trained(), trained(shard=True)
+    (whole, numbers), (parts, others) = trained("whole"), trained("parts", shard=True)
     for one, other in zip(numbers, others, strict=True):
         assert abs(one - other) < 1e-4
     keep(**{f"{name}/{k}": x for name, found in (("whole", whole), ("parts", parts))
@@ -247,7 +248,9 @@ def test_the_whole_average_of_weights_in_parts_is_measured(tmp_path):
         MLP(3, 8, 1, seed=1), DATA, EDM(), steps=8, batch_size=15, seed=3, holdout=DATA[:9],
         ema=(0.9, 0.2), learning_rate=0.1, decay="constant", measure_every=3,
         measure=lambda score: asked.append(copy.deepcopy(score.network.state_dict())) or {},
+        out=tmp_path / "alone", ema_widths=(0.1,),
     )  # fmt: skip
+    asked.append(weights(post_hoc(alone, tmp_path / "alone", width=0.1)))
     assert alone.ema == 0.2  # neither the first average nor the weights in training
     for k, one in enumerate(asked):
         for name, value in one.items():

@@ -7,6 +7,7 @@ from wasserscore.training.fit import train_score as train_score
 from wasserscore.training.importance import Importance as Importance
 from wasserscore.training.jsonl import JsonLines as JsonLines
 from wasserscore.training.loop import DivergedError as DivergedError
+from wasserscore.training.posthoc import post_hoc as post_hoc
 from wasserscore.training.regularise import SpectralCap as SpectralCap
 from wasserscore.training.regularise import WeightClip as WeightClip
 from wasserscore.training.tensorboard import TensorBoard as TensorBoard

@@ -52,13 +52,14 @@ class Averaged:
         self.regularise, self.clip = regularise, clip
         if regularise is not None:
             regularise(self.network)
-        self.averages = {ema: copy.deepcopy(self.network).eval().requires_grad_(False)
-                         for ema in schedule.emas}  # fmt: skip
+        self.averages, self.powers = (
+            {kind: copy.deepcopy(self.network).eval().requires_grad_(False) for kind in kinds}
+            for kinds in (schedule.emas, schedule.widths)
+        )
         self.untrained, self.sharded = network, sharded and world() > 1
         if self.sharded:
-            shard(self.network)
-            for average in self.averages.values():
-                shard(average)
+            for parts in (self.network, *self.averages.values(), *self.powers.values()):
+                shard(parts)
         self.schedule, self.count = schedule, 0
         self.weights = dict(self.network.named_parameters())
         self.optimizer = torch.optim.AdamW(
@@ -134,7 +135,8 @@ class Averaged:
             self.schedule.keep(self.count),
             [*map(Tensor.detach, self.weights.values())],
         )
-        for keep, average in zip(keeps, self.averages.values(), strict=True):
+        averages = [*self.averages.values(), *self.powers.values()]
+        for keep, average in zip(keeps, averages, strict=True):
             torch._foreach_lerp_(list(average.parameters()), weights, 1 - keep)
             for kept, buffer in zip(average.buffers(), self.network.buffers(), strict=True):
                 kept.copy_(buffer)
@@ -148,7 +150,8 @@ class Averaged:
         """The network and its averages, by the names that their weights have in a state."""
         first, *others = self.averages.items()
         named = {"network/": self.network, "average/": first[1]}
-        return named | {f"average {ema}/": average for ema, average in others}
+        named |= {f"average {ema}/": average for ema, average in others}
+        return named | {power_name(width): average for width, average in self.powers.items()}
 
     def state(self) -> dict[str, Tensor]:
         """Everything the next step needs: weights, averages, both moments of AdamW, the count.
@@ -189,6 +192,11 @@ class Averaged:
                        for moment in ("exp_avg", "exp_avg_sq")}  # fmt: skip
             steps = tensors[f"step/{name}"].to(weight.device)
             self.optimizer.state[weight] = {"step": steps, **moments}
+
+
+def power_name(width: float) -> str:
+    """What the names of a width's average begin with, in a state."""
+    return f"power {width}/"
 
 
 def shares(n: int, parts: int = 1) -> list[slice]:

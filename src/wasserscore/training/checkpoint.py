@@ -91,6 +91,14 @@ class Checkpoints:
         for old in self.steps()[: -self.keep]:
             shutil.rmtree(self._path(old), ignore_errors=True)
 
+    def read(self, step: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The state and the sidecar of a checkpoint on disk.
+
+        Raises:
+            InputError: If it cannot be read.
+        """
+        return read_pair(self._path(step) / FILE)
+
     def restore(self, task: Stateful) -> tuple[int, dict[str, Tensor]]:
         """Load the newest readable checkpoint into the task.
 
@@ -104,7 +112,7 @@ class Checkpoints:
         trouble: InputError | None = None
         for step in reversed(self.steps()):
             try:
-                tensors, document = read_pair(self._path(step) / FILE)
+                tensors, document = self.read(step)
             except InputError as error:
                 trouble = trouble or error
                 continue

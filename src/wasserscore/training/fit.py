@@ -40,6 +40,7 @@ def train_score(
     warmup: int = 0,
     decay: str = "cosine",
     ema: float | Sequence[float] = 0.999,
+    ema_widths: Sequence[float] = (),
     weight_decay: float = 0.01,
     gradient_clip: float = CLIP,
     regularise: str | Regulariser | None = None,
@@ -98,6 +99,8 @@ def train_score(
         ema: How much of the averaged weights survives a step, once warmed up; in [0, 1). Of
             several the one with the least loss of the ``holdout`` is kept, which the logs name
             (``ema``, ``holdout_loss at ema=...``), and ``score.ema``.
+        ema_widths: Of averages that checkpoints keep besides, ``(0.05, 0.1)`` say, from which
+            :func:`~wasserscore.training.post_hoc` makes one of any width after training.
         weight_decay: Of AdamW.
         gradient_clip: Largest gradient norm; longer gradients are shortened to it.
         regularise: What keeps the score from expanding, for a small certificate: ``"spectral"``
@@ -153,12 +156,14 @@ def train_score(
     settings = Settings(
         objective=objective, weighting=weighting_named(weighting), steps=steps,
         batch_size=batch_size, learning_rate=learning_rate, warmup=warmup, decay=decay, ema=ema,
-        weight_decay=weight_decay, gradient_clip=gradient_clip,
+        ema_widths=ema_widths, weight_decay=weight_decay, gradient_clip=gradient_clip,
         regularise=regulariser_named(regularise), label_dropout=label_dropout,
         augmentation=None if augment is None else Augmentation.named(augment),
         precision=precision, compile=compile, accumulate=accumulate, shard=shard,
         measure_every=measure_every, keep=keep, seed=seed,
     )  # fmt: skip
+    require(out is not None or not ema_widths, "ema_widths need out=, whose checkpoints hold them",
+            got=ema_widths)  # fmt: skip
     points = points.to(next(network.parameters()).dtype)
     data_std = root_mean_square(points) if data_std is None else data_std
     require(data_std > 0, "data must vary", got=f"data_std={data_std}")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wasserscore.core.errors import require
+from wasserscore.training.power import kept
 
 DECAYS: dict[str, Callable[[float], float]] = {
     "cosine": lambda share: 0.5 * (1 + math.cos(math.pi * share)),
@@ -29,6 +30,7 @@ class Schedule:
         ema: Largest share of the average that survives a step, or of each of several averages.
         warmup: Updates over which the rate rises.
         decay: How it falls, a name of ``DECAYS``.
+        widths: Of averages by powers of time, see :mod:`wasserscore.training.power`.
 
     Raises:
         InputError: For another name.
@@ -39,6 +41,7 @@ class Schedule:
     ema: float | tuple[float, ...]
     warmup: int = 0
     decay: str = "cosine"
+    widths: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         require(self.decay in DECAYS, f"decay must be one of {', '.join(DECAYS)}",
@@ -57,5 +60,6 @@ class Schedule:
         return self.ema if isinstance(self.ema, tuple) else (self.ema,)
 
     def keep(self, k: int) -> list[float]:
-        """How much of each average survives step ``k``."""
-        return [min(ema, (1 + k) / (10 + k)) for ema in self.emas]
+        """How much of each average survives step ``k``, those by powers of time last."""
+        powers = [kept(width, k) for width in self.widths]
+        return [min(ema, (1 + k) / (10 + k)) for ema in self.emas] + powers

@@ -10,6 +10,7 @@ from wasserscore.core.random import as_seed
 from wasserscore.training.augmentation import Augmentation
 from wasserscore.training.denoising import PRECISIONS
 from wasserscore.training.levels import Weighting
+from wasserscore.training.power import exponent
 from wasserscore.training.regularise import Regulariser
 from wasserscore.training.schedule import Schedule
 
@@ -34,6 +35,7 @@ class Settings:
     warmup: int
     decay: str
     ema: float | Sequence[float]
+    ema_widths: Sequence[float]
     weight_decay: float
     gradient_clip: float
     regularise: Regulariser | None
@@ -66,6 +68,10 @@ class Settings:
         emas = self.emas
         require(len(emas) == len(set(emas)) > 0 and all(0 <= own < 1 for own in emas),
                 "ema must lie in [0, 1), several must differ", got=self.ema)  # fmt: skip
+        for width in self.ema_widths:
+            exponent(width)
+        require(len(set(self.ema_widths)) == len(self.ema_widths), "ema_widths must differ",
+                got=self.ema_widths)  # fmt: skip
         self._require_denoising()
 
     def _require_denoising(self) -> None:
@@ -93,7 +99,8 @@ class Settings:
     @property
     def schedule(self) -> Schedule:
         """Learning rate and averaging by step number."""
-        return Schedule(self.steps, self.learning_rate, self.emas, self.warmup, self.decay)
+        return Schedule(self.steps, self.learning_rate, self.emas, self.warmup, self.decay,
+                        tuple(map(float, self.ema_widths)))  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """What a continued run must share, as JSON types."""
@@ -111,6 +118,7 @@ class Settings:
             **({} if self.regularise is None else self.regularise.to_dict()),
             **({} if self.augmentation is None else self.augmentation.to_dict()),
             # older checkpoints do not name these
+            **({"ema_widths": list(self.schedule.widths)} if self.ema_widths else {}),
             **{name: value for name, value in named.items() if value != since[name]},
             "seed": self.seed,
         }
