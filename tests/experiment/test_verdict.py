@@ -37,6 +37,13 @@ def test_the_three_models_of_the_demo_are_told_apart():
     assert all("\n" not in s for s in (empirical, proximal, network))
 
 
+def test_a_copier_that_is_far_from_the_data_is_not_said_to_look_good():
+    far = verdict.model_sentence(model("memorized", 8.0, 1.0), FLOOR, 2.76)
+    assert "looks good" not in far
+    assert "204 % above" in far
+    assert far.endswith("Do not release these samples.")
+
+
 def test_suspicious_and_not_judged_say_so():
     assert verdict.model_sentence(model("suspicious", copies=0.05), FLOOR, 2.7).startswith("Susp")
     unjudged = verdict.model_sentence(model("not judged: no hold-out"), FLOOR, 2.7)

@@ -19,13 +19,14 @@ def model_sentence(model: Mapping[str, Any], floor: Mapping[str, Any], bootstrap
     """
     w2, report = model["metrics"]["w2"], model["audit"]
     kind, found = report["verdict"], copies_words(model)
-    if kind == "memorized":
-        return (
-            f"Memorized: {found}. Its W2 of {w2['value']:.3g} looks good only because copies do "
-            f"(the training rows themselves, resampled: {bootstrap:.3g}). Do not release these "
-            "samples."
-        )
     place = distance_words(w2, floor)
+    if kind == "memorized":
+        if w2["value"] - bootstrap <= SIGNIFICANT * (w2["stderr"] or 0):
+            place = (
+                f"Its W2 of {w2['value']:.3g} looks good only because copies do "
+                f"(the training rows themselves, resampled: {bootstrap:.3g})."
+            )
+        return f"Memorized: {found}. {place} Do not release these samples."
     if kind == "suspicious":
         return f"Suspicious: {report['reason']} ({found}). {place}"
     if kind == "no sign of copying":
@@ -109,10 +110,17 @@ def percent(share: float) -> str:
 
     >>> percent(0.0), percent(0.0004), percent(0.123), percent(0.9999), percent(1.0)
     ('0 %', '0.04 %', '12 %', '>99.9 %', '100 %')
+
+    Nor does one that is nearly all read as all.
+
+    >>> percent(0.997)
+    '99.7 %'
     """
     number = 100 * share
     if 99.9 < number < 100:
         return ">99.9 %"
+    if 99 <= number < 100:
+        return f"{number:.1f} %"
     return f"{number:.0f} %" if number == 0 or number >= 10 else f"{number:.2g} %"
 
 
