@@ -62,7 +62,7 @@ def test_the_first_screen_names_every_command_and_exit_code():
     result = call("--help")
     assert all(f" {command} " in result.output for command in COMMANDS)
     words = " ".join(result.output.split())
-    assert all(code in words for code in ("70 a bug", "130 interrupted"))
+    assert all(code in words for code in ("70 a bug", "130 interrupted", "141 nobody"))
     assert call("--version").output.startswith("wasserscore 0.")
 
 
@@ -366,6 +366,15 @@ def test_a_theorem_that_does_not_apply_is_bad_input(table, tmp_path, monkeypatch
     result = call("fit", table, "--out", tmp_path / "run")
     assert result.exit_code == 2
     assert result.stderr == "wasserscore: this bound needs a log-concave law\n"
+
+
+def test_output_that_nobody_reads_is_not_a_rule_that_failed(table):
+    words = [sys.executable, "-m", "wasserscore", "audit", str(table), str(table)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(words, text=True, **pipes) as process:
+        process.stdout.close()  # as head does
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
 
 
 def test_ctrl_c_is_130_and_says_how_to_continue(table, tmp_path, monkeypatch):

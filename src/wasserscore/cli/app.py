@@ -1,6 +1,7 @@
 """The application: what ``wasserscore`` says of itself, and its exit codes."""
 
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from wasserscore import __version__
 from wasserscore.core.errors import AssumptionError, InputError
 from wasserscore.core.memory import ran_out
 
-RULE_FAILED, BAD_INPUT, NUMERICAL, BUG, INTERRUPTED = 1, 2, 3, 70, 130
+RULE_FAILED, BAD_INPUT, NUMERICAL, BUG, INTERRUPTED, UNREAD = 1, 2, 3, 70, 130, 141
 GRACE = 10.0
 """Seconds that a further process leaves the first one to say why both of them stop."""
 LESS = {
@@ -39,7 +40,7 @@ the copies.
 **Start here:** `wasserscore run digits --out runs/digits`, then open `runs/digits/report.html`.
 
 **Exit codes:** 0 passed, 1 a --fail-if condition held, 2 bad input, or more than fits in memory,
-3 numbers that are not finite, 70 a bug of ours, 130 interrupted.
+3 numbers that are not finite, 70 a bug of ours, 130 interrupted, 141 nobody read the output.
 """,
 )
 
@@ -61,7 +62,9 @@ def exit_codes(command: Callable[P, None]) -> Callable[P, None]:
             _stop(str(error), BAD_INPUT)
         except ArithmeticError as error:
             _stop(str(error), NUMERICAL)
-        except (BrokenPipeError, typer.Exit):
+        except BrokenPipeError:
+            _leave_unread()
+        except typer.Exit:
             raise
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
@@ -97,6 +100,12 @@ def _stop(message: str, code: int) -> NoReturn:
     else:
         typer.echo(f"wasserscore: {message}", err=True)
     raise typer.Exit(code)
+
+
+def _leave_unread() -> NoReturn:
+    """Whoever read the output is gone, as after ``| head``: end without a word, as others do."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
+    raise typer.Exit(UNREAD)
 
 
 def _beside_the_first() -> bool:

@@ -15,9 +15,17 @@ from wasserscore.experiment.compare_records import short
 from wasserscore.experiment.write import require_format
 
 
+class Output(Console):
+    """Standard output; rich would end with 1, which is a rule that failed, where nobody reads."""
+
+    def on_broken_pipe(self) -> None:
+        """What the command line makes an exit code of."""
+        raise BrokenPipeError
+
+
 def print_lines(*lines: str) -> None:
     """Plain text, one line each."""
-    console = Console(soft_wrap=True)
+    console = Output(soft_wrap=True)
     for line in lines:
         console.print(line, markup=False, highlight=False)
 

@@ -5,7 +5,13 @@ from typing import Any
 
 from rich.console import Console
 
-from wasserscore.cli.doing.output import print_json, print_lines, require_new, run_table
+from wasserscore.cli.doing.output import (
+    Output,
+    print_json,
+    print_lines,
+    require_new,
+    run_table,
+)
 from wasserscore.cli.foreign import subject_of
 from wasserscore.cli.progress import Bars
 from wasserscore.core.distributed import on_first
@@ -43,7 +49,7 @@ def run(config: RunConfig, out: Path, *, force: bool) -> None:
     with Bars(Console(stderr=True)) as bars:
         results = run_journey(config, out, force=force, progress=bars)
     print_lines(*results["data"]["notes"], *results["verdict"])
-    console = Console()
+    console = Output()
     console.width = max(console.width, 88)
     console.print(run_table(results))
     print_lines(*(f"{model['title']}: {model['verdict']}" for model in results["models"]),

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from wasserscore.cli.doing.output import comparison_table, print_json, print_lines
+from wasserscore.cli.doing.output import Output, comparison_table, print_json, print_lines
 from wasserscore.cli.foreign import source_of
 from wasserscore.cli.progress import Bars
 from wasserscore.experiment import CompareConfig, planning
@@ -47,7 +47,7 @@ def compare(
     with Bars(Console(stderr=True)) as bars:
         found = run_comparison(source, wanted, out=out, holdout=holdout, force=force,
                                progress=bars)  # fmt: skip
-    console = Console()
+    console = Output()
     console.width = max(console.width, 34 + 17 * len(found.steps))
     console.print(comparison_table(found, "w2", f"W2 to {found.n} held-out rows"))
     console.print(comparison_table(found, "energy", "energy distance to the same rows"))
