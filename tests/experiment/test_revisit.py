@@ -71,6 +71,25 @@ def test_data_that_changed_since_the_run_are_refused(tmp_path):
         revisit.journey(tmp_path / "run")
 
 
+@pytest.mark.parametrize("lost", ["table.csv", "schema.toml"])
+def test_a_run_seen_from_elsewhere_says_where_its_files_are(tmp_path, monkeypatch, lost):
+    from wasserscore.experiment.run import start
+
+    (tmp_path / "away").mkdir()
+    monkeypatch.chdir(tmp_path)
+    tiny.write_table(tmp_path / "table.csv")
+    (tmp_path / "schema.toml").write_text("")
+    start(tiny.config("table.csv", table_schema="schema.toml"), "run")
+    assert revisit.journey("run").config.source == "table.csv"
+    monkeypatch.chdir(tmp_path / "away")
+    kept = "schema.toml" if lost == "table.csv" else "table.csv"
+    shutil.copy(tmp_path / kept, kept)
+    with pytest.raises(
+        InputError, match=f"run was made of '{lost}', .* no such file .* from here"
+    ):
+        revisit.journey("../run")
+
+
 def test_a_config_that_describes_nothing(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"config": 3}))
     with pytest.raises(InputError, match="must describe a run"):

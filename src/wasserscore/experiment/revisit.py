@@ -7,7 +7,7 @@ from typing import Any
 from wasserscore.certificate import Certificate, certify
 from wasserscore.core.claim import Claim
 from wasserscore.core.errors import InputError, explain, require
-from wasserscore.data import Dataset, load, on_disk
+from wasserscore.data import EMBEDDED, Dataset, load, on_disk
 from wasserscore.experiment.config import RunConfig, validate
 from wasserscore.experiment.drawn import about, draw, mapped
 from wasserscore.experiment.folder import MODELS, RESULTS, RunFolder, is_run
@@ -47,6 +47,7 @@ def journey(folder: str | Path) -> Journey:
     require(on_disk(config.source) is None, "this needs a run whose rows are held in memory",
             got=f"one of rows on disk, {config.source!r}", do="name these rows instead of the run",
             )  # fmt: skip
+    _require_there(found, config)
     data = load(config.source, schema=config.table_schema)
     _require_same(found, config, data.sha256)
     return Journey(config, data, divide(data, config.source, config), found)
@@ -185,6 +186,15 @@ def rewrite_report(folder: str | Path) -> Path:
         return write_report(
             results, {"training rows": made.train.points, **rows}, made.folder.path
         )
+
+
+def _require_there(folder: RunFolder, config: RunConfig) -> None:
+    """Refuse paths that are seen from where the run was made, and not from here."""
+    for name in (config.source, config.table_schema or ""):
+        found = name in EMBEDDED or any(Path(n).exists() for n in (name, name.rsplit(":", 1)[0]))
+        require(found, f"{folder.path} was made of {name!r}, which must still be there",
+                got="no such file or folder, as seen from here",
+                do="restore it, or go to where the run was made")  # fmt: skip
 
 
 def _require_same(folder: RunFolder, config: RunConfig, sha256: str) -> None:
