@@ -15,7 +15,7 @@ from wasserscore.experiment.condition import Condition
 from wasserscore.experiment.conditions import parse_where
 from wasserscore.experiment.model import Model
 from wasserscore.experiment.models import fit_empirical, fit_kernel_mixture, forward_process
-from wasserscore.experiment.where import sample_where
+from wasserscore.experiment.where import _fixed, sample_where
 from wasserscore.score import LatentScore, ProximalScore
 from wasserscore.score.spiked import Spiked
 
@@ -150,6 +150,50 @@ def test_conditions_hold_exactly_in_a_mixed_table(table, text, check):
     assert len(frame) == 40
     assert check(frame)
     assert frame["income"].nunique() > 5
+
+
+def clerks(rows=600):
+    """A rare school goes with money; most rows have none."""
+    rng = np.random.default_rng(0)
+    school = rng.choice(["low", "middle", "high"], rows, p=[0.6, 0.35, 0.05])
+    rich = rng.random(rows) < np.select([school == "low", school == "middle"], [0.1, 0.3], 0.6)
+    gain = np.where(rng.random(rows) < 0.8, 0, np.round(rng.lognormal(8, 1, rows)))
+    return pd.DataFrame({"school": school, "rich": rich, "gain": gain,
+                         "age": rng.integers(18, 80, rows)})  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def school():
+    return fit_kernel_mixture(load(clerks()), seed=0)
+
+
+@pytest.mark.parametrize(("text", "holds"), [
+    ("rich=True", lambda f: f["rich"]),
+    ("gain=0", lambda f: f["gain"] == 0),
+    ("school=high", lambda f: f["school"] == "high"),
+    ("gain=0,age>50", lambda f: (f["gain"] == 0) & (f["age"] > 50)),
+])  # fmt: skip
+def test_rows_of_a_level_are_those_that_all_rows_have(school, text, holds):
+    conditions = parse_where(text, school.layout)
+    free, given = (school.layout.frame(sample_where(school, 4000, some, seed=seed))
+                   for seed, some in enumerate(((), conditions)))  # fmt: skip
+    kept = free[holds(free)]
+    assert len(kept) > 100
+    for level in ("low", "middle", "high"):
+        expected = (kept["school"] == level).mean()
+        error = (expected * (1 - expected) / len(kept)) ** 0.5
+        assert (given["school"] == level).mean() == pytest.approx(expected, abs=0.01 + 4 * error)
+    error = kept["rich"].std() / len(kept) ** 0.5
+    assert given["rich"].mean() == pytest.approx(kept["rich"].mean(), abs=0.01 + 4 * error)
+
+
+def test_only_equalities_that_hardly_any_row_meets_are_known_values(known, table):
+    _, model = table
+    fixed = lambda text: [c.column for c in _fixed(model, parse_where(text, model.layout))]
+    assert fixed("sex=F") == fixed("sex=F,age>40") == []
+    amount = float(model.layout.frame(sample_where(model, 1, (), seed=0))["income"].iloc[0])
+    assert fixed(f"sex=F,income={amount}") == ["income"]
+    assert [c.column for c in _fixed(known, parse_where("a=1.0,b>0", known.layout))] == ["a"]
 
 
 def test_models_without_a_closed_form_are_asked_until_rows_fit(table):

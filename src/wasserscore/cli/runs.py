@@ -142,7 +142,8 @@ def sample(
     """Draw new rows from a fitted model, in the data's units, columns and range.
 
     Row i depends on the seed and on i only, not on how many are drawn. The proximal model is
-    drawn from exactly, under equalities too, unless a solver is named; others draw until rows fit.
+    drawn from exactly, unless a solver is named. Under conditions, rows are drawn until enough
+    fit; an exact amount is given to the proximal model as known.
 
     **Examples**
 

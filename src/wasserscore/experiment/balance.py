@@ -27,9 +27,9 @@ def sample_balanced(
 ) -> Cloud:
     """``n`` rows ``(n, d)``, data units, equally many of each level of a column.
 
-    Every level is a condition of its own: the proximal mixture, conditioned in closed form, gives
-    a rare one as exactly as a common one. Levels take turns, so their counts differ by one at
-    most, and row i depends on the seed and on i only. Missing cells are a level, as in the codec.
+    Every level is a condition of its own, as in :func:`sample_where`. Levels take turns, so their
+    counts differ by one at most, and row i depends on the seed and on i only. Missing cells are a
+    level, as in the codec.
 
     Args:
         model: A fitted model.
