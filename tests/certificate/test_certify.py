@@ -216,6 +216,7 @@ def test_the_certificate_reads_well_and_is_plain_json():
     found = certify(mixture(), mixture(), n=64)
     text = found.reading()
     assert "With 95 % confidence" in text
+    assert f"at {found.lower.value:.3g} ± {found.lower.stderr:.2g}." in text  # may pass the bound
     assert "a mixture law in 2 dimensions" in text
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert data["upper"]["level"] == 0.95

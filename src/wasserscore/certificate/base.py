@@ -177,11 +177,13 @@ class Certificate(Record):
         parts = [f"{_number(first[1])} of it is {_PARTS.get(first[0], first[0])}"]
         parts += [f"{_number(value)} {_PARTS.get(name, name)}" for name, value in more]
         kind = _KINDS.get(best.upper.kind, "")
+        below = _number(self.lower.value)
+        below += f" ± {self.lower.stderr:.2g}" if self.lower.stderr else ""
         words = (
             f"With {100 * self.level:g} % confidence{kind} the sampler's law is "
             f"within {_number(self.upper.value)} of {self.reference} in W2 ({self.units}), "
             f"by {best.name}; {', '.join(parts)}. "
-            f"From below it is estimated, no bound, at {_number(self.lower.value)}."
+            f"From below it is estimated, no bound, at {below}."
         )
         if self.vacuous:
             words += (
