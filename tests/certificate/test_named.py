@@ -56,6 +56,9 @@ def test_a_number_is_stated_and_a_constant_is_itself():
 def test_what_is_not_known_is_refused():
     with pytest.raises(InputError, match="estimated, certified, reference"):
         named("guessed", coupling(NARROW, MIX))
+    for given in ("nan", float("inf")):
+        with pytest.raises(InputError, match="must be a number"):
+            named(given, coupling(NARROW, MIX))
     with pytest.raises(InputError, match="no proved"):
         named("certified", coupling(lambda x, t: -x, MIX))
 

@@ -41,6 +41,15 @@ def test_the_certificate_of_the_run_can_be_made_again(finished):
     assert wide.upper.value != again.upper.value
 
 
+def test_no_smoothing_is_a_bandwidth(finished):
+    out, _ = finished
+    train = revisit.training_rows(out, seed=0)
+    score = revisit.scored(out, "proximal")[1].score
+    law = lambda width: revisit.reference_law(train, "smoothed", score, width)
+    assert law(0.0).bandwidth == 0.0
+    assert law(None).bandwidth > 0.0
+
+
 def test_plan_for_data_and_for_a_run(finished, table):
     out, _ = finished
     looser, tighter = (planning.plan_steps(str(out), target) for target in (2.0, 1.0))

@@ -1,5 +1,7 @@
 """One-sided constants by name: what a command line can ask for."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.jacobian import DENSE
 from wasserscore.certificate.meetings import some_pairs
 from wasserscore.certificate.search import segments
-from wasserscore.core.errors import InputError, explain
+from wasserscore.core.errors import require
 
 NAMES = ("estimated", "certified", "reference")
 """Of the model by a search, of the model by a proof, of the reference by a proof."""
@@ -45,8 +47,9 @@ def named(constant: OneSided | str | float | None, coupling: Coupling) -> OneSid
     try:
         value = float(constant)
     except ValueError:
-        raise InputError(explain("constant must be a number or one of " + ", ".join(NAMES),
-                                 got=repr(constant))) from None  # fmt: skip
+        value = math.nan
+    require(math.isfinite(value), "constant must be a number or one of " + ", ".join(NAMES),
+            got=repr(constant))  # fmt: skip
     return OneSided(lambda t: torch.full_like(t, value), "stated", f"{value:g} at every time")
 
 

@@ -165,7 +165,7 @@ def reference_law(
         law = GaussianScore(points.mean(0), points.mT.cov(correction=0), forward_process(),
                             scaling=scaling)  # fmt: skip
     else:
-        width = bandwidth or nearest_scale(points)
+        width = nearest_scale(points) if bandwidth is None else bandwidth
         law = fit_empirical(train, bandwidth=width, scaling=scaling).score
     shaped: ClosedFormScore = law if law.shape == score.shape else replace(law, shape=score.shape)
     return shaped
