@@ -269,6 +269,7 @@ def test_clouds_are_asked_for_where_they_are_needed():
         (lambda: ScoreDifferenceFlow("cosine").run(X, Y[:1]), "two different target points"),
         (lambda: ScoreDifferenceFlow("cosine").run(X, torch.neg), "how wide it is"),
         (lambda: ScoreDifferenceFlow([1.0]).run(X, lambda z: z * torch.inf), "must stay finite"),
+        (lambda: ScoreDifferenceFlow([1.0] * 30, step=9.0).run(X, Y), "must stay near .* smaller"),
         (lambda: Annealing("cosine", 1), "at least two steps"),
         (lambda: Annealing("cosine", 5, 1.0, 2.0).widths(X, Y, Streams(0)), "must fall"),
         (lambda: SVGD()(X[:1].repeat(3, 1), LAW, 1.0, Streams(0)), "particles that differ"),

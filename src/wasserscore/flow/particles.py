@@ -24,6 +24,8 @@ Observer = Callable[[Info, Tensor], dict[str, Any] | None]
 """Told of every step and its particles ``(n, d)``; a dictionary it returns is kept."""
 MEMORIZED = 50.0
 """Pulls from fewer target points than this can lead to copies (digits in benchmarks/flows.md)."""
+FAR = 1000.0
+"""Times the largest coordinate of source and target: no particle that converges is so far."""
 STAND_IN = 1000
 """Points drawn from a law in closed form where a schedule needs to see the target."""
 
@@ -112,7 +114,7 @@ class Flow(ABC):
             observe: Told of every step; what it returns is kept in the history.
 
         Raises:
-            InputError: For input that cannot be used, or particles that leave the finite numbers.
+            InputError: For input that cannot be used, or particles that diverge.
         """
         return self.resume(self.start(source, target, seed=seed), target, observe=observe)
 
@@ -133,10 +135,14 @@ class Flow(ABC):
             if state.learnt:
                 drift.load_state({name: part.clone() for name, part in state.learnt.items()})
         history: list[Info] = []
-        status = "finished"
+        status, reach = "finished", _reach(state, side)
         last = len(state.widths) if steps is None else min(len(state.widths), state.k + steps)
         while state.k < last:
             after, info = self.advance(state, side, drift)
+            farthest = float(after.particles.abs().max())
+            require(farthest <= reach, "particles must stay near source and target",
+                    got=f"one at {farthest:.3g} after step {info.k}",
+                    do="take a smaller step")  # fmt: skip
             if self.least_ess is not None and info.ess_target < self.least_ess:
                 status = (f"stopped before step {info.k}: {info.ess_target:.2g} target points "
                           f"behind a pull, fewer than {self.least_ess:g}")  # fmt: skip
@@ -220,6 +226,14 @@ class ParticleFlow(Flow):
     def field(self, state: FlowState, target: Side) -> tuple[DriftField, str, tuple[str, ...]]:
         """The drift itself."""
         return self.drift, getattr(self.drift, "self_interaction", ""), ()
+
+
+def _reach(state: FlowState, side: Side) -> float:
+    """A coordinate so large that only particles of a diverging flow come to have it."""
+    if not isinstance(side, CloudSide):
+        return math.inf
+    there = max(float(points.abs().max()) for points in (state.particles, side.points))
+    return FAR * (there + max(state.widths) * math.sqrt(state.particles.shape[1]))
 
 
 def _seen_target(side: Side, streams: Streams) -> Tensor:
