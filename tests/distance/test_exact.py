@@ -207,3 +207,10 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_starts(monkeypatch):
     with pytest.raises(InputError, match=r"exact W2 of 200 x 200 points needs about 1\.6 MB"):
         w2(cloud(200, 2, 1), cloud(200, 2, 2))
     assert w2(cloud(2000, 1, 1), cloud(2000, 1, 2)).status == "ok"  # the line needs no table
+
+
+def test_the_error_of_clouds_that_nearly_coincide_is_no_quotient_by_zero():
+    x = torch.linspace(-3, 3, 300, dtype=torch.float64)[:, None]
+    near, apart = w2(x, x + 1e-4 * torch.sin(3 * x)), w2(x, x + 1.0)
+    assert near.stderr < 0.003  # that of the square over twice the value: .027
+    assert apart.stderr == pytest.approx(x.std(correction=0).item() * (2 / 300) ** 0.5, rel=0.01)

@@ -44,13 +44,16 @@ def monotone_coupling(a: Tensor, b: Tensor) -> Coupling:
 def potentials(x: Tensor, y: Tensor, plan: Coupling) -> tuple[Tensor, Tensor]:
     """Dual potentials of sorted ``x (n,)``, ``y (m,)``: u_i + v_j <= |x_i - y_j|^2, = on the plan.
 
-    They are constant differences of the cost along the staircase of the plan (the cost is Monge).
+    They are differences of the cost along the staircase of the plan (the cost is Monge). Where it
+    goes on in x and y at once, over either corner, they are the mean of both: one alone adds the
+    square of a gap each time, which beside clouds that nearly coincide is more than all else.
     """
     i, j = plan.rows, plan.columns
-    on, corner = (x[i] - y[j]).square(), (x[i[1:]] - y[j[:-1]]).square()
-    zero = on.new_zeros(1)
-    u_steps = torch.cat([zero, corner - on[:-1]]).cumsum(0)
-    v_steps = on[:1] + torch.cat([zero, on[1:] - corner]).cumsum(0)
+    on, zero = (x[i] - y[j]).square(), x.new_zeros(1)
+    over_x, over_y = (x[i[1:]] - y[j[:-1]]).square(), (x[i[:-1]] - y[j[1:]]).square()
+    gain = (over_x - on[:-1] + on[1:] - over_y) / 2
+    u_steps = torch.cat([zero, gain]).cumsum(0)
+    v_steps = on[:1] + torch.cat([zero, on[1:] - on[:-1] - gain]).cumsum(0)
     u, v = x.new_zeros(len(x)), y.new_zeros(len(y))
     u[i], v[j] = u_steps, v_steps
     return u, v
