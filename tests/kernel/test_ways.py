@@ -290,7 +290,7 @@ def tiled(monkeypatch):
     ("d", "sigma", "made"),
     [
         (16, 4.0, [F32]),  # right whatever the sums are
-        (16, 0.4, [F32]),  # right, as the sums tell
+        (16, 0.6, [F32]),  # right, as the sums tell
         (16, 0.02, [50]),  # few keys matter
         (3, 0.1, [F64]),  # neither for all
         (160, 0.02, [50]),

@@ -32,7 +32,7 @@ F32, UNIT = torch.float32, 2.0**-24
 """The relative error of rounding to float32."""
 TRUSTED = 4e5
 """Logits with larger parts may be so wrong that the sum does not tell."""
-LIKELY = 5 * TOLERANCE[F32]
+LIKELY = 2.5 * TOLERANCE[F32]
 """Nats of error above which a log of a sum is hardly ever right; it is then not tried."""
 SHORT = 256
 """Keys of a run of neighbours."""
