@@ -78,19 +78,19 @@ def small_sums(
 def _of_tile(tile: Tile, values: Values, sized: bool) -> tuple[Tensor | None, Sums]:
     """Which rows are right, None for all, and the sums."""
     (n, d), q, limit = tile.keys.points.shape, len(tile.x), largest_double(tile.dtype)
-    worst, tiny = tile.worst(tile.keys.radius), n * q <= TINY and n * d <= NUMBERS
+    worst, tiny = tile.worst(), n * q <= TINY and n * d <= NUMBERS
     wide = n > RUN and q < FEW
     if tile.dtype == F64 or tiny or wide or tile.steepest > MODERATE[1] ** 2:
         found = by_products(tile, F64, F64, values, sized)
         return (None if worst <= limit else tile.size(tile.keys.radius) <= limit), found
     if worst <= LARGEST_FAST:
         return None, by_products(tile, F32, F32, values, sized)
+    right, out = torch.zeros_like(tile.squared, dtype=torch.bool), None
     if n * d * q > CHEAP:
         right, out = singles.sums(tile, values, sized)
-    else:
-        right, out = tile.size(tile.keys.radius) <= LARGEST_FAST, None
-        if bool(right.any()):
-            out = by_products(tile, F32, F32, values, sized)
+    elif tile.least() <= LARGEST_FAST:
+        right = tile.size(tile.keys.radius) <= LARGEST_FAST
+        out = by_products(tile, F32, F32, values, sized)
     out = _completed(tile, right, out, values, sized)
     if worst > limit:
         right = right | (tile.size(tile.keys.radius) <= limit)

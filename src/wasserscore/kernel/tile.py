@@ -93,11 +93,18 @@ class Tile(NamedTuple):
         """The largest of one over sigma squared."""
         return self.inverse if isinstance(self.inverse, float) else float(self.inverse.max())
 
-    def worst(self, far: float) -> float:
-        """The largest of what :meth:`size` gives."""
-        farthest = float(self.squared.max()) ** 0.5
-        worst: float = (farthest + far / 2) * far * self.steepest + self.keys.heaviest
+    def worst(self) -> float:
+        """No logit of any query has a larger part than this."""
+        radius, farthest = self.keys.radius, float(self.squared.max()) ** 0.5
+        worst: float = (farthest + radius / 2) * radius * self.steepest + self.keys.heaviest
         return worst
+
+    def least(self) -> float:
+        """The largest part of the logits of a query is at least this."""
+        radius, nearest = self.keys.radius, float(self.squared.min()) ** 0.5
+        flattest = self.inverse if isinstance(self.inverse, float) else float(self.inverse.min())
+        least: float = (nearest + radius / 2) * radius * flattest + self.keys.heaviest
+        return least
 
     def size(self, far: float | PerPoint) -> PerPoint:
         """The largest part of a logit of a key ``far`` from the centre, by query, ``(q,)``."""
@@ -120,7 +127,7 @@ class Tile(NamedTuple):
         return logits
 
     def weights(self, logits: Tensor, rest: torch.dtype) -> tuple[Tensor, Tensor]:
-        """The largest logits ``(q,)``, and the weights ``(q, n)`` in some precision from here on.
+        """The largest logits ``(q,)``, and the weights ``(q, k)`` in some precision from here on.
 
         Spoils logits of another precision.
         """
@@ -129,25 +136,26 @@ class Tile(NamedTuple):
             # a weight below e**-60 does not show, and exponentials of less are slow
             below = logits.sub_ if logits.dtype != rest else logits.sub
             logits = below(top[:, None]).to(rest).clamp_min_(-VANISHING)
-        n, weights = len(self.keys), logits.softmax(1)
-        return top, weights if n == weights.shape[1] else weights[:, :n]
+        return top, logits.softmax(1)
 
     def sums(self, top: Tensor, weights: Tensor, values: Values, sized: bool) -> Sums:
         """The sums of what :meth:`weights` gives."""
-        log_sum = (top - weights.amax(1).log()).double() - self.squared * (self.inverse / 2)
+        log_sum = top - weights.amax(1).log() - self.squared * (self.inverse / 2)  # in float64
         size = weights.square().sum(1).reciprocal() if sized else log_sum
-        if weights.dtype == torch.float32 and len(self.keys) > RUN:
-            made = in_runs(weights, values.table, SHORT)  # weights add up to one but for rounding
-            mean, total = made[:, :-1] / made[:, -1:], made[:, -1]
+        n = len(self.keys)
+        if weights.dtype == torch.float32 and n > RUN:
+            made = in_runs(weights[:, :n], values.table, SHORT)
+            mean, total = made[:, :-1] / made[:, -1:], made[:, -1]  # one but for rounding
             return Sums(mean, log_sum + total.log(), size)
         if values.are_keys:
             wanted = Columns.of(self.keys, weights.dtype).points
-            wanted = wanted if len(wanted[0]) == len(self.keys) else wanted[:, : len(self.keys)]
         else:
             wanted = values.table[:, :-1].to(weights.dtype).T
+        if wanted.shape[1] != weights.shape[1]:
+            wanted, weights = wanted[:, :n], weights[:, :n]
         mean = (wanted @ weights.T).T if len(wanted) <= THIN else weights @ wanted.T
         return Sums(mean, log_sum, size)
 
     def norms(self, weights: Tensor) -> PerPoint:
         """Means of the keys' squared norms, ``(q,)``."""
-        return -2 * (weights @ Columns.of(self.keys, weights.dtype).half[: len(self.keys)])
+        return -2 * (weights @ Columns.of(self.keys, weights.dtype).half)
