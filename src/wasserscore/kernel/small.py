@@ -85,29 +85,32 @@ def _of_tile(tile: Tile, values: Values, sized: bool) -> tuple[Tensor | None, Su
         return (None if worst <= limit else tile.size(tile.keys.radius) <= limit), found
     if worst <= LARGEST_FAST:
         return None, by_products(tile, F32, F32, values, sized)
-    right, out = torch.zeros_like(tile.squared, dtype=torch.bool), None
     if n * d * q > CHEAP:
         right, out = singles.sums(tile, values, sized)
-    elif tile.least() <= LARGEST_FAST:
-        right = tile.size(tile.keys.radius) <= LARGEST_FAST
-        out = by_products(tile, F32, F32, values, sized)
-    out = _completed(tile, right, out, values, sized)
-    if worst > limit:
-        right = right | (tile.size(tile.keys.radius) <= limit)
-    return (None if worst <= limit or bool(right.all()) else right), out
+        out = _completed(tile, right, out, values, sized)
+    else:
+        right, out = None, by_products(tile, F64, F32, values, sized)
+        if tile.least() <= LARGEST_FAST:
+            right = tile.size(tile.keys.radius) <= LARGEST_FAST
+            out = chosen(right, by_products(tile, F32, F32, values, sized), out)
+    if worst <= limit:
+        return None, out
+    good = tile.size(tile.keys.radius) <= limit
+    right = good if right is None else right | good
+    return (None if bool(right.all()) else right), out
 
 
-def _completed(tile: Tile, right: Tensor, out: Sums | None, values: Values, sized: bool) -> Sums:
-    """The sums, by products in float64 for rows that were not ``right``."""
-    if out is None:
-        return by_products(tile, F64, F32, values, sized)
+def _completed(tile: Tile, right: Tensor, out: Sums, values: Values, sized: bool) -> Sums:
+    """The sums, by products in float64 for rows that were not ``right``.
+
+    In products of one size: rounding must not depend on how many rows are wrong.
+    """
     if bool(right.all()):
         return out
-    if len(right) <= DOUBLES:
-        return chosen(right, out, by_products(tile, F64, F32, values, sized))
+    size = min(DOUBLES, len(right))
     rest = (~right).nonzero()[:, 0]
-    for part in tiles(len(rest), DOUBLES):  # of one size: rounding must not depend on the number
+    for part in tiles(len(rest), size):
         rows = rest[part]
-        doubles = by_products(tile.part(filled(rows, DOUBLES)), F64, F32, values, sized)
+        doubles = by_products(tile.part(filled(rows, size)), F64, F32, values, sized)
         out.put(rows, doubles, torch.ones_like(rows, dtype=torch.bool))
     return out
