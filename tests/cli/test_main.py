@@ -52,6 +52,22 @@ def test_every_command_explains_itself_with_an_example(command):
     assert "Example" in result.output
 
 
+@pytest.mark.parametrize("through", [False, True])
+@pytest.mark.parametrize("words", [
+    ("plan", "nowhere.csv", "--target-w2", 1),
+    ("audit", "nowhere.csv", "nowhere.csv"),
+    ("flow", "nowhere.csv", "nowhere.csv"),
+], ids=lambda words: words[0])  # fmt: skip
+def test_a_file_where_a_folder_should_go_is_refused_before_any_work(words, through, tmp_path):
+    there = tmp_path / "there"
+    there.write_text("mine")
+    result = call(*words, "--out", there / "folder" if through else there)
+    assert result.exit_code == 2
+    assert "must be a folder, got a" in result.output
+    assert f"{there}; choose another --out" in result.output or not through
+    assert there.read_text() == "mine"
+
+
 def test_plan_says_where_it_writes():
     words = " ".join(call("plan", "--help").output.split())
     assert "always writes it too" in words

@@ -42,6 +42,14 @@ def require_new(out: Path, force: bool) -> None:
     require_format(out)
 
 
+def require_folder(out: Path) -> None:
+    """``--out`` names a folder, or what may become one; asked before any work."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    require(there.is_dir(), f"{out} must be a folder",
+            got="a file" if there == out else f"a path through the file {there}",
+            do="choose another --out")  # fmt: skip
+
+
 def run_table(results: dict[str, Any]) -> Table:
     """The models of a run beside the floor."""
     table = Table(title=f"{results['data']['name']}: distance to {results['data']['n_holdout']} "

@@ -5,7 +5,13 @@ from typing import Any
 
 from rich.console import Console
 
-from wasserscore.cli.doing.output import Output, comparison_table, print_json, print_lines
+from wasserscore.cli.doing.output import (
+    Output,
+    comparison_table,
+    print_json,
+    print_lines,
+    require_folder,
+)
 from wasserscore.cli.foreign import source_of
 from wasserscore.cli.progress import Bars
 from wasserscore.experiment import CompareConfig, planning
@@ -25,9 +31,11 @@ def plan(
 ) -> None:
     """A plan in words or as JSON; as JSON and pictures in a folder."""
     source = source_of(source, data, model, "SOURCE")
+    folder = out or Path("runs") / f"plan-{Path(source).stem}"
+    require_folder(folder)
     found = planning.plan_steps(source, target_w2, model=model, **options)
     print_json(found.to_dict()) if json else print_lines(repr(found))
-    paths = planning.write_plan(found, out or Path("runs") / f"plan-{Path(source).stem}")
+    paths = planning.write_plan(found, folder)
     if not json:
         print_lines("", f"Wrote {', '.join(map(str, paths))}")
 

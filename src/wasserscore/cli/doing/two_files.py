@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from wasserscore.cli.doing.output import print_json, print_lines, require_new
+from wasserscore.cli.doing.output import print_json, print_lines, require_folder, require_new
 from wasserscore.cli.foreign import sides_of
 from wasserscore.cli.progress import Bars
 from wasserscore.core.errors import require
@@ -28,6 +28,8 @@ def audit(
 ) -> bool:
     """An audit of files, or of rows drawn from a pipeline; whether every rule held."""
     checks = audit_files.read_rules(rules)
+    if out is not None:
+        require_folder(out)
     with sides_of(real, fake, out=out, seed=seed, **pipeline) as (known, generated, name):
         sides = audit_files.read_sides(known, generated, holdout, name=name, schema=schema,
                                        seed=seed)  # fmt: skip
@@ -69,6 +71,7 @@ def flow(
 ) -> None:
     """Rows carried from one file to another, a record beside them, and what to know about it."""
     if flow_files.is_folder(out):
+        require_folder(out)
         taken = (out / "flow.json").exists()
         require(force or not taken, f"{out} must be a new folder", got="one that holds a flow",
                 do="choose another --out, or --force")  # fmt: skip
