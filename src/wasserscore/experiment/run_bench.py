@@ -67,7 +67,7 @@ class RunBench:
         """Distances, likelihood, audit, columns and neighbours of a model and its samples."""
         report = audit_rows(self.train, rows, self.holdout.points, seed=self.config.seed)
         metrics = self.scales.weigh(rows, floors)
-        metrics["log_likelihood"] = self._likelihood(model) if model.has_density else None
+        metrics["log_likelihood"] = self._likelihood(model)
         metrics["copy_rate"] = report.exact_rate
         return {
             "metrics": metrics,
@@ -102,6 +102,9 @@ class RunBench:
             seed=self.config.seed, told=told,
         )  # fmt: skip
 
-    def _likelihood(self, model: Model) -> Estimate:
+    def _likelihood(self, model: Model) -> Estimate | None:
+        """None where there is no density: a Gaussian fitted to rows that lie in a plane, too."""
+        if not model.has_density:
+            return None
         points = models.smooth_rows(self.holdout, "holdout", self.config.seed)
         return mean_log_density(model.log_density(points))

@@ -19,6 +19,10 @@ from wasserscore.experiment.whole import Whole
 
 PAIRS = 12
 """Samples shown beside their nearest training rows."""
+UNSEEN = 1e-7
+"""A column narrower than this share of the widest one is less than the rounding of squares."""
+NAMED = 3
+"""Columns that a note names."""
 PACKAGES = ("wasserscore", "torch", "numpy", "scipy", "POT", "scikit-learn")
 TERMS = {
     "start": "the sampler starts from the prior, not from the noised reference",
@@ -43,10 +47,28 @@ def data_section(
         "table": None if whole.codec is None else list(whole.codec.names),
         "columns": whole.columns, "constant_columns": whole.constant_columns,
         "units": whole.units, "sha256": whole.sha256,
-        "notes": [] if whole.codec is None else list(whole.codec.notes),
+        "notes": _unseen(whole) if whole.codec is None else list(whole.codec.notes),
         "low": whole.low[own], "high": whole.high[own],
         "lattice": None if whole.lattice is None else whole.lattice[own],
     }  # fmt: skip
+
+
+def _unseen(whole: Dataset | Whole) -> list[str]:
+    """A note on columns of vectors, which share one unit, that no distance sees."""
+    if whole.kind != "vectors" or not isinstance(whole, Dataset):
+        return []
+    named = [name for name in whole.columns if name not in whole.constant_columns]
+    spread = dict(zip(named, whole.varying.double().std(0).tolist(), strict=True))
+    widest = max(spread, key=lambda name: spread[name])
+    small = [f"{name!r} ({spread[name]:.2g})" for name in named
+             if spread[name] < UNSEEN * spread[widest]]  # fmt: skip
+    if not small:
+        return []
+    more = f" and {len(small) - NAMED} more" if len(small) > NAMED else ""
+    return ["Vectors are measured in one unit: no distance sees columns so narrow beside "
+            f"{widest!r} (standard deviation {spread[widest]:.2g}) as "
+            f"{', '.join(small[:NAMED])}{more}; standardise the columns, or give a table (.csv, "
+            ".parquet), whose columns are standardised."]  # fmt: skip
 
 
 def certificate_section(certificate: Certificate) -> dict[str, Any]:
