@@ -175,6 +175,19 @@ def test_nothing_is_written_for_input_that_cannot_be_used(table, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("columns", [1, 2])
+def test_two_different_rows_are_refused_before_the_folder(tmp_path, columns):
+    flags = np.random.default_rng(0).integers(0, 2, 60)
+    lines = [",".join([str(flag)] * columns) for flag in flags]
+    path, out = tmp_path / "flags.csv", tmp_path / "out"
+    path.write_text("\n".join([",".join("ab"[:columns]), *lines]) + "\n")
+    with pytest.raises(
+        InputError, match="at least 3 different training rows, got 2; give more col"
+    ):
+        start(tiny.config(path), out)
+    assert not out.exists()
+
+
 def test_changed_data_are_noticed(tmp_path):
     source = tiny.write_table(tmp_path / "table.csv")
     start(tiny.config(source), tmp_path / "run")

@@ -12,6 +12,7 @@ from wasserscore.experiment.folder import SCHEMA_VERSION, RunFolder
 from wasserscore.experiment.holdout import ROWS_A_SIDE, divide
 from wasserscore.experiment.journey import Journey
 from wasserscore.experiment.progress import Progress, silent
+from wasserscore.proximal.groups import FIT, differ
 from wasserscore.sampling import solver as solver_named
 
 
@@ -38,6 +39,11 @@ def start(
     require(data.n >= 2 * ROWS_A_SIDE, f"a run needs at least {2 * ROWS_A_SIDE} rows",
             got=data.n, do="half of them are held out; give more data")  # fmt: skip
     division = divide(data, config.source, config)
+    known = data.points[division.train]
+    require(differ(known), f"a run needs at least {FIT} different training rows",
+            got=len(known.flatten(1).unique(dim=0)),
+            do="give more columns, or columns of more values: what is drawn of so few "
+            "rows is a copy")  # fmt: skip
     if config.proximal.per is not None and "proximal" in config.models:
         require_groups(data, config.proximal.per, division.train)
     description = plain({

@@ -69,8 +69,8 @@ def fit_groups(
     return GroupedScore(tuple(laws), weights, process, laws[0].shape, scaling)
 
 
-def _differ(points: Points) -> bool:
-    """Whether there are as many different points as a fit needs."""
+def differ(points: Points) -> bool:
+    """Whether there are as many different points as a fit needs, :data:`FIT`."""
     for _ in range(FIT - 1):
         points = points[(points != points[:1]).flatten(1).any(1)]
     return len(points) > 0
@@ -88,12 +88,12 @@ def parts_of(points: Points, groups: Int[Tensor, " n"]) -> list[Int[Tensor, " k"
     """
     sizes = groups.bincount()
     large = [(groups == g).nonzero().squeeze(1) for g in (sizes >= LEAST).nonzero().squeeze(1)]
-    parts = [rows for rows in large if _differ(points[rows])]
+    parts = [rows for rows in large if differ(points[rows])]
     others = torch.ones_like(groups, dtype=torch.bool)
     for rows in parts:
         others[rows] = False
     rest = others.nonzero().squeeze(1)
-    if _differ(points[rest]):
+    if differ(points[rest]):
         parts.append(rest)
     elif parts:
         largest = max(range(len(parts)), key=lambda g: len(parts[g]))
