@@ -68,6 +68,17 @@ def test_a_file_where_a_folder_should_go_is_refused_before_any_work(words, throu
     assert there.read_text() == "mine"
 
 
+@pytest.mark.parametrize(("command", "run_folder", "on_disk"), [
+    ("run", False, False), ("fit", False, True), ("plan", True, True), ("compare", True, False),
+])  # fmt: skip
+def test_a_command_says_what_its_source_may_be(command, run_folder, on_disk):
+    text = call(command, "--help").output
+    where = text[text.index("Arguments ") : text.index("Options ")]
+    assert ".parquet" in where
+    assert ("run folder" in where) == run_folder
+    assert ("on disk" in where) == on_disk
+
+
 def test_plan_says_where_it_writes():
     words = " ".join(call("plan", "--help").output.split())
     assert "always writes it too" in words

@@ -1,19 +1,24 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-_SOURCE = typer.Argument(
-    metavar="SOURCE",
-    show_default=False,
-    help="digits, moons, wine, ... or a file (.npy .npz .csv .csv.gz .parquet), "
-    "or a folder of images; to fit a network or to plan, also FOLDER[:COLUMNS] of "
-    "Arrow or Parquet files or .tar shards of images, which stay on disk.",
+_MEMORY = (
+    "digits, moons, wine, ... or a file (.npy .npz .csv .csv.gz .parquet), or a folder of images"
 )
-Source = Annotated[str, _SOURCE]
-MaybeSource = Annotated[str | None, _SOURCE]
+_DISK = "FOLDER[:COLUMNS] of Arrow or Parquet files or .tar shards of images, which stay on disk"
+
+
+def _source(what: str) -> Any:
+    return typer.Argument(metavar="SOURCE", show_default=False, help=f"{what}.")
+
+
+Source = Annotated[str, _source(_MEMORY)]
+SourceToFit = Annotated[str, _source(f"{_MEMORY}; for a network also {_DISK}")]
+SourceOrRun = Annotated[str, _source(f"{_MEMORY}; or a run folder")]
+SourceToPlan = Annotated[str | None, _source(f"{_MEMORY}; or a run folder, or {_DISK}")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The run folder.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="Seed of everything drawn.")]
 MaybeSeed = Annotated[

@@ -23,6 +23,7 @@ from wasserscore.cli.arguments import (
     Seed,
     Settings,
     Source,
+    SourceToFit,
     TableSchema,
 )
 
@@ -63,7 +64,7 @@ def run(
 @app.command()
 @exit_codes
 def fit(
-    source: Source,
+    source: SourceToFit,
     out: Out,
     seed: MaybeSeed = None,
     models: Models = None,

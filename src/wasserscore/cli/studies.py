@@ -13,12 +13,12 @@ from wasserscore.cli.arguments import (
     Group,
     Json,
     MaybeSeed,
-    MaybeSource,
     Order,
     PipelineData,
     PipelineLabel,
     Seed,
-    Source,
+    SourceOrRun,
+    SourceToPlan,
     TableSchema,
 )
 
@@ -30,7 +30,7 @@ def plan(
     target_w2: Annotated[
         float, typer.Option(help="The W2 the sampler may add, data units.", show_default=False)
     ],
-    source: MaybeSource = None,
+    source: SourceToPlan = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -99,7 +99,7 @@ def plan(
 @exit_codes
 @by_one
 def compare(
-    source: Source,
+    source: SourceOrRun,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder of the results.", show_default=False)
     ],
