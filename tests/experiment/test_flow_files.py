@@ -56,6 +56,22 @@ def test_what_is_written(files):
     assert "self_interaction" in record["notes"][0]
 
 
+@pytest.mark.parametrize(("name", "last"), [("run", "write_flow_page"), ("o.csv", "write_json")])
+def test_a_full_disk_leaves_no_file(files, monkeypatch, name, last):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    out = files / "new" / name
+    flown = flow_files("normal", str(files / "target.csv"), QUICK, n=30, seed=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"wasserscore.experiment.flow_files.{last}", full)
+        with pytest.raises(OSError, match="No space"):
+            write_flow(out, flown)
+    assert not [path for path in (files / "new").rglob("*") if path.is_file()]
+    assert all(path.is_file() for path in write_flow(out, flown))
+    assert not list((files / "new").rglob("*.part"))
+
+
 def test_images_keep_their_shape(tmp_path):
     images = np.random.default_rng(0).random((40, 3, 4))
     np.save(tmp_path / "images.npy", images)

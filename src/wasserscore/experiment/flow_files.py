@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from wasserscore.core.errors import require
@@ -20,6 +21,10 @@ from wasserscore.report import write_flow as write_flow_page
 
 NORMAL = "normal"
 """The source that is drawn: a Gaussian with the target's mean and spread."""
+
+
+RECORD = "flow.json"
+"""The record in a folder, which says that a flow is there."""
 
 
 class Flown(NamedTuple):
@@ -91,6 +96,8 @@ def flow_files(
 def write_flow(out: Path, flown: Flown) -> list[Path]:
     """The rows and their record; in a folder, with a page and an animation.
 
+    All of them are written elsewhere first: where the disk is full, none is there.
+
     Args:
         out: A ``.npy`` or table file, which gets the record beside it as ``.json``; or a folder
             for ``rows.csv`` (``rows.npy`` where there are no columns to name), ``flow.json``,
@@ -100,19 +107,41 @@ def write_flow(out: Path, flown: Flown) -> list[Path]:
     Returns:
         Every file to look at: rows, record and, in a folder, page and animation.
     """
-    found = flown.settings | flown.record.to_dict()
     whole = is_folder(out)
-    rows, record = out, out.with_suffix(".json")
-    if whole:
-        named = flown.target.kind in ("table", "mixed")
-        rows, record = out / ("rows.csv" if named else "rows.npy"), out / "flow.json"
-    write_rows(rows, flown.rows, flown.target.layout)
-    write_json(record, found)
-    if not whole:
-        return [rows, record]
+    home = out if whole else out.parent
+    home.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f"{out.name}.", suffix=".part", dir=home) as part:
+        made = (_write_folder if whole else _write_files)(Path(part), out.name, flown)
+        for path in sorted(Path(part).rglob("*"), key=lambda path: path.name == made.marker):
+            if path.is_file():
+                there = home / path.relative_to(part)
+                there.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(there)
+    return [home / name for name in made.names]
+
+
+class _Made(NamedTuple):
+    """Files of a flow: those to look at, and the one that says that a flow is there."""
+
+    names: tuple[str, ...]
+    marker: str
+
+
+def _write_files(folder: Path, name: str, flown: Flown) -> _Made:
+    record = Path(name).with_suffix(".json").name
+    write_rows(folder / name, flown.rows, flown.target.layout)
+    write_json(folder / record, flown.settings | flown.record.to_dict())
+    return _Made((name, record), name)
+
+
+def _write_folder(folder: Path, _: str, flown: Flown) -> _Made:
+    rows = "rows.csv" if flown.target.kind in ("table", "mixed") else "rows.npy"
+    found = flown.settings | flown.record.to_dict()
+    write_rows(folder / rows, flown.rows, flown.target.layout)
+    write_json(folder / RECORD, found)
     title = f"{Path(flown.settings['source']).stem} to {flown.target.name}"
-    page = write_flow_page(found | {"rows": rows.name, "title": title}, flown.motion, out)
-    return [rows, record, page, out / "flow.gif"]
+    page = write_flow_page(found | {"rows": rows, "title": title}, flown.motion, folder)
+    return _Made((rows, RECORD, page.name, "flow.gif"), RECORD)
 
 
 def is_folder(out: Path) -> bool:

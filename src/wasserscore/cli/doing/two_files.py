@@ -72,7 +72,7 @@ def flow(
     """Rows carried from one file to another, a record beside them, and what to know about it."""
     if flow_files.is_folder(out):
         require_folder(out)
-        taken = (out / "flow.json").exists()
+        taken = (out / flow_files.RECORD).exists()
         require(force or not taken, f"{out} must be a new folder", got="one that holds a flow",
                 do="choose another --out, or --force")  # fmt: skip
     else:
