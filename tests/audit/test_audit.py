@@ -218,3 +218,10 @@ def test_the_room_is_callable_under_the_package_name(three):
     assert isinstance(
         sys.modules["wasserscore.audit"](train=three[0], generated=moons(20, 5)), AuditReport
     )
+
+
+@pytest.mark.parametrize("unit", [1e300, 1e-170])
+def test_rows_whose_squares_are_no_numbers_are_refused(unit):
+    rows = torch.randn(60, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with pytest.raises(InputError, match="largest coordinate must be between"):
+        audit(train=rows[:30] * unit, generated=rows[30:] * unit)

@@ -8,6 +8,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import as_points
 from wasserscore.data import Mapped
+from wasserscore.distance.clouds import require_squares
 
 
 class Rows(NamedTuple):
@@ -43,6 +44,7 @@ def as_rows(train: Any, generated: Any, holdout: Any) -> Rows:
     for name, rows in points.items():
         require(rows.shape[1:] == shape, f"{name} must have rows like train, {shape}",
                 got=tuple(rows.shape[1:]), do="compare the same columns")  # fmt: skip
+    require_squares(*points.values())
     coarse = torch.float32 in (known.dtype, *(rows.dtype for rows in points.values()))
     dtype = torch.float32 if coarse else torch.float64
     fresh = None if holdout is None else points["holdout"].to(dtype)

@@ -1,5 +1,6 @@
 """What every distance takes: two clouds of flat points, with or without weights."""
 
+import math
 from typing import Any
 
 import torch
@@ -10,6 +11,10 @@ from wasserscore.core.tensors import as_points
 
 FEW = 8
 """Up to so many coordinates differences are faster than products."""
+ORDINARY = 200
+"""Powers of two, up or down, within which sums of squares keep all their digits."""
+LARGE, SMALL = 1e150, 1e-150
+"""Sizes of a cloud between which squared distances are numbers."""
 NEAR = 1e-4
 """Squared distance, in squared sizes of the clouds, below which products lose too many digits."""
 
@@ -34,6 +39,34 @@ def as_clouds(x: Any, y: Any, *, minimum: int = 1) -> tuple[Tensor, Tensor]:
     )
     dtype = torch.promote_types(first.dtype, second.dtype)
     return first.to(dtype), second.to(first.device, dtype)
+
+
+def in_unit(*clouds: Tensor) -> tuple[float, list[Tensor]]:
+    """Clouds in a unit in which squares neither overflow nor vanish, and the unit: mostly one.
+
+    Else it is an even power of two near the largest entry, so no digit changes.
+    """
+    exponent = math.frexp(_size(*clouds))[1]
+    if abs(exponent) <= ORDINARY:
+        return 1.0, list(clouds)
+    unit = math.ldexp(1.0, max(-1000, min(1000, exponent // 2 * 2)))
+    return unit, [cloud / unit for cloud in clouds]
+
+
+def require_squares(*clouds: Tensor) -> None:
+    """Refuse clouds of a size at which squared distances are no numbers any more.
+
+    Raises:
+        InputError: On a largest entry beyond :data:`LARGE`, or below :data:`SMALL` and not zero.
+    """
+    size = _size(*clouds)
+    require(size == 0 or SMALL <= size <= LARGE, "the largest coordinate must be between "
+            f"{SMALL:.0e} and {LARGE:.0e}, for squares are summed", got=f"{size:.3g}",
+            do="give the points in another unit")  # fmt: skip
+
+
+def _size(*clouds: Tensor) -> float:
+    return max(float(cloud.abs().max()) for cloud in clouds)
 
 
 def as_weights(weights: Any, n: int, name: str) -> Tensor:

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from wasserscore.core.results import Estimate
-from wasserscore.distance.clouds import as_clouds
+from wasserscore.distance.clouds import as_clouds, in_unit
 from wasserscore.distance.pairs import jackknife, pair_sums
 
 ROUNDING = 1e-14
@@ -30,6 +30,7 @@ def energy(x: Any, y: Any) -> Estimate:
         InputError: On bad clouds or fewer than two points in one of them.
     """
     x, y = as_clouds(x, y, minimum=2)
+    unit, (x, y) = in_unit(x.double(), y.double())
     s = pair_sums(lambda r: r, x, y)
     n, m = len(x), len(y)
     A, B, C = s.xx.sum(), s.yy.sum(), s.xy.sum()
@@ -39,4 +40,7 @@ def energy(x: Any, y: Any) -> Estimate:
     known = squared > ROUNDING * float(C / (n * m))
     value = math.sqrt(squared) if known else 0.0
     stderr = jackknife(without_x, without_y) / (2 * value) if value else 0.0
-    return Estimate(value, stderr=stderr, n=min(n, m), units="square root of data units")
+    root = math.sqrt(unit)
+    return Estimate(
+        root * value, stderr=root * stderr, n=min(n, m), units="square root of data units"
+    )

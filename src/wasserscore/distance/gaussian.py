@@ -18,7 +18,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.linalg import sqrt_psd
 from wasserscore.core.results import Estimate
-from wasserscore.distance.clouds import as_clouds
+from wasserscore.distance.clouds import as_clouds, in_unit, require_squares
 
 
 def w2_gaussian(m0: Any, S0: Any, m1: Any, S1: Any) -> float:
@@ -57,9 +57,9 @@ def gelbrich(x: Any, y: Any) -> Estimate:
 
     Source: :cite:p:`gelbrich1990`, theorem 2.1.
     """
-    clouds = as_clouds(x, y)
+    unit, clouds = in_unit(*as_clouds(x, y))
     squared = _squared_of_clouds(*clouds, ddof=0)
-    return Estimate(math.sqrt(squared), n=min(len(c) for c in clouds))
+    return Estimate(unit * math.sqrt(squared), n=min(len(c) for c in clouds))
 
 
 def frechet(x: Any, y: Any) -> Estimate:
@@ -73,11 +73,13 @@ def frechet(x: Any, y: Any) -> Estimate:
         y: Points ``(m, *shape)``.
 
     Raises:
-        InputError: On bad clouds or fewer than two points in one of them.
+        InputError: On bad clouds, fewer than two points in one of them, or coordinates too large
+            or too small for squares.
 
     Source: :cite:p:`gelbrich1990`, proposition 7.
     """
     clouds = as_clouds(x, y, minimum=2)
+    require_squares(*clouds)
     return Estimate(
         _squared_of_clouds(*clouds, ddof=1),
         n=min(len(c) for c in clouds),

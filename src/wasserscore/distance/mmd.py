@@ -4,6 +4,7 @@ r"""The maximum mean discrepancy with a Gaussian kernel.
           \qquad k(x, y) = \exp(-|x - y|^2 / (2 h^2))
 """
 
+import sys
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate
-from wasserscore.distance.clouds import as_cloud, as_clouds, distances
+from wasserscore.distance.clouds import as_cloud, as_clouds, distances, in_unit
 from wasserscore.distance.pairs import jackknife, pair_sums
 
 HEURISTIC_POINTS = 1000
@@ -39,7 +40,9 @@ def mmd(x: Any, y: Any, *, bandwidth: float | None = None) -> Estimate:
     x, y = as_clouds(x, y, minimum=3)
     h = median_bandwidth(x, y) if bandwidth is None else bandwidth
     require(0 < h < float("inf"), "bandwidth must be positive and finite", got=h)
-    s = pair_sums(lambda r: (r / h).square().div(-2).exp(), x, y)
+    unit, (x, y) = in_unit(x.double(), y.double())
+    width = max(h / unit, sys.float_info.min)
+    s = pair_sums(lambda r: (r / width).square().div(-2).exp(), x, y)
     n, m = len(x), len(y)
     xx, yy = s.xx - 1, s.yy - 1
     A, B, C = xx.sum(), yy.sum(), s.xy.sum()
@@ -63,11 +66,12 @@ def median_bandwidth(*clouds: Any) -> float:
         InputError: When all points coincide: no width can be read from them.
     """
     points = torch.cat([_some(as_cloud(c, "points").double()) for c in clouds])
+    unit, (points,) = in_unit(points)
     r = distances(points, points)
     r = r[r > 0]
     require(r.numel() > 0, "the median distance needs two different points",
             got="all points equal", do="pass bandwidth")  # fmt: skip
-    return float(r.median())
+    return unit * float(r.median())
 
 
 def _some(x: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.results import Estimate
 from wasserscore.distance.balance import Balanced, ascend, between, within
-from wasserscore.distance.clouds import as_clouds, as_weights, variance_of_mean
+from wasserscore.distance.clouds import as_clouds, as_weights, require_squares, variance_of_mean
 
 SHARE = 0.1
 """Default blur, as a share of the root mean square distance of two points."""
@@ -91,12 +91,14 @@ def sinkhorn_divergence(
         the marginals; the value may then be too small, but not negative.
 
     Raises:
-        InputError: On bad clouds, weights or settings.
+        InputError: On bad clouds, weights or settings, or coordinates too large or too small
+            for squares.
     """
     require(iterations >= 1, "iterations must be positive", got=iterations)
     require(tolerance > 0, "tolerance must be positive", got=tolerance)
     require(blur is None or 0 < blur < math.inf, "blur must be positive and finite", got=blur)
     x, y = (cloud.double() for cloud in as_clouds(x, y))
+    require_squares(x, y)
     x, a = _present(x, as_weights(weights_x, len(x), "weights_x"))
     y, b = _present(y, as_weights(weights_y, len(y), "weights_y"))
     centre_x, centre_y = a @ x, b @ y

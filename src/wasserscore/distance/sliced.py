@@ -18,7 +18,7 @@ from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate
 from wasserscore.core.tensors import tiles
-from wasserscore.distance.clouds import as_clouds
+from wasserscore.distance.clouds import as_clouds, in_unit
 from wasserscore.distance.one_dim import monotone_coupling
 
 TILE_BYTES = 2**25
@@ -41,10 +41,11 @@ def sliced_w2(x: Any, y: Any, *, projections: int = 500, seed: int = 0) -> Estim
     """
     require(projections >= 2, "projections must be at least 2", got=projections)
     x, y = as_clouds(x, y)
+    unit, (x, y) = in_unit(x, y)
     squares = _squares(x, y, _directions(projections, x, seed))
     value = math.sqrt(float(squares.mean()))
     stderr = float(squares.std()) / math.sqrt(projections) / (2 * value) if value else 0.0
-    return Estimate(value, stderr=stderr, n=min(len(x), len(y)))
+    return Estimate(unit * value, stderr=unit * stderr, n=min(len(x), len(y)))
 
 
 def _directions(projections: int, x: Tensor, seed: int) -> Tensor:

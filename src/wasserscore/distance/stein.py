@@ -18,7 +18,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.results import Estimate
 from wasserscore.core.tensors import as_points, tiles
-from wasserscore.distance.clouds import as_cloud
+from wasserscore.distance.clouds import as_cloud, require_squares
 from wasserscore.distance.mmd import median_bandwidth
 from wasserscore.distance.pairs import jackknife, symmetric_sums
 
@@ -79,6 +79,7 @@ def ksd(
     z = as_points(x, "x", minimum=3).detach()
     s = _scores(z, score)
     z = as_cloud(z, "x").double()
+    require_squares(z)
     h = median_bandwidth(z) if bandwidth is None else bandwidth
     require(0 < h < float("inf"), "bandwidth must be positive and finite", got=h)
     (n, d), z = z.shape, (z - z.mean(0)) / h
