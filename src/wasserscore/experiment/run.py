@@ -40,10 +40,11 @@ def start(
             got=data.n, do="half of them are held out; give more data")  # fmt: skip
     division = divide(data, config.source, config)
     known = data.points[division.train]
-    require(differ(known), f"a run needs at least {FIT} different training rows",
-            got=len(known.flatten(1).unique(dim=0)),
-            do="give more columns, or columns of more values: what is drawn of so few "
-            "rows is a copy")  # fmt: skip
+    if not differ(known):
+        count = len(known.flatten(1).unique(dim=0))
+        require(count >= FIT, f"a run needs at least {FIT} different training rows", got=count,
+                do="give more columns, or columns of more values: what is drawn of so few "
+                "rows is a copy")  # fmt: skip
     if config.proximal.per is not None and "proximal" in config.models:
         require_groups(data, config.proximal.per, division.train)
     description = plain({
