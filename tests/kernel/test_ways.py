@@ -329,6 +329,16 @@ def test_rounded_products_of_a_tile_are_found_out(tiled):
         agrees(x, y, sigma)
 
 
+@pytest.mark.parametrize("dtype", [F32, F64])
+@pytest.mark.parametrize("q", [2, 600])
+def test_a_far_query_of_large_width_is_no_reason_to_doubt_one_of_small_width(q, dtype):
+    """No row is wrong although the farthest query at the smallest width would be."""
+    y = draw(20, 2, dtype=dtype)
+    x, widths = draw(q, 2, seed=1, dtype=dtype), torch.full((q,), 0.05, dtype=F64)
+    x[-1], widths[-1] = 1e12, 1e8
+    agrees(x, y, widths)
+
+
 def test_a_row_of_a_tile_does_not_depend_on_the_others(tiled):
     """Bit for bit, whatever widths the others have."""
     y, x = draw(900, 16, dtype=F32), draw(160, 16, seed=1, dtype=F32)

@@ -48,7 +48,7 @@ def serves(x: Queries, keys: Keys) -> bool:
 def small_sums(
     x: Queries, keys: Keys, sigma: float | Tensor, values: Values, own: Tensor | None, sized: bool
 ) -> tuple[Tensor | None, Sums]:
-    """Which rows are right, ``(q,)`` or None for all, and their sums.
+    """Which rows are right, ``(q,)`` or None where all surely are, and their sums.
 
     Args:
         x: All queries.
@@ -76,7 +76,7 @@ def small_sums(
 
 
 def _of_tile(tile: Tile, values: Values, sized: bool) -> tuple[Tensor | None, Sums]:
-    """Which rows are right, None for all, and the sums."""
+    """Which rows are right, None where all surely are, and the sums."""
     (n, d), q, limit = tile.keys.points.shape, len(tile.x), largest_double(tile.dtype)
     worst, tiny = tile.worst(), n * q <= TINY and n * d <= NUMBERS
     wide = n > RUN and q < FEW
@@ -97,7 +97,7 @@ def _of_tile(tile: Tile, values: Values, sized: bool) -> tuple[Tensor | None, Su
         return None, out
     good = tile.size(tile.keys.radius) <= limit
     right = good if right is None else right | good
-    return (None if bool(right.all()) else right), out
+    return right, out
 
 
 def _completed(tile: Tile, right: Tensor, out: Sums, values: Values, sized: bool) -> Sums:

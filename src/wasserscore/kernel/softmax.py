@@ -183,7 +183,7 @@ def _sums(
     if not small.serves(x, keys):
         return sums_of(Block.of(keys, x, _each(sigma, x), own), values, sized)
     right, found = small.small_sums(x, keys, sigma, values, own, sized)
-    if right is None:
+    if right is None or bool(right.all()):
         return found
     wrong, out = (~right).nonzero()[:, 0], Sums.empty(len(x), values)
     out.put(right.nonzero()[:, 0], Sums(*(each.double() for each in found)), right)
