@@ -78,17 +78,17 @@ def sample_where(
 
 
 def _fixed(model: Model, conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
-    """The equalities that are taken as known values, the rarest first, so that enough rows obey.
+    """The equalities that are known values: the rarest, until enough rows obey the others.
 
     Args:
         model: With a closed form.
-        conditions: All of them, inequalities included.
+        conditions: All of them; inequalities are left to rejection, however rare.
     """
     loose = [condition for condition in conditions if condition.sign == "="]
     fixed: tuple[Condition, ...] = ()
     while loose:
         points = next(_blocks(model, _known(fixed, model.layout), 0, PILOT))
-        if float(obeying(points, conditions, model.layout).double().mean()) >= RARE:
+        if float(obeying(points, tuple(loose), model.layout).double().mean()) >= RARE:
             break
         shares = [int(obeying(points, (c,), model.layout).sum()) for c in loose]
         fixed = (*fixed, loose.pop(shares.index(min(shares))))
