@@ -23,7 +23,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.memory import require_memory
 from wasserscore.core.results import Estimate
-from wasserscore.distance.clouds import as_clouds, as_weights, variance_of_mean
+from wasserscore.distance.clouds import as_clouds, as_weights, in_unit, variance_of_mean
 from wasserscore.distance.one_dim import Coupling, monotone_coupling, potentials
 
 with warnings.catch_warnings():  # some of POT's docstrings warn when they are first compiled
@@ -116,8 +116,7 @@ def solve(x: Tensor, y: Tensor, weights_x: Any = None, weights_y: Any = None) ->
     a, b = as_weights(weights_x, len(x), "weights_x"), as_weights(weights_y, len(y), "weights_y")
     rows, columns = a.nonzero()[:, 0], b.nonzero()[:, 0]
     x, y = x.to("cpu", torch.float64)[rows], y.to("cpu", torch.float64)[columns]
-    unit = _unit(x, y)
-    x, y = x / unit, y / unit
+    unit, (x, y) = in_unit(x, y)
     a, b = a[rows], b[columns]
     found, u, v, status = (_line if x.shape[1] == 1 else _simplex)(x, y, a, b)
     squares = (x[found.rows] - y[found.columns]).square().sum(1)
@@ -128,12 +127,6 @@ def solve(x: Tensor, y: Tensor, weights_x: Any = None, weights_y: Any = None) ->
         status=status,
         unit=unit,
     )
-
-
-def _unit(x: Tensor, y: Tensor) -> float:
-    """A power of two near the largest entry: squares hold, and no digit changes."""
-    exponent = math.frexp(max(float(x.abs().max()), float(y.abs().max())))[1]
-    return math.ldexp(1.0, max(-1000, min(1000, exponent)))
 
 
 def _line(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Coupling, Tensor, Tensor, str]:

@@ -186,7 +186,7 @@ def _sums(
     if right is None or bool(right.all()):
         return found
     wrong, out = (~right).nonzero()[:, 0], Sums.empty(len(x), values)
-    out.put(right.nonzero()[:, 0], Sums(*(each.double() for each in found)), right)
+    out.put(right.nonzero()[:, 0], found, right)
     # as many queries as ever: rounding must not depend on how many are wrong
     rest = Block.of(keys, x, _each(sigma, x), own).part(filled(wrong, len(x)), FAST)
     out.put(wrong, sums_of(rest, values, sized), torch.ones_like(wrong, dtype=torch.bool))
