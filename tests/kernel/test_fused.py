@@ -104,3 +104,49 @@ def test_other_values_of_wide_points_and_a_key_left_out(wide):
     expected = dense(y, y, 3.0, values=v, mask=torch.eye(260, dtype=torch.bool).numpy())
     assert abs(mean.numpy() - expected[0]).max() < 1e-5
     assert abs(log_sum.numpy() - expected[1]).max() < 1e-5
+
+
+def test_points_of_more_coordinates(fused):
+    y, x = draw(90, 200, dtype=torch.float32), draw(20, 200, seed=1, dtype=torch.float32)
+    for sigma, level in [(15.0, FAST), (2.0, DOUBLE)]:
+        found, mean, log_sum, _ = sums(fused, x, Keys(y), sigma)
+        expected = dense(x, y, sigma)
+        assert found == level
+        assert abs(mean.numpy() - expected[0]).max() < 1e-5
+        assert abs(log_sum.numpy() / expected[1] - 1).max() < 1e-5
+
+
+@pytest.fixture
+def parts(fused):
+    return importlib.import_module("wasserscore.kernel.halves").Parts.of
+
+
+@pytest.mark.parametrize("size", [1e-20, 1.0, 1e12])
+def test_halves_are_float32_numbers(parts, size):
+    matrix = size * draw(30, 5)
+    matrix[3] = 0
+    for by_row in (False, True):
+        found = parts(matrix, torch.float32, by_row=by_row)
+        whole = (found.table.double().sum(0) * found.unit)[:, :5]
+        largest = matrix.abs().amax(1, keepdim=True) if by_row else matrix.abs().amax()
+        assert found.table.abs().max() <= 2**14
+        assert found.table.shape == (2, 30, 16)
+        assert not found.table[:, :, 5:].any()
+        error = (whole - matrix).abs()
+        assert (error <= 2**-23 * matrix.abs() + 2**-39 * largest).all()
+        assert (error[3] == 0).all()
+
+
+def test_a_row_is_rounded_alike_beside_much_larger_ones(wide, fused):
+    y, x = (draw(n, 20, seed=k, dtype=torch.float32) for k, n in enumerate((100, 8)))
+    x *= 100.0 ** torch.arange(-5, 3)[:, None]
+    for make in (fused, wide):
+        together, alone = (sums(make, some, Keys(y), 3e3)[1] for some in (x, x[2:3]))
+        assert torch.equal(together[2:3], alone)
+        assert abs(together.numpy() - dense(x, y, 3e3)[0]).max() < 1e-6
+
+
+def test_keys_in_one_place(wide, fused):
+    y, x = torch.full((30, 20), 3.0), 1e6 * draw(4, 20, dtype=torch.float32)
+    for make in (fused, wide):
+        assert (sums(make, x, Keys(y), 0.1)[1] == 3).all()

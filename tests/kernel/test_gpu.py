@@ -44,10 +44,14 @@ def test_accuracy_at_every_sigma(d, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("sigma", "n"), [(0.3, 40_000), (6.0, 40_000), (0.3, 700)])
-def test_weights_values_and_keys_left_out(dtype, sigma, n):
+@pytest.mark.parametrize(
+    ("sigma", "n", "d", "dv"),
+    [(0.3, 40_000, 5, 9), (6.0, 40_000, 5, 9), (0.3, 700, 5, 9), (30.0, 3000, 200, 220),
+     (2.0, 3000, 200, 220)],
+)  # fmt: skip
+def test_weights_values_and_keys_left_out(dtype, sigma, n, d, dv):
     y, x, v = (
-        draw(m, e, seed=k, dtype=dtype) for k, (m, e) in enumerate([(n, 5), (70, 5), (n, 9)])
+        draw(m, e, seed=k, dtype=dtype) for k, (m, e) in enumerate([(n, d), (70, d), (n, dv)])
     )
     b = draw(n, 1, seed=3, dtype=dtype)[:, 0]
     b[7] = -torch.inf

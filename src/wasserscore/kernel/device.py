@@ -9,10 +9,10 @@ from torch import Tensor
 from wasserscore.kernel.keys import EXACT, FAST
 from wasserscore.kernel.stream import Block
 
-WIDEST = 128
+WIDEST = {torch.float32: 256, torch.float64: 128}
 """Most coordinates of the fused kernel: sums of wider points do not fit a program's registers."""
 PARTS_BYTES = 2**34
-"""Most memory for keys and values split in two, which products of wide points need."""
+"""Most memory for the halves of keys and values, which products of wide points need."""
 SHARED_BYTES = 227 * 2**10
 """Shared memory of one program that the tile shapes need: an H100's, or a later one's."""
 
@@ -23,7 +23,7 @@ def has_kernel(block: Block, values: Tensor) -> bool:
     Elsewhere (the EXACT level, more coordinates, other devices, no Triton) they are made from
     matrix products, tile by tile, with the same results.
     """
-    return _widest(block, values) <= WIDEST and _serves(block)
+    return _widest(block, values) <= WIDEST[block.dtype] and _serves(block)
 
 
 def has_products(block: Block, values: Tensor) -> bool:
@@ -31,9 +31,9 @@ def has_products(block: Block, values: Tensor) -> bool:
 
     On the DOUBLE level they do not: its float64 products are as fast as float32's.
     """
-    split = 16 * len(block.keys) * _widest(block, values)
+    halves = 8 * len(block.keys) * _widest(block, values)
     single = block.dtype == torch.float32 and block.level == FAST
-    return single and split <= PARTS_BYTES and _serves(block)
+    return single and halves <= PARTS_BYTES and _serves(block)
 
 
 def _widest(block: Block, values: Tensor) -> int:

@@ -19,7 +19,7 @@ from wasserscore.kernel.sums import Sums, Values
 from wasserscore.kernel.ways import sums_of
 
 PART_BYTES = 2**30
-"""Keys and values of one part; its tables and their split parts are seven times as much."""
+"""Keys and values of one part; its tables and their halves are four times as much."""
 
 
 def elsewhere(x: Tensor, y: object) -> bool:

@@ -5,7 +5,7 @@ Each block of queries takes the cheapest way whose accuracy holds:
 =============  ==============================================================================
 way            when
 =============  ==============================================================================
-``fused``      on a GPU, up to 128 coordinates
+``fused``      on a GPU, up to 256 coordinates, 128 in float64
 ``wide``       on a GPU, more coordinates in float32
 ``attention``  float32 or float64 products are right (the FAST level), and all keys may matter
 ``checked``    float32 products may be off, and the sums show that it does not matter
