@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.score.contract import BUILDERS, PROCESSES, draw
 
-from wasserscore.score.proximal import ProximalScore
+from wasserscore.score.base import ClosedFormScore
 from wasserscore.score.spiked import Spiked
 
 pytestmark = [
@@ -15,23 +15,22 @@ pytestmark = [
 ]
 
 
-def on_gpu(law):
-    """The law with its tensors on the GPU."""
-    moved = {}
-    for f in fields(law):
-        value = getattr(law, f.name)
-        if isinstance(value, torch.Tensor):
-            moved[f.name] = value.cuda()
-        if isinstance(value, Spiked):
-            moved[f.name] = Spiked(value.factors.cuda(), value.floor.cuda())
-        if isinstance(value, ProximalScore):
-            moved[f.name] = on_gpu(value)
-    return replace(law, **moved)
+def on_gpu(part):
+    """A law, or what it is made of, with its tensors on the GPU."""
+    if isinstance(part, torch.Tensor):
+        return part.cuda()
+    if isinstance(part, tuple):
+        return tuple(map(on_gpu, part))
+    if isinstance(part, Spiked):
+        return Spiked(part.factors.cuda(), part.floor.cuda())
+    if isinstance(part, ClosedFormScore):
+        own = {f.name: getattr(part, f.name) for f in fields(part) if f.init}
+        return replace(part, **{name: on_gpu(value) for name, value in own.items()})
+    return part
 
 
-@pytest.mark.parametrize("process", ["VP", "EDM", "linear SDE"])
-@pytest.mark.parametrize("kind", BUILDERS)
-def test_the_numbers_are_those_of_the_cpu(kind, process):
+def same_on_both(kind, process):
+    """The numbers of a law are those of the CPU, and where its points are."""
     near = BUILDERS[kind](PROCESSES[process], 2)
     far, t, s = on_gpu(near), 0.4 * near.process.horizon, 0.1 * near.process.horizon
     x = near.sample_marginal(64, t, generator=torch.Generator().manual_seed(1))
@@ -49,6 +48,12 @@ def test_the_numbers_are_those_of_the_cpu(kind, process):
         there = of(far, torch.Tensor.cuda)
         assert there.is_cuda
         assert torch.allclose(there.cpu(), of(near, torch.Tensor.cpu), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("process", ["VP", "EDM", "linear SDE"])
+@pytest.mark.parametrize("kind", BUILDERS)
+def test_the_numbers_are_those_of_the_cpu(kind, process):
+    same_on_both(kind, process)
 
 
 def test_the_gradient_of_the_density_is_the_score():
