@@ -175,3 +175,11 @@ def test_the_network_given_is_left_alone(generator):
     mine = Denoising(NetworkScore(network, EDM()), LogNormal(), Schedule(5, 0.1, 0.0), 0.0)
     mine.step(torch.randn(8, 3, generator=generator), generator)
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+def test_a_single_process_packs_no_gradients_for_others(monkeypatch, generator):
+    """Two copies of all gradients a step, where there is nobody to send them to."""
+    monkeypatch.setattr(Denoising, "_summed", None)
+    score = NetworkScore(MLP(2, 8, 1), EDM(), "velocity", "edm", 1.0, (2,))
+    task = Denoising(score, LogNormal(), Schedule(10, 1e-3, 0.9, 0), 0.0)
+    assert task.step(torch.randn(8, 2, generator=generator), generator)["loss"] > 0

@@ -56,12 +56,15 @@ class Averaged:
             {kind: copy.deepcopy(self.network).eval().requires_grad_(False) for kind in kinds}
             for kinds in (schedule.emas, schedule.widths)
         )
+        followers = (*self.averages.values(), *self.powers.values())
         self.untrained, self.sharded = network, sharded and world() > 1
         if self.sharded:
-            for parts in (self.network, *self.averages.values(), *self.powers.values()):
+            for parts in (self.network, *followers):
                 shard(parts)
         self.schedule, self.count = schedule, 0
         self.weights = dict(self.network.named_parameters())
+        # listed once: a step of a GPU is short beside walks through all modules
+        self._learning, *self._following = map(_tensors, (self.network, *followers))
         self.optimizer = torch.optim.AdamW(
             self.weights.values(),
             lr=schedule.learning_rate,
@@ -100,7 +103,7 @@ class Averaged:
             # of weights in parts the backward pass has taken the mean over the ranks
             (term * world() if self.sharded else term).backward()
             loss = loss + term.detach()
-        if shared:
+        if shared and world() > 1:
             loss = total(loss) if self.sharded else self._summed(loss)
         norm = whole(clip_grad_norm_(self.weights.values(), self.clip))
         rate = self.schedule.rate(self.count)
@@ -131,15 +134,13 @@ class Averaged:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        keeps, weights = (
-            self.schedule.keep(self.count),
-            [*map(Tensor.detach, self.weights.values())],
-        )
-        averages = [*self.averages.values(), *self.powers.values()]
-        for keep, average in zip(keeps, averages, strict=True):
-            torch._foreach_lerp_(list(average.parameters()), weights, 1 - keep)
-            for kept, buffer in zip(average.buffers(), self.network.buffers(), strict=True):
-                kept.copy_(buffer)
+        weights, buffers = self._learning
+        for keep, (kept, same) in zip(
+            self.schedule.keep(self.count), self._following, strict=True
+        ):
+            torch._foreach_lerp_(kept, weights, 1 - keep)
+            if buffers:
+                torch._foreach_copy_(same, buffers)
 
     def averaged(self, ema: float) -> nn.Module:
         """An average, whole; of weights in parts all ranks call it together."""
@@ -192,6 +193,11 @@ class Averaged:
                        for moment in ("exp_avg", "exp_avg_sq")}  # fmt: skip
             steps = tensors[f"step/{name}"].to(weight.device)
             self.optimizer.state[weight] = {"step": steps, **moments}
+
+
+def _tensors(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """Weights and buffers."""
+    return list(network.parameters()), list(network.buffers())
 
 
 def power_name(width: float) -> str:
