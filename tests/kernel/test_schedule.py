@@ -60,6 +60,14 @@ def test_widths_that_float32_gets_wrong_are_not_shared():
     assert not alone.any()
 
 
+def test_widths_at_which_rounding_shows_in_a_log_are_made_alone():
+    """Of queries on keys that are one in one column: see ``keys.piled``."""
+    y = torch.eye(800)[torch.arange(600) % 300]
+    for sigma in (0.14, 0.15, 0.16):
+        got = softmax_means(y[:9], y, torch.tensor([sigma, 2.0, 3.0]))
+        assert abs(got.log_sum[0].numpy() - dense(y[:9], y, sigma)[1]).max() < 2e-5
+
+
 def test_gradients_are_those_of_single_sums():
     y, x = draw(300, 200), draw(5, 200, seed=1).requires_grad_()
     sigmas = torch.tensor([14.0, 28.0])

@@ -39,7 +39,8 @@ def serves(whole: Block, level: int) -> bool:
 def attention_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
     """Which rows are right ``(q,)``, and the sums.
 
-    Wrong are rows whose largest weight is that of the key they must not see.
+    Wrong are rows whose largest weight is that of the key they must not see, and those whose log
+    of a sum is so small that rounding shows.
 
     Args:
         block: Queries that :func:`serves` takes.
@@ -60,7 +61,8 @@ def attention_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, S
         own = wanted[block.own, : mean.shape[1]]
         right, mean, log_sum, squares = without(logit, own, mean, log_sum, squares)
     size = (2 * log_sum - squares).exp() if sized else log_sum
-    return right, Sums(mean, log_sum + block.offset(), size)
+    log_sum = log_sum + block.offset()
+    return right & block.hold(log_sum), Sums(mean, log_sum, size)
 
 
 def without(

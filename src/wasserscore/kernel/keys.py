@@ -54,6 +54,13 @@ def largest_double(dtype: torch.dtype) -> float:
     return TOLERANCE[dtype] / torch.finfo(torch.float64).eps
 
 
+def rounding(dtype: torch.dtype, products: torch.dtype) -> float:
+    """One rounding of a part of a logit, of size one, beside what a log of a sum may be off."""
+    return torch.finfo(products).eps / (4 * TOLERANCE[dtype])
+
+
+ASKED, SCALES = 16, 32
+"""Of so many keys roundings are measured, at so many scales."""
 MODERATE = 1e-15, 1e15
 """Between these, squares and their inverses are float32 numbers with all digits."""
 MASKED = -1e30
@@ -119,6 +126,21 @@ class Keys:
     def in_units(self) -> "Keys":
         """The keys in that unit."""
         return Keys(self.points.double() / self.unit, self.log_weights)
+
+    @cached_property
+    def piled(self) -> float:
+        """How many roundings a float32 product of a key and itself is off, of some keys the most.
+
+        Those of all terms pile up, to about 8 where terms differ. Among keys that are one in one
+        column and zero in the others terms are alike, and so are roundings: these reach 90.
+        """
+        exact = self.table(torch.float64)[:: -(-len(self) // ASKED), :-3]
+        scales = torch.logspace(0, 1, SCALES, 2, dtype=exact.dtype, device=exact.device)[:, None]
+        products = (scales[..., None] * exact).float() @ exact.float().T
+        right = scales * exact.square().sum(1)
+        off = (products.diagonal(dim1=1, dim2=2) - right).abs()
+        share = off / right.clamp_min(1e-6 * self.radius**2 + 1e-300)
+        return max(1.0, float(share.max()) / (torch.finfo(torch.float32).eps / 2))
 
     @cached_property
     def heaviest(self) -> float:

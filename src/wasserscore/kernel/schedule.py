@@ -54,18 +54,19 @@ def softmax_means(
             got=f"shape {tuple(sigmas.shape)}")  # fmt: skip
     keys = prepare(x, y, log_weights)
     shared = _shared(x, keys, sigmas, values)
-    alone = {i: softmax_mean(x, keys, float(sigmas[i]), values=values)
-             for i in range(len(sigmas)) if not bool(shared[i])}  # fmt: skip
-    if alone and len(alone) == len(sigmas):
-        return KernelMean(*(torch.stack(part) for part in zip(*alone.values(), strict=True)))
+    if not bool(shared.any()):
+        single = [softmax_mean(x, keys, sigma, values=values) for sigma in sigmas.tolist()]
+        return KernelMean(*(torch.stack(part) for part in zip(*single, strict=True)))
     table = Values.of(keys, values, x.dtype)
     mean = x.new_empty(len(sigmas), len(x), table.table.shape[1] - 1)
     log_sum = x.new_empty(len(sigmas), len(x))
-    for i, found in alone.items():
-        mean[i], log_sum[i] = found
-    for rows, means, log_sums in _together(x, keys, sigmas[shared], table):
+    alone = ~shared
+    for rows, means, log_sums, right in _together(x, keys, sigmas[shared], table):
         mean[shared, rows] = means.to(x.dtype)
         log_sum[shared, rows] = log_sums.to(x.dtype)
+        alone[shared] |= ~right
+    for i in alone.nonzero()[:, 0]:
+        mean[i], log_sum[i] = softmax_mean(x, keys, float(sigmas[i]), values=values)
     return KernelMean(mean, log_sum)
 
 
@@ -84,8 +85,8 @@ def _shared(x: Tensor, keys: Keys, sigmas: Tensor, values: Tensor | None) -> Ten
 
 def _together(
     x: Tensor, keys: Keys, sigmas: Tensor, values: Values
-) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Queries, their means ``(s, q, dv)`` and logs of sums ``(s, q)``, in tiles."""
+) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+    """Queries, means ``(s, q, dv)``, logs of sums ``(s, q)``, which widths hold; in tiles."""
     times = len(sigmas)
     for rows in tiles(len(x), max(1, ROWS // times)):
         here = x[rows]
@@ -95,7 +96,10 @@ def _together(
         block = _Repeated(keys, plain.x, plain.inverse, FAST, x.dtype, None, times)
         found = Sums.of(*dense_sums(block, values.table), block.offset())
         mean = found.mean + values.centre
-        yield rows, mean.unflatten(0, (times, q)), found.log_sum.unflatten(0, (times, q))
+        log_sum, right = (
+            each.unflatten(0, (times, q)) for each in (found.log_sum, block.hold(found.log_sum))
+        )
+        yield rows, mean.unflatten(0, (times, q)), log_sum, right.all(1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,6 +34,8 @@ def sums(tile: Tile, values: Values, sized: bool) -> tuple[Tensor, Sums]:
     if bool(hopeful.any()):
         top, weights = tile.weights(logits, F32)
         out = tile.sums(top, weights, values, sized)
+        if bool(right.any()):
+            right = right & tile.right(out.log_sum, F32)
         if values.are_keys:
             right = right | (hopeful & _hold(tile, size, out, tile.norms(weights), sized))
         if bool(right.all()):

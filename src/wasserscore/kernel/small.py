@@ -10,13 +10,7 @@ from torch import Tensor
 from wasserscore.core.tensors import tiles
 from wasserscore.kernel import singles
 from wasserscore.kernel.dense import RUN
-from wasserscore.kernel.keys import (
-    LARGEST_FAST,
-    MODERATE,
-    Keys,
-    Queries,
-    largest_double,
-)
+from wasserscore.kernel.keys import LARGEST_FAST, MODERATE, Keys, Queries
 from wasserscore.kernel.singles import by_products, chosen
 from wasserscore.kernel.stream import filled
 from wasserscore.kernel.sums import Sums, Values
@@ -77,25 +71,28 @@ def small_sums(
 
 def _of_tile(tile: Tile, values: Values, sized: bool) -> tuple[Tensor | None, Sums]:
     """Which rows are right, None where all surely are, and the sums."""
-    (n, d), q, limit = tile.keys.points.shape, len(tile.x), largest_double(tile.dtype)
+    (n, d), q = tile.keys.points.shape, len(tile.x)
     worst, tiny = tile.worst(), n * q <= TINY and n * d <= NUMBERS
     wide = n > RUN and q < FEW
     if tile.dtype == F64 or tiny or wide or tile.steepest > MODERATE[1] ** 2:
         found = by_products(tile, F64, F64, values, sized)
-        return (None if worst <= limit else tile.size(tile.keys.radius) <= limit), found
+        right = None if tile.sure(worst, F64) else tile.right(found.log_sum, F64)
+        return right, found
     if worst <= LARGEST_FAST:
-        return None, by_products(tile, F32, F32, values, sized)
+        found = by_products(tile, F32, F32, values, sized)
+        if tile.sure(worst, F32) or bool(tile.right(found.log_sum, F32).all()):
+            return None, found
     if n * d * q > CHEAP:
         right, out = singles.sums(tile, values, sized)
         out = _completed(tile, right, out, values, sized)
     else:
         right, out = None, by_products(tile, F64, F32, values, sized)
         if tile.least() <= LARGEST_FAST:
-            right = tile.size(tile.keys.radius) <= LARGEST_FAST
-            out = chosen(right, by_products(tile, F32, F32, values, sized), out)
-    if worst <= limit:
+            found = by_products(tile, F32, F32, values, sized)
+            out = chosen(tile.right(found.log_sum, F32), found, out)
+    if tile.sure(worst, F64):
         return None, out
-    good = tile.size(tile.keys.radius) <= limit
+    good = tile.right(out.log_sum, F64)
     right = good if right is None else right | good
     return right, out
 

@@ -13,7 +13,15 @@ from torch import Tensor
 
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud, PerPoint
-from wasserscore.kernel.keys import EXACT, FAST, LARGEST_FAST, MASKED, Keys, largest_double
+from wasserscore.kernel.keys import (
+    EXACT,
+    FAST,
+    LARGEST_FAST,
+    MASKED,
+    Keys,
+    largest_double,
+    rounding,
+)
 
 TILE_BYTES = 2**21
 """Size of one tile of float64 logits."""
@@ -81,6 +89,13 @@ class Block:
     def precision(self) -> torch.dtype:
         """Of the products."""
         return self.dtype if self.level == FAST else torch.float64
+
+    def hold(self, log_sum: PerPoint) -> Tensor:
+        """Whether logs of sums show no rounding of the products, ``(q,)``."""
+        if self.level == EXACT:
+            return torch.ones_like(log_sum, dtype=torch.bool)
+        piled = self.keys.piled * rounding(self.dtype, self.precision)
+        return piled * self.size <= 1 + log_sum.abs()
 
     def queries(self) -> Tensor:
         r"""Rows :math:`(x / \sigma^2, 0, 1, 1 / \sigma^2)`: times rows of the table, logits."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from wasserscore.core.typing import Cloud, PerPoint
 from wasserscore.kernel.dense import RUN, VANISHING, in_runs
 from wasserscore.kernel.few import GROUP
-from wasserscore.kernel.keys import FAST, MASKED, Keys
+from wasserscore.kernel.keys import FAST, MASKED, TOLERANCE, Keys, rounding
 from wasserscore.kernel.stream import Block
 from wasserscore.kernel.sums import Sums, Values
 
@@ -20,6 +20,9 @@ SHORT = 256
 """Keys of one sum in tiles of more keys than a run."""
 THIN = 64
 """Columns of values up to which a product the other way round is faster, up to eight times."""
+PILED = 3.0
+"""No more roundings than so many times the root of the columns were ever seen to pile up; how many
+do is measured only where that is too much."""
 
 
 class Columns(NamedTuple):
@@ -109,6 +112,20 @@ class Tile(NamedTuple):
     def size(self, far: float | PerPoint) -> PerPoint:
         """The largest part of a logit of a key ``far`` from the centre, by query, ``(q,)``."""
         return (self.squared.sqrt() + far / 2) * (self.inverse * far) + self.keys.heaviest
+
+    def sure(self, worst: float, products: torch.dtype) -> bool:
+        """Whether products in some precision are right for all, given :meth:`worst`."""
+        share = rounding(self.dtype, products) * worst
+        if PILED * (1 + self.x.shape[1] ** 0.5) * share <= 1:
+            return True
+        exact = worst <= TOLERANCE[self.dtype] / torch.finfo(products).eps
+        return exact and self.keys.piled * share <= 1
+
+    def right(self, log_sum: PerPoint, products: torch.dtype) -> Tensor:
+        """For which rows they were, ``(q,)``, given logs of the sums they gave."""
+        size, piled = self.size(self.keys.radius), self.keys.piled * rounding(self.dtype, products)
+        exact = size <= TOLERANCE[self.dtype] / torch.finfo(products).eps
+        return exact & (piled * size <= 1 + log_sum.abs())
 
     def logits(self, products: torch.dtype) -> Tensor:
         """What depends on the key, ``(q, k)``, by products in some precision; see Columns."""

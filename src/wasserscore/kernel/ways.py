@@ -29,7 +29,7 @@ from wasserscore.kernel import attention, boxes, checked, few, interpolated
 from wasserscore.kernel.boxes import COORDINATES
 from wasserscore.kernel.dense import dense_sums
 from wasserscore.kernel.device import has_kernel, has_products
-from wasserscore.kernel.keys import FAST, LARGEST_FAST
+from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, LARGEST_FAST
 from wasserscore.kernel.stream import Block, block_size, blocks, in_place
 from wasserscore.kernel.sums import Sums, Values
 
@@ -51,35 +51,37 @@ class Attempt(NamedTuple):
 def _attempts(
     whole: Block, values: Values, left: Tensor, sized: bool = False
 ) -> Iterator[Attempt]:
-    """What to try in turn on the rows that are ``left``; the last one of a level is right."""
+    """What to try in turn on the rows that are ``left``, until the last level gets them right."""
     size, boxed = block_size(whole), boxes.serves(whole)
     if boxed:
         yield Attempt(few.box_sums, boxes.promising(whole, few.dropped(whole)), FAST, size)
-    fresh, failed = left, []
+    fresh = left
     if interpolated.serves(whole, values, sized):
         start = torch.where(left, interpolated.promising(whole, sized), interpolated.NEVER)
         for way, rows in interpolated.attempts(whole, values, start):
             yield Attempt(way, left & rows, FAST, interpolated.BLOCK)
-        failed = [start != interpolated.NEVER]
-        fresh = left & ~failed[0]
-    fused, fast = attention.serves(whole, FAST), whole.size <= LARGEST_FAST
-    if fused:
-        yield Attempt(attention.attention_sums, fresh & fast, FAST, None)
+        fresh = left & (start == interpolated.NEVER)
+    fused, fast = attention.serves(whole, FAST), fresh & (whole.size <= LARGEST_FAST)
+    whole_way, whole_size = (attention.attention_sums, None) if fused else (_all_keys, size)
+    yield Attempt(whole_way, fast, FAST, whole_size)
+    level = whole.levels()
+    if whole.own is None:  # else products may be right, but for a key taken out of a sum
+        level, fresh = level.masked_fill(fast, DOUBLE), fresh & ~fast
     if checked.serves(whole, values):
         hopeful = fresh & ~fast & checked.promising(whole)
-        yield Attempt(checked.checked_sums, hopeful, FAST, None if fused else size)
-        failed, fresh = [*failed, hopeful], fresh & ~hopeful
-    parts = [(fresh, size), *((rows, FAILED) for rows in failed)]
-    level = whole.levels()
-    low, high = (int(v) for v in level.aminmax())
-    for v, (some, size) in product(range(low, high + 1), parts):
+        yield Attempt(checked.checked_sums, hopeful, FAST, whole_size)
+        fresh = fresh & ~hopeful
+    parts = ((fresh, size), (~fresh, FAILED))
+    for v, (some, size) in product((FAST, DOUBLE, EXACT), parts):
+        if not bool(left.any()):
+            return
         # a failed query in few coordinates has many keys that matter: nothing to look for
         lost = boxed or (size == FAILED and whole.x.shape[1] <= COORDINATES)
         if few.serves(whole, v) and not lost:
-            yield Attempt(few.few_sums, left & some & (level == v), v, size)
+            yield Attempt(few.few_sums, left & some & (level <= v), v, size)
         if v > FAST and size != FAILED and attention.serves(whole, v):
-            yield Attempt(attention.attention_sums, left & some & (level == v), v, None)
-        yield Attempt(_all_keys, left & some & (level == v), v, size)
+            yield Attempt(attention.attention_sums, left & some & (level <= v), v, None)
+        yield Attempt(_all_keys, left & some & (level <= v), v, size)
 
 
 def sums_of(whole: Block, values: Values, sized: bool = False) -> Sums:
@@ -99,7 +101,7 @@ def sums_of(whole: Block, values: Values, sized: bool = False) -> Sums:
 
 
 def _all_keys(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
-    """Tile by tile, on a GPU by its own kernels where that is possible."""
+    """Which rows are right ``(q,)``, and the sums, tile by tile; on a GPU by its own kernels."""
     if has_kernel(block, values.table):
         from wasserscore.kernel.fused import fused_sums
 
@@ -110,5 +112,5 @@ def _all_keys(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
         sums, squares, top = wide_sums(block, values.table, values.are_keys)
     else:
         sums, squares, top = dense_sums(block, values.table)
-    right = torch.ones_like(top, dtype=torch.bool)
-    return right, Sums.of(sums, squares, top, block.offset())
+    found = Sums.of(sums, squares, top, block.offset())
+    return block.hold(found.log_sum), found
