@@ -260,6 +260,31 @@ def test_queries_so_far_away_that_float64_sees_no_difference_of_dropped_nats(tak
     assert torch.allclose(got.mean, y[squared.argmin(1)], rtol=1e-12)
 
 
+@pytest.mark.parametrize("tiles", ["none", "small"])
+@pytest.mark.parametrize("apart", [1e-6, 1e-2])
+@pytest.mark.parametrize("sigma", [1e-2, 0.1])
+def test_far_ties_are_decided_to_the_digits_of_differences(apart, sigma, tiles, monkeypatch):
+    """Of the nearest two keys, equally far but for half a nat; no other key matters."""
+    if tiles == "none":
+        monkeypatch.setattr(small, "serves", lambda *_: False)
+    y, v = draw(300, 16), draw(300, 2, seed=3)
+    y /= y.norm(dim=1).max()
+    y[0] *= 1.2 / y[0].norm()
+    along = torch.nn.functional.normalize(draw(16, 1, seed=4), dim=0)[:, 0]
+    along -= (along @ y[0]) / (y[0] @ y[0]) * y[0]
+    y[1] = y[0] + apart * along
+    step = (y[1] - y[0]) / (y[1] - y[0]).square().sum()
+    x = 1e4 * y[:1] + apart / 2 * along + sigma**2 * torch.tensor([[0.0], [0.5], [-0.5]]) * step
+    keys = Keys(y)
+    share = 2.0**-52 * (float(x.norm(dim=1).max()) + keys.radius) ** 2 / sigma**2 + 1e-10
+    for values, size in ((v, float((v.amax(0) - v.amin(0)).max())), (None, apart)):
+        got = softmax_mean(x, keys, sigma, values=values)
+        mean, log_sum, ess = dense(x, y, sigma, values=values)
+        assert np.abs(got.mean.numpy() - mean).max() < share * size + 1e-10
+        assert np.abs(got.log_sum.numpy() / log_sum - 1).max() < 1e-14
+    assert ess.min() > 1.5
+
+
 def test_a_pytorch_without_the_attention_gives_the_same(taken, monkeypatch):
     y, x = draw(900, 6, dtype=F32), draw(50, 6, seed=1, dtype=F32)
     with_it = softmax_mean(x, y, 20.0)
