@@ -57,10 +57,8 @@ def test_operations(q, n, d, sigma, limit):
     assert seen.count <= limit
 
 
-@pytest.mark.parametrize(("sigma", "products"), [(1.0, 2.0), (0.1, 2.0), (0.01, 1.0)])
-def test_multiplications(sigma, products, monkeypatch):
-    """In units of one product of queries and keys: two for all keys, one for a screen."""
-    x, keys = problem(256, 5000, 64)
+def multiplications(x, keys, sigma, monkeypatch):
+    """In units of one product of queries and keys."""
     true, fused = attention.heads, []
 
     def counted(queries, keys, values):
@@ -69,6 +67,20 @@ def test_multiplications(sigma, products, monkeypatch):
 
     monkeypatch.setattr(attention, "heads", counted)
     with FlopCounterMode(display=False) as seen:
-        softmax_mean(x, keys, sigma * math.sqrt(64))
-    found = (seen.get_total_flops() / 2 + sum(fused)) / (256 * 5000 * 64)
-    assert products <= found <= 1.1 * products
+        softmax_mean(x, keys, sigma)
+    return (seen.get_total_flops() / 2 + sum(fused)) / (len(x) * keys.points.numel())
+
+
+@pytest.mark.parametrize(("sigma", "products"), [(1.0, 2.0), (0.1, 2.0), (0.01, 1.0)])
+def test_multiplications(sigma, products, monkeypatch):
+    """Two products for all keys, one for a screen."""
+    x, keys = problem(256, 5000, 64)
+    assert products <= multiplications(x, keys, 8 * sigma, monkeypatch) <= 1.1 * products
+
+
+def test_a_few_queries_of_other_widths_do_not_cost_a_pass_of_all(monkeypatch):
+    """Ten of width .1 and ten of width 1 take two products each of 64 queries."""
+    x, keys = problem(256, 5000, 64)
+    sigma = torch.full((256,), 0.08, dtype=torch.float64)
+    sigma[:10], sigma[10:20] = 0.8, 8.0
+    assert multiplications(x, keys, sigma, monkeypatch) <= 1.1 * (1.0 + 4 * 64 / 256)

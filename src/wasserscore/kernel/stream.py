@@ -29,6 +29,8 @@ ROWS = 128
 """Queries of one block, more where the keys are few; never set by the values in it."""
 WIDE, WIDE_TILES, WIDE_ROWS = 1024, 2, 4
 """From so many coordinates on, products need so many times more of both to reach their speed."""
+PART, SLOWER = 64, 1.2
+"""Queries of a small block, which take so many times as long there as in one block of all."""
 GPU_TILES, GPU_ROWS = 2**7, 2**5
 """A GPU, whose memory is larger and whose calls are dearer, takes so many times more of both."""
 NEGLIGIBLE = 45.0
@@ -209,12 +211,15 @@ def blocks(
         yield here, whole.part(filled(here, size), level)
 
 
-def in_place(whole: Block, rows: Tensor) -> Iterator[tuple[Tensor, Block]]:
-    """All queries as they are, if any of these ``rows`` is true: (all indices, the block).
+def in_place(whole: Block, rows: Tensor, level: int) -> Iterator[tuple[Tensor, Block]]:
+    """Most queries as all of them are, (all indices, the block), and few of them in blocks.
 
-    Some products round a row by its place, so a row must not move when others leave.
+    Some products round a row by its place, so rows do not move when a few others leave.
     """
-    if bool(rows.any()):
+    count = int(rows.sum())
+    if PART * -(-count // PART) * SLOWER <= len(rows):
+        yield from blocks(whole, rows, level, PART)
+    elif count:
         yield torch.arange(len(rows), device=rows.device), whole
 
 

@@ -88,7 +88,8 @@ def sums_of(whole: Block, values: Values, sized: bool = False) -> Sums:
     """The sums of all queries; effective sizes only where they are asked for, or cost nothing."""
     left, out = torch.ones_like(whole.inverse, dtype=torch.bool), None
     for way, tried, level, size in _attempts(whole, values, left, sized):
-        for rows, block in blocks(whole, tried, level, size) if size else in_place(whole, tried):
+        parts = blocks(whole, tried, level, size) if size else in_place(whole, tried, level)
+        for rows, block in parts:
             right, sums = way(block, values, sized)
             right = right[: len(rows)] & tried[rows]
             if len(rows) == len(left) and bool(right.all()):
