@@ -147,15 +147,16 @@ def test_a_query_that_all_keys_are_far_from_is_found_out(right, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [F32, F64])
 def test_a_row_does_not_depend_on_the_others(dtype, right):
-    """Bit for bit, whatever widths the others have."""
+    """But for last bits, whatever widths the others have."""
     y, x = draw(900, 2, dtype=dtype), draw(60, 2, seed=1, dtype=dtype)
+    few = 8 * torch.finfo(dtype).eps
     widths = (20.0, 1.0, 0.3, 1e-3)
     mixed = torch.tensor(widths, dtype=F64).repeat(15)
     together = softmax_mean(x, y, mixed)
     for k, width in enumerate(widths):
         alone = softmax_mean(x, y, torch.full_like(mixed, width))
         for mine, own in zip(together, alone, strict=True):
-            assert torch.equal(mine[k::4], own[k::4])
+            torch.testing.assert_close(mine[k::4], own[k::4], rtol=few, atol=few)
 
 
 def test_who_is_tried():

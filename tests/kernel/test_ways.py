@@ -14,6 +14,7 @@ from wasserscore.kernel import (
     few,
     small,
     softmax_mean,
+    stream,
     tile,
     ways,
 )
@@ -67,7 +68,7 @@ def agrees(x, y, sigma, *, one_out=False, **given):
 @pytest.mark.parametrize("dtype", [F32, F64])
 @pytest.mark.parametrize(
     ("d", "sigma", "way"),
-    [(6, 0.03, "few"), (6, 0.7, "checked"), (6, 20.0, "attention"), (1, 0.003, "boxes")],
+    [(6, 0.03, "few"), (6, 0.5, "checked"), (6, 20.0, "attention"), (1, 0.003, "boxes")],
 )
 def test_the_cheapest_way_that_is_right(taken, d, sigma, way, dtype):
     y, x = draw(6000, d, dtype=dtype), draw(50, d, seed=1, dtype=dtype)
@@ -96,7 +97,7 @@ def test_products_that_pile_up_rounding_do_not_show(taken, sigma):
     axes = 1 / torch.arange(1, 257)
     y, x = draw(1500, 256, dtype=F32) * axes, draw(40, 256, seed=1, dtype=F32) * axes
     agrees(x, y, sigma)
-    assert taken["checked"] > 20
+    assert taken["checked"] > 10
 
 
 @pytest.mark.parametrize("sigma", [0.2, 1.0])
@@ -431,6 +432,20 @@ def test_levels_have_their_ways():
         ("few_sums", EXACT),
         ("_all_keys", EXACT),
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"),
+    [(4, 128, [16]), (36, 128, [64]), (110, 128, [128]), (300, 128, [128] * 3), (0, None, []),
+     (100, None, [64] * 2), (400, None, [500])],
+)  # fmt: skip
+def test_a_few_queries_take_small_blocks(count, size, sizes):
+    whole = Block.of(Keys(draw(9, 2)), draw(500, 2, seed=1), torch.ones(500, dtype=F64))
+    rows = torch.arange(500) < count
+    found = list(stream.arranged(whole, rows, DOUBLE, size))
+    assert [len(block.x) for _, block in found] == sizes
+    asked = torch.cat([index for index, _ in found]) if found else torch.arange(0)
+    assert asked.tolist() == list(range(500 if sizes == [500] else count))
 
 
 @pytest.mark.slow

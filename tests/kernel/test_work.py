@@ -46,7 +46,7 @@ def problem(q: int, n: int, d: int) -> tuple[torch.Tensor, Keys]:
         (512, 1000, 64, 0.01, 105),
         (64, 10_000, 64, 1.0, 60),  # three of them ask whether logs of sums hold
         (64, 10_000, 64, 0.1, 115),
-        (64, 10_000, 64, 0.01, 250),
+        (64, 10_000, 64, 0.01, 260),
         (256, 10_000, 2, 0.1, 170),  # 29 of them ask whether nodes may stand for the keys
     ],
 )

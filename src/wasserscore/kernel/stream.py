@@ -29,8 +29,8 @@ ROWS = 128
 """Queries of one block, more where the keys are few; never set by the values in it."""
 WIDE, WIDE_TILES, WIDE_ROWS = 1024, 2, 4
 """From so many coordinates on, products need so many times more of both to reach their speed."""
-PART, SLOWER = 64, 1.2
-"""Queries of a small block, which take so many times as long there as in one block of all."""
+SMALL = {16: 2.0, 64: 1.4}
+"""Sizes of smaller blocks, and how many times as long a query takes there."""
 GPU_TILES, GPU_ROWS = 2**7, 2**5
 """A GPU, whose memory is larger and whose calls are dearer, takes so many times more of both."""
 NEGLIGIBLE = 45.0
@@ -192,8 +192,8 @@ def blocks(
 ) -> Iterator[tuple[Tensor, Block]]:
     """Some of the queries on one level, in blocks: (their indices, the block).
 
-    Blocks have one size, set by the numbers of queries and keys only, and the last one is filled
-    up with its first query: so rounding does not depend on the company of a query.
+    Blocks have one size, and the last one is filled up with its first query: so rounding does not
+    depend on the company of a query where the size does not.
 
     Args:
         whole: All queries.
@@ -211,14 +211,26 @@ def blocks(
         yield here, whole.part(filled(here, size), level)
 
 
-def in_place(whole: Block, rows: Tensor, level: int) -> Iterator[tuple[Tensor, Block]]:
-    """Most queries as all of them are, (all indices, the block), and few of them in blocks.
+def arranged(
+    whole: Block, rows: Tensor, level: int, size: int | None
+) -> Iterator[tuple[Tensor, Block]]:
+    """Some of the queries as :func:`blocks` has them, in smaller blocks if these are few.
 
-    Some products round a row by its place, so rows do not move when a few others leave.
+    Args:
+        whole: All queries.
+        rows: Which of them, ``(q,)`` true or false.
+        level: FAST, DOUBLE or EXACT.
+        size: Queries of a block; None takes all in place, also those that are not asked for, as
+            some products round a row by its place.
     """
-    count = int(rows.sum())
-    if PART * -(-count // PART) * SLOWER <= len(rows):
-        yield from blocks(whole, rows, level, PART)
+    count, most = int(rows.sum()), size or len(rows)
+    smaller = SMALL if not whole.x.is_cuda else {}
+    costs = {each: -(-count // each) * each * times for each, times in smaller.items()}
+    best = min(costs, key=costs.__getitem__, default=most)
+    if costs.get(best, torch.inf) < -(-count // most) * most:
+        yield from blocks(whole, rows, level, best)
+    elif size:
+        yield from blocks(whole, rows, level, size)
     elif count:
         yield torch.arange(len(rows), device=rows.device), whole
 

@@ -30,11 +30,9 @@ from wasserscore.kernel.boxes import COORDINATES
 from wasserscore.kernel.dense import dense_sums
 from wasserscore.kernel.device import has_kernel, has_products
 from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, LARGEST_FAST
-from wasserscore.kernel.stream import Block, block_size, blocks, in_place
+from wasserscore.kernel.stream import Block, arranged, block_size, blocks
 from wasserscore.kernel.sums import Sums, Values
 
-FAILED = 16
-"""Queries of a block of those whose sums were found wrong: they are few, and blocks are filled."""
 Way = Callable[[Block, Values, bool], tuple[Tensor, Sums]]
 """A way to make the sums of a block: (which of its rows are right, the sums)."""
 
@@ -71,15 +69,15 @@ def _attempts(
         hopeful = fresh & ~fast & checked.promising(whole)
         yield Attempt(checked.checked_sums, hopeful, FAST, whole_size)
         fresh = fresh & ~hopeful
-    parts = ((fresh, size), (~fresh, FAILED))
-    for v, (some, size) in product((FAST, DOUBLE, EXACT), parts):
+    for v, failed in product((FAST, DOUBLE, EXACT), (False, True)):
         if not bool(left.any()):
             return
         # a failed query in few coordinates has many keys that matter: nothing to look for
-        lost = boxed or (size == FAILED and whole.x.shape[1] <= COORDINATES)
+        lost = boxed or (failed and whole.x.shape[1] <= COORDINATES)
+        some = fresh != failed
         if few.serves(whole, v) and not lost:
             yield Attempt(few.few_sums, left & some & (level <= v), v, size)
-        if v > FAST and size != FAILED and attention.serves(whole, v):
+        if v > FAST and not failed and attention.serves(whole, v):
             yield Attempt(attention.attention_sums, left & some & (level <= v), v, None)
         yield Attempt(_all_keys, left & some & (level <= v), v, size)
 
@@ -88,8 +86,8 @@ def sums_of(whole: Block, values: Values, sized: bool = False) -> Sums:
     """The sums of all queries; effective sizes only where they are asked for, or cost nothing."""
     left, out = torch.ones_like(whole.inverse, dtype=torch.bool), None
     for way, tried, level, size in _attempts(whole, values, left, sized):
-        parts = blocks(whole, tried, level, size) if size else in_place(whole, tried, level)
-        for rows, block in parts:
+        apart = blocks if size and level == FAST else arranged  # nodes and boxes stay as they are
+        for rows, block in apart(whole, tried, level, size):
             right, sums = way(block, values, sized)
             right = right[: len(rows)] & tried[rows]
             if len(rows) == len(left) and bool(right.all()):
