@@ -134,7 +134,8 @@ class Keys:
         Those of all terms pile up, to about 8 where terms differ. Among keys that are one in one
         column and zero in the others terms are alike, and so are roundings: these reach 90.
         """
-        exact = self.table(torch.float64)[:: -(-len(self) // ASKED), :-3]
+        # on the CPU, whose products nobody has set to fewer bits
+        exact = self.table(torch.float64)[:: -(-len(self) // ASKED), :-3].cpu()
         scales = torch.logspace(0, 1, SCALES, 2, dtype=exact.dtype, device=exact.device)[:, None]
         products = (scales[..., None] * exact).float() @ exact.float().T
         right = scales * exact.square().sum(1)
