@@ -59,6 +59,33 @@ def test_a_resumed_run_has_the_same_averages(tmp_path):
     same(weights(one), weights(two))
 
 
+def test_a_damaged_checkpoint_is_left_out(tmp_path):
+    score = train_score(network(), data(), EDM(), **SETTINGS, out=tmp_path)
+    flat = lambda made: torch.cat([x.flatten() for x in weights(made).values()])
+    made = lambda width: flat(post_hoc(score, tmp_path, width=width))
+    best, last = made(0.07), flat(score)
+
+    def damage(*steps):
+        for step in steps:
+            (tmp_path / f"checkpoints/step-{step:08d}/state.safetensors").write_bytes(b"\0")
+
+    damage(30)
+    assert not torch.equal(made(0.07), best)
+    assert float((made(0.07) - best).norm()) < 0.01 * float((last - best).norm())
+    damage(60)  # the aim is still the average up to the last step
+    with pytest.raises(InputError, match=r"misses \d\d% .* without the damaged checkpoints of "
+                       r"\[30, 60\]; run the training again, which goes on"):  # fmt: skip
+        made(0.07)
+    train_score(network(), data(), EDM(), **SETTINGS, out=tmp_path)
+    assert float((made(0.07) - best).norm()) < 0.01 * float((last - best).norm())
+    damage(35, 40, 45, 50, 55)
+    with pytest.raises(InputError, match=r"misses 21% .* of \[30, 35, 40, 45, 50, 55\]; keep"):
+        made(0.15)
+    damage(*range(5, 61, 5))
+    with pytest.raises(InputError, match=r"step-00000060.* is not a safetensors file"):
+        made(0.07)
+
+
 def test_what_cannot_be_made_is_refused(tmp_path):
     with pytest.raises(InputError, match="ema_widths need out="):
         train_score(network(), data(), EDM(), **SETTINGS)

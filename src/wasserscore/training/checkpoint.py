@@ -109,13 +109,7 @@ class Checkpoints:
             InputError: If it belongs to a different configuration (names the difference), or if
                 there are checkpoints and none can be read.
         """
-        trouble: InputError | None = None
-        for step in reversed(self.steps()):
-            try:
-                tensors, document = self.read(step)
-            except InputError as error:
-                trouble = trouble or error
-                continue
+        for step, tensors, document in self.readable():
             self._require_same(document.get("config"))
             try:
                 task.load_state(tensors)
@@ -125,9 +119,25 @@ class Checkpoints:
                     explain(f"the checkpoint {self._path(step)} does not fit", got=reason)
                 ) from None
             return step, tensors
-        if trouble is not None:
-            raise trouble
         return 0, {}
+
+    def readable(self) -> Iterator[tuple[int, dict[str, Tensor], dict[str, Any]]]:
+        """Step, state and sidecar of the checkpoints that can be read, newest first.
+
+        Raises:
+            InputError: If there are checkpoints and none can be read.
+        """
+        trouble: list[InputError] = []
+        steps = self.steps()
+        for step in reversed(steps):
+            try:
+                tensors, document = self.read(step)
+            except InputError as error:
+                trouble.append(error)
+                continue
+            yield step, tensors, document
+        if trouble and len(trouble) == len(steps):
+            raise trouble[0]
 
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}"

@@ -34,34 +34,42 @@ def post_hoc(score: NetworkScore, out: str | Path, *, width: float) -> NetworkSc
         width: Standard deviation of the average's profile in time, over the length of the
             training; of 0.1 the last quarter has nine tenths.
 
+    A damaged checkpoint is left out, as where a training goes on.
+
     Raises:
-        InputError: If there are no such checkpoints of this network, or too few for the width.
+        InputError: If there are no such checkpoints of this network, or too few that can be read
+            for the width.
 
     Source: :cite:`karras2024dynamics` section 3.2; see :mod:`wasserscore.training.power`.
     """
     checkpoints = Checkpoints(Path(out) / "checkpoints", {})
     steps = checkpoints.steps()
     require(bool(steps), "post_hoc needs a run's checkpoints", got=f"none in {out}")
-    last, document = checkpoints.read(steps[-1])
-    config: dict[str, Any] = document["config"]
+    # each is read once to see that it can be, so that memory holds one at a time
+    documents = {step: document for step, _, document in checkpoints.readable()}
+    whole, damaged = sorted(documents), sorted(set(steps) - documents.keys())
+    config: dict[str, Any] = documents[whole[-1]]["config"]
     require("ema_widths" in config, "post_hoc needs a run with ema_widths=", got="one without")
     own_network = describe(score.network)
     require(config["network"] == own_network, f"score must be that of the run in {out}",
             got=own_network)  # fmt: skip
-    known = [Profile(own, step) for step in steps for own in config["ema_widths"]]
+    known = [Profile(own, step) for step in whole for own in config["ema_widths"]]
     factors, missing = nearest(Profile(width, steps[-1]), known)
-    require(missing <= MISSING, f"the averages after steps {steps} make no width of {width}",
-            got=f"one that misses {missing:.0%} of its profile",
-            do="keep more checkpoints, or take a width nearer to those of the run")  # fmt: skip
+    without = f" without the damaged checkpoints of {damaged}" if damaged else ""
+    require(missing <= MISSING, f"the averages after steps {whole} make no width of {width}",
+            got=f"one that misses {missing:.0%} of its profile{without}",
+            do="run the training again, which goes on from the last whole one"
+            if steps[-1] in damaged else
+            "keep more checkpoints, or take a width nearer to those of the run")  # fmt: skip
     share = dict(zip(known, factors, strict=True))
     sums: dict[str, Tensor] = {
         name: torch.zeros_like(weight, dtype=torch.float64, device="cpu")
         for name, weight in score.network.named_parameters()
     }
-    for step in steps:
-        tensors, _ = checkpoints.read(step)
+    for step in whole:
+        last, _ = checkpoints.read(step)
         for own in config["ema_widths"]:
-            average = under(power_name(own), tensors)
+            average = under(power_name(own), last)
             for name, total in sums.items():
                 total += share[Profile(own, step)] * average[name].double()
     network = copy.deepcopy(score.network)
