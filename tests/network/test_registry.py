@@ -75,3 +75,32 @@ def test_a_weight_that_does_not_belong_is_refused():
     tensors = {**MLP(2, 8, 1).state_dict(), "extra": torch.zeros(1)}
     with pytest.raises(InputError, match=r"'extra'.*no such weight"):
         rebuild(MLP(2, 8, 1).config(), tensors)
+
+
+class Twice(nn.Module):
+    """One matrix in two layers."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.dim = size
+        with torch.random.fork_rng():
+            self.first, self.second = nn.Linear(size, size), nn.Linear(size, size)
+        self.second.weight = self.first.weight
+
+    def config(self):
+        return {"class": "Twice", "size": self.dim}
+
+    def forward(self, x, c_noise):
+        return self.second(self.first(x).tanh())
+
+
+def test_a_shared_weight_is_shared_again():
+    register(Twice)
+    network = Twice(3)
+    again = rebuild(describe(network), network.state_dict())
+    assert again.second.weight is again.first.weight
+    assert again.second.weight.equal(network.first.weight)
+    assert not again.second.bias.equal(again.first.bias)
+    other = network.state_dict() | {"second.weight": torch.zeros(3, 3)}
+    with pytest.raises(InputError, match=r"'second.weight' of Twice must be 'first.weight'"):
+        rebuild(describe(network), other)

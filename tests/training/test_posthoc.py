@@ -29,8 +29,17 @@ def path(monkeypatch):
     return seen
 
 
+def shared():
+    """Two layers with one matrix."""
+    out = MLP(3, 8, 2, seed=1)
+    one, other = out.blocks
+    other.into.weight = one.into.weight
+    return out
+
+
 @pytest.mark.parametrize("width", [0.05, 0.07, 0.1, 0.15])
-def test_it_is_the_average_of_the_weights_on_the_way(width, path, tmp_path):
+@pytest.mark.parametrize("network", [network, shared])
+def test_it_is_the_average_of_the_weights_on_the_way(network, width, path, tmp_path):
     score = train_score(network(), data(), EDM(), **SETTINGS, out=tmp_path)
     other = post_hoc(score, tmp_path, width=width)
     ends = torch.arange(61, dtype=torch.float64) / 60
@@ -45,7 +54,8 @@ def test_it_is_the_average_of_the_weights_on_the_way(width, path, tmp_path):
         network(), data(), EDM(), **SETTINGS | {"ema_widths": ()})))  # fmt: skip
 
 
-def test_a_resumed_run_has_the_same_averages(tmp_path):
+@pytest.mark.parametrize("network", [network, shared])
+def test_a_resumed_run_has_the_same_averages(network, tmp_path):
     whole = train_score(network(), data(), EDM(), **SETTINGS, out=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         train_score(network(), data(), EDM(), **SETTINGS, out=tmp_path / "parts",

@@ -10,6 +10,7 @@ from wasserscore.core.errors import InputError
 from wasserscore.network import MLP
 from wasserscore.process import EDM
 from wasserscore.training import post_hoc, train_score
+from wasserscore.training.sharded import shard
 
 SETTINGS = {"steps": 30, "batch_size": 15, "checkpoint_every": 7, "seed": 3}
 DATA = torch.randn(50, 3, generator=torch.Generator().manual_seed(9))
@@ -136,6 +137,8 @@ IN_PARTS = """
         # the first one's weights count
         network = UNet((1, 8, 8), 8, (1, 2), 1, (4,), seed=1 + rank(), classes=3,
                        condition=1)
+        block = network.down[1]
+        block.second.weight = block.first.weight  # inside a block they may be one
         settings = dict(steps=8, batch_size=6, checkpoint_every=3, seed=3, accumulate=2,
                         labels=torch.arange(20) % 3, holdout=data[:5], measure_every=4,
                         ema=(0.5, 0.9), augment=Augmentation(("flip",), 1.0),
@@ -166,7 +169,7 @@ IN_PARTS = """
         pass
     mixed = trained("mixed", shard=True, out=folder / "other")  # a checkpoint knows no parts
     assert rank() > 0 or len(logs["again"]) == len(logs["mixed"]) == 4
-    keep(**{f"{name}/{k}": v for name, found in (("whole", whole), ("parts", parts),
+    keep(**{f"{name}/{k}": v.clone() for name, found in (("whole", whole), ("parts", parts),
             ("again", again), ("mixed", mixed)) for k, v in found.items()})
 """
 
@@ -190,6 +193,15 @@ def test_weights_in_parts_train_as_whole_ones_and_resume(tmp_path):
 def test_weights_in_parts_are_trained_by_denoising_alone(given):
     with pytest.raises(InputError, match=f"denoising alone, got shard with {next(iter(given))}"):
         train_score(MLP(3, 8, 1), DATA, EDM(), **SETTINGS, shard=True, **given)
+
+
+def test_blocks_in_parts_that_share_a_weight_are_refused():
+    network = MLP(3, 8, 2)
+    one, other = network.blocks
+    other.into.weight = one.into.weight
+    with pytest.raises(InputError, match="must not share them with others, got one that does, a "
+                       "ResidualBlock; leave out shard="):  # fmt: skip
+        shard(network)
 
 
 def test_alone_parts_are_the_whole():

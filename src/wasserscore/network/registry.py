@@ -76,10 +76,10 @@ def rebuild(config: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
 
 
 def filled(network: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
-    """The network itself, with these tensors as its weights.
+    """The network itself, with these tensors as its weights; what modules share stays shared.
 
     Raises:
-        InputError: If a name or a shape differs; names the first.
+        InputError: If a name or a shape differs, or the tensors of one weight; names the first.
     """
     name = type(network).__name__
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
@@ -91,8 +91,22 @@ def filled(network: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
             f"weight {key[:80]!r} of {name} must have shape {shape}",
             got=found.get(key, "nothing"),
         )
+    twins = _twins(network)
+    for own, first in twins.items():
+        require(torch.equal(tensors[own], tensors[first]), f"weight {own[:80]!r} of {name} must "
+                f"be {first[:80]!r}, which it is in the network", got="another")  # fmt: skip
     network.load_state_dict(tensors, assign=True)
+    for own, first in twins.items():  # they are two now
+        module, _, attribute = own.rpartition(".")
+        setattr(network.get_submodule(module), attribute, network.get_parameter(first))
     return network
+
+
+def _twins(network: nn.Module) -> dict[str, str]:
+    """The further names of a weight that several modules share, with its first one."""
+    first: dict[nn.Parameter, str] = {}
+    named = network.named_parameters(remove_duplicate=False)
+    return {name: first[x] for name, x in named if first.setdefault(x, name) != name}
 
 
 def built(config: dict[str, Any]) -> nn.Module:

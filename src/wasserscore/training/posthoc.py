@@ -64,7 +64,7 @@ def post_hoc(score: NetworkScore, out: str | Path, *, width: float) -> NetworkSc
     share = dict(zip(known, factors, strict=True))
     sums: dict[str, Tensor] = {
         name: torch.zeros_like(weight, dtype=torch.float64, device="cpu")
-        for name, weight in score.network.named_parameters()
+        for name, weight in score.network.named_parameters(remove_duplicate=False)
     }
     for step in whole:
         last, _ = checkpoints.read(step)
