@@ -30,6 +30,7 @@ DIGESTS = {"initial_weights_sha256", "data_sha256"}
         ({"ema": [0.5]}, {"ema": 0.5}, set()),
         ({"ema": (0.5, 0.9), "holdout": data(5)}, {"ema": [0.5, 0.9]}, set()),
         ({"ema_widths": (0.05, 0.1)}, {"ema_widths": [0.05, 0.1]}, set()),
+        ({"ema_widths": 0.1}, {"ema_widths": [0.1]}, set()),
         ({"regularise": "clip"}, {"regularise": "clip", "bound": 0.1}, set()),
         ({"network": MLP(3, 8, 1, classes=2, condition=3), "labels": torch.arange(50) % 2,
           "conditions": data()},

@@ -99,7 +99,8 @@ def test_a_damaged_checkpoint_is_left_out(tmp_path):
 def test_what_cannot_be_made_is_refused(tmp_path):
     with pytest.raises(InputError, match="ema_widths need out="):
         train_score(network(), data(), EDM(), **SETTINGS)
-    for widths, message in (((0.4,), "width of an average must lie in"), ((0.1, 0.1), "differ")):
+    for widths, message in (((0.4,), "width of an average must lie in"), ((0.1, 0.1), "differ"),
+                            (0.0, "width of an average must lie in")):  # fmt: skip
         with pytest.raises(InputError, match=message):
             train_score(network(), data(), EDM(), **SETTINGS | {"ema_widths": widths})
     few = SETTINGS | {"checkpoint_every": 30}

@@ -40,7 +40,7 @@ def train_score(
     warmup: int = 0,
     decay: str = "cosine",
     ema: float | Sequence[float] = 0.999,
-    ema_widths: Sequence[float] = (),
+    ema_widths: float | Sequence[float] = (),
     weight_decay: float = 0.01,
     gradient_clip: float = CLIP,
     regularise: str | Regulariser | None = None,
@@ -99,8 +99,8 @@ def train_score(
         ema: How much of the averaged weights survives a step, once warmed up; in [0, 1). Of
             several the one with the least loss of the ``holdout`` is kept, which the logs name
             (``ema``, ``holdout_loss at ema=...``), and ``score.ema``.
-        ema_widths: Of averages that checkpoints keep besides, ``(0.05, 0.1)`` say, from which
-            :func:`~wasserscore.training.post_hoc` makes one of any width after training.
+        ema_widths: Of averages that checkpoints keep besides, ``(0.05, 0.1)`` say, or of one, from
+            which :func:`~wasserscore.training.post_hoc` makes one of any width after training.
         weight_decay: Of AdamW.
         gradient_clip: Largest gradient norm; longer gradients are shortened to it.
         regularise: What keeps the score from expanding, for a small certificate: ``"spectral"``
@@ -162,8 +162,8 @@ def train_score(
         precision=precision, compile=compile, accumulate=accumulate, shard=shard,
         measure_every=measure_every, keep=keep, seed=seed,
     )  # fmt: skip
-    require(out is not None or not ema_widths, "ema_widths need out=, whose checkpoints hold them",
-            got=ema_widths)  # fmt: skip
+    require(out is not None or not settings.widths,
+            "ema_widths need out=, whose checkpoints hold them", got=ema_widths)  # fmt: skip
     points = points.to(next(network.parameters()).dtype)
     data_std = root_mean_square(points) if data_std is None else data_std
     require(data_std > 0, "data must vary", got=f"data_std={data_std}")

@@ -35,7 +35,7 @@ class Settings:
     warmup: int
     decay: str
     ema: float | Sequence[float]
-    ema_widths: Sequence[float]
+    ema_widths: float | Sequence[float]
     weight_decay: float
     gradient_clip: float
     regularise: Regulariser | None
@@ -68,9 +68,9 @@ class Settings:
         emas = self.emas
         require(len(emas) == len(set(emas)) > 0 and all(0 <= own < 1 for own in emas),
                 "ema must lie in [0, 1), several must differ", got=self.ema)  # fmt: skip
-        for width in self.ema_widths:
+        for width in self.widths:
             exponent(width)
-        require(len(set(self.ema_widths)) == len(self.ema_widths), "ema_widths must differ",
+        require(len(set(self.widths)) == len(self.widths), "ema_widths must differ",
                 got=self.ema_widths)  # fmt: skip
         self._require_denoising()
 
@@ -92,6 +92,12 @@ class Settings:
         return tuple(self.ema) if isinstance(self.ema, Sequence) else (self.ema,)
 
     @property
+    def widths(self) -> tuple[float, ...]:
+        """Of the averages that checkpoints keep besides."""
+        given = self.ema_widths
+        return tuple(map(float, given)) if isinstance(given, Sequence) else (float(given),)
+
+    @property
     def augmented(self) -> int:
         """How many numbers say what was done to an image."""
         return 0 if self.augmentation is None else self.augmentation.length
@@ -100,7 +106,7 @@ class Settings:
     def schedule(self) -> Schedule:
         """Learning rate and averaging by step number."""
         return Schedule(self.steps, self.learning_rate, self.emas, self.warmup, self.decay,
-                        tuple(map(float, self.ema_widths)))  # fmt: skip
+                        self.widths)  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """What a continued run must share, as JSON types."""
@@ -118,7 +124,7 @@ class Settings:
             **({} if self.regularise is None else self.regularise.to_dict()),
             **({} if self.augmentation is None else self.augmentation.to_dict()),
             # older checkpoints do not name these
-            **({"ema_widths": list(self.schedule.widths)} if self.ema_widths else {}),
+            **({"ema_widths": list(self.widths)} if self.widths else {}),
             **{name: value for name, value in named.items() if value != since[name]},
             "seed": self.seed,
         }
