@@ -23,9 +23,9 @@ from wasserscore.flow import (
 from wasserscore.flow.annealing import spacing
 from wasserscore.flow.difference import Drift
 from wasserscore.flow.generator import DriftTask, View, drift_loss
+from wasserscore.flow.named import DRIFTS
 from wasserscore.flow.progress import Progress
 from wasserscore.flow.sides import CloudSide
-from wasserscore.flow.train import DRIFTS
 from wasserscore.network import LatentMLP
 from wasserscore.score import Pushforward
 from wasserscore.training.schedule import Schedule

@@ -8,12 +8,11 @@ import torch
 from torch import nn
 
 from wasserscore.core.errors import require
-from wasserscore.core.integers import as_integer
-from wasserscore.core.random import Streams, as_seed
+from wasserscore.core.random import Streams
 from wasserscore.core.tensors import as_points
-from wasserscore.flow.distillation import METHODS, Distillation
+from wasserscore.flow.distillation import Distillation
 from wasserscore.flow.progress import Progress
-from wasserscore.flow.train import require_sizes
+from wasserscore.flow.settings import DistilSettings
 from wasserscore.network import describe
 from wasserscore.score import NetworkScore, Pushforward
 from wasserscore.training.averaged import Averaged
@@ -21,7 +20,6 @@ from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.denoising import CLIP, Denoising
 from wasserscore.training.identity import sha256
 from wasserscore.training.loop import Callback, run
-from wasserscore.training.schedule import Schedule
 from wasserscore.training.weighting import LogNormal
 
 SEEN = 2000
@@ -85,43 +83,33 @@ def distil_generator(
             the checkpoints of a different run (names the difference).
         DivergedError: If a loss stops being finite (names the step).
     """
-    latent = getattr(network, "latent", None) if latent is None else latent
-    steps, batch_size = as_integer(steps, "steps"), as_integer(batch_size, "batch_size")
-    latent, turns, seed = as_integer(latent, "latent"), as_integer(turns, "turns"), as_seed(seed)
-    measure_every = as_integer(measure_every, "measure_every")
-    require_sizes({"learning_rate": learning_rate, "critic_rate": critic_rate,
-                   "gradient_clip": gradient_clip}, ema)  # fmt: skip
-    require(method in METHODS, f"method must be one of {METHODS}", got=repr(method))
-    student = Pushforward(network, latent, tuple(teacher.shape))
+    settings = DistilSettings(
+        method=method, alpha=alpha, turns=turns, steps=steps, batch_size=batch_size,
+        learning_rate=learning_rate, critic_rate=critic_rate, ema=ema,
+        gradient_clip=gradient_clip,
+        latent=getattr(network, "latent", None) if latent is None else latent,  # type: ignore[arg-type]
+        measure_every=measure_every, seed=seed,
+    )  # fmt: skip
+    student = Pushforward(network, settings.latent, tuple(teacher.shape))
     dtype = next(network.parameters()).dtype
     progress = None
     if holdout is not None:
         require(train is not None, "holdout needs train beside it", got=None)
         seen, unseen = (as_points(x, "points").to(dtype) for x in (train, holdout))
-        progress = Progress(seen, unseen, latent, teacher.scaling, seed)
-    untrained = _critic(critic, teacher, Streams(seed))
+        progress = Progress(seen, unseen, student.latent, teacher.scaling, settings.seed)
+    untrained = _critic(critic, teacher, Streams(settings.seed))
     task = Distillation(
-        Averaged(network, Schedule(steps, learning_rate, ema), 0.0, gradient_clip),
-        Denoising(untrained, LogNormal(), Schedule(steps * turns, critic_rate, ema), 0.0,
-                  clip=gradient_clip),
-        teacher, latent, method=method, alpha=alpha, turns=turns, measure=progress,
-        every=measure_every,
+        Averaged(network, settings.schedule, 0.0, settings.gradient_clip),
+        Denoising(untrained, LogNormal(), settings.critic_schedule, 0.0,
+                  clip=settings.gradient_clip),
+        teacher, student.latent, method=settings.method, alpha=settings.alpha,
+        turns=settings.turns, measure=progress, every=settings.measure_every,
     )  # fmt: skip
     checkpoints = None
     if out is not None:
-        config: dict[str, Any] = {
+        config = {
             "objective": "distillation",
-            "method": method,
-            **({"alpha": alpha} if method == "sid" else {}),
-            "turns": turns,
-            "steps": steps,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "critic_rate": critic_rate,
-            "ema": ema,
-            "gradient_clip": gradient_clip,
-            "latent": latent,
-            "seed": seed,
+            **settings.to_dict(),
             "network": describe(network),
             "critic": describe(untrained.network),
             "initial_weights_sha256": sha256(*network.state_dict().values(),
@@ -130,16 +118,10 @@ def distil_generator(
             "teacher_sha256": sha256(*teacher.state()[0].values()),
         }  # fmt: skip
         checkpoints = Checkpoints(Path(out) / "checkpoints", config, every=checkpoint_every)
-    run(
-        task,
-        torch.zeros(batch_size, 1, dtype=dtype),  # no data: a batch is a number of points
-        steps=steps,
-        batch_size=batch_size,
-        seed=seed,
-        callbacks=callbacks,
-        checkpoints=checkpoints,
-    )
-    return Pushforward(task.generator.average, latent, student.shape, teacher.scaling)
+    no_data = torch.zeros(settings.batch_size, 1, dtype=dtype)  # a batch is a number of points
+    run(task, no_data, steps=settings.steps, batch_size=settings.batch_size, seed=settings.seed,
+        callbacks=callbacks, checkpoints=checkpoints)  # fmt: skip
+    return Pushforward(task.generator.average, student.latent, student.shape, teacher.scaling)
 
 
 def _critic(network: nn.Module | None, teacher: Any, streams: Streams) -> NetworkScore:

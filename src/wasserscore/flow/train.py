@@ -1,43 +1,27 @@
 """``train_generator``: a network and data in, a law that is sampled in one evaluation out."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from wasserscore.core.distributed import shared
-from wasserscore.core.errors import require
-from wasserscore.core.integers import as_integer
-from wasserscore.core.random import Streams, as_seed
 from wasserscore.core.tensors import as_points
-from wasserscore.core.typing import Points
 from wasserscore.data import Scaling
 from wasserscore.flow.annealing import Annealing
-from wasserscore.flow.difference import DriftField, LearntField, ScoreDifference
-from wasserscore.flow.drifting import Drifting
+from wasserscore.flow.difference import DriftField
 from wasserscore.flow.features import FeatureMap, identity
-from wasserscore.flow.generator import DriftTask, View
+from wasserscore.flow.generator import DriftTask
+from wasserscore.flow.named import drift_named
 from wasserscore.flow.progress import Progress
-from wasserscore.flow.sinkhorn import SinkhornDivergence
+from wasserscore.flow.settings import DriftSettings
+from wasserscore.flow.views import view_of
 from wasserscore.network import describe
 from wasserscore.score import Pushforward
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.denoising import CLIP
 from wasserscore.training.identity import sha256
 from wasserscore.training.loop import Callback, run
-from wasserscore.training.schedule import Schedule
-
-DRIFTS: dict[str, DriftField] = {
-    "score_difference": ScoreDifference(),
-    "drifting": Drifting(),
-    "sinkhorn": SinkhornDivergence(),
-}
-LOOKED_AT = 2000
-"""Most points of the target from which bandwidths and units are taken, at even distances."""
 
 
 def train_generator(
@@ -110,112 +94,39 @@ def train_generator(
     """
     dtype = next(network.parameters()).dtype
     points = as_points(target, "target", minimum=2).to(dtype)
-    latent = getattr(network, "latent", None) if latent is None else latent
-    steps, batch_size = as_integer(steps, "steps"), as_integer(batch_size, "batch_size")
-    latent, seed = as_integer(latent, "latent"), as_seed(seed)
-    measure_every = as_integer(measure_every, "measure_every")
-    require_sizes(
-        {"step": step, "learning_rate": learning_rate, "gradient_clip": gradient_clip}, ema
-    )
-    field, name = as_drift(drift)
-    law = Pushforward(network, latent, tuple(points.shape[1:]))
+    settings = DriftSettings(
+        step=step, steps=steps, batch_size=batch_size, learning_rate=learning_rate, ema=ema,
+        weight_decay=weight_decay, gradient_clip=gradient_clip,
+        latent=getattr(network, "latent", None) if latent is None else latent,  # type: ignore[arg-type]
+        measure_every=measure_every, seed=seed,
+    )  # fmt: skip
+    field, name = drift_named(drift)
+    law = Pushforward(network, settings.latent, tuple(points.shape[1:]))
     progress = None
     if holdout is not None:
         unseen = as_points(holdout, "holdout").to(dtype)
-        progress = Progress(points, unseen, latent, scaling, seed)
+        progress = Progress(points, unseen, law.latent, scaling, settings.seed)
     task = DriftTask(
-        network, latent, field,
-        [_view(f, law, points, bandwidths, steps, batch_size, seed) for f in features],
-        Schedule(steps, learning_rate, ema), step=step, weight_decay=weight_decay,
-        clip=gradient_clip, measure=progress, every=measure_every,
+        network, law.latent, field,
+        [view_of(f, law, points, bandwidths, settings) for f in features],
+        settings.schedule, step=settings.step, weight_decay=settings.weight_decay,
+        clip=settings.gradient_clip, measure=progress, every=settings.measure_every,
     )  # fmt: skip
     checkpoints = None
     if out is not None:
-        config: dict[str, Any] = {
+        config = {
             "objective": "generator",
             "drift": name,
-            "step": step,
-            "steps": steps,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "ema": ema,
-            "weight_decay": weight_decay,
-            "gradient_clip": gradient_clip,
-            "latent": latent,
+            **settings.to_dict(),
             "features": [getattr(f, "__name__", type(f).__name__) for f in features],
             "feature_units": [view.unit for view in task.views],
             "bandwidths_sha256": [sha256(points.new_tensor(v.widths)) for v in task.views],
-            "seed": seed,
             "scaling": None if scaling is None else scaling.to_dict(),
             "network": describe(network),
             "initial_weights_sha256": sha256(*network.state_dict().values()),
             "data_sha256": sha256(points),
         }
         checkpoints = Checkpoints(Path(out) / "checkpoints", config, every=checkpoint_every)
-    run(
-        task,
-        points,
-        steps=steps,
-        batch_size=batch_size,
-        seed=seed,
-        callbacks=callbacks,
-        checkpoints=checkpoints,
-    )
-    return Pushforward(task.average, latent, law.shape, scaling)
-
-
-def require_sizes(sizes: dict[str, float], ema: float) -> None:
-    """Sizes are positive and finite, the average's share below one.
-
-    Raises:
-        InputError: Names the first setting that is not.
-    """
-    for name, number in sizes.items():
-        require(0 < number < math.inf, f"{name} must be positive and finite", got=number)
-    require(0 <= ema < 1, "ema must lie in [0, 1)", got=ema)
-
-
-def as_drift(drift: "str | DriftField") -> tuple[DriftField, str]:
-    """A drift by its name or itself, and what a checkpoint calls it.
-
-    Raises:
-        InputError: For a name that is not known.
-    """
-    if not isinstance(drift, str):
-        if isinstance(drift, LearntField):
-            return drift, f"{drift!r} at {sha256(*drift.state().values())}"
-        return drift, repr(drift) if is_dataclass(drift) else type(drift).__name__
-    require(drift in DRIFTS, "unknown drift", got=repr(drift),
-            do=f"use one of {', '.join(DRIFTS)}, or an object of wasserscore.flow")  # fmt: skip
-    return DRIFTS[drift], repr(DRIFTS[drift])
-
-
-def _view(
-    feature: FeatureMap,
-    law: Pushforward,
-    points: Points,
-    bandwidths: "Annealing | str | float",
-    steps: int,
-    batch_size: int,
-    seed: int,
-) -> View:
-    """Bandwidths and unit of one feature map, from the data and the untrained generator.
-
-    A batch cannot show what is finer than the distance of neighbours in it: widths end there.
-    Of several ranks the first one's generator counts.
-    """
-    streams = Streams(seed).child("bandwidths")
-    there = feature(points[:: -(-len(points) // LOOKED_AT)]).detach()
-    unit = float(there.double().var(0, correction=0).mean().sqrt())
-    require(unit > 0, "target must vary", got="the same features everywhere")
-    if not isinstance(bandwidths, Annealing | str):
-        require(0 < bandwidths < math.inf, "a bandwidth must be positive", got=bandwidths)
-        return View(feature, (float(bandwidths),) * steps, unit)
-    chosen = Annealing(bandwidths) if isinstance(bandwidths, str) else bandwidths
-
-    def fall() -> Tensor:
-        here = feature(law.sample(batch_size, seed=streams.key("start"))).detach()
-        return torch.tensor(replace(chosen, steps=max(steps, 2)).widths(here, there, streams),
-                            dtype=torch.float64)  # fmt: skip
-
-    return View(feature, tuple(shared([fall])[0].tolist()), unit)
+    run(task, points, steps=settings.steps, batch_size=settings.batch_size, seed=settings.seed,
+        callbacks=callbacks, checkpoints=checkpoints)  # fmt: skip
+    return Pushforward(task.average, law.latent, law.shape, scaling)
