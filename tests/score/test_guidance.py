@@ -8,6 +8,7 @@ import torch
 
 import wasserscore as ws
 from wasserscore.core.errors import InputError
+from wasserscore.data import Scaling
 from wasserscore.network import MLP
 from wasserscore.process import EDM, VP
 from wasserscore.score import GaussianScore, MixtureScore, NetworkScore
@@ -112,12 +113,21 @@ def test_at_scale_one_it_is_the_good_model_to_the_last_bit(generator):
 
 
 def test_scores_that_do_not_fit_are_refused():
-    with pytest.raises(InputError, match="scale of a guidance must be non-negative, got -1"):
-        ClassifierFree(SCORE, 0, -1.0)
+    for scale in (-1.0, float("inf")):
+        with pytest.raises(InputError, match=f"must be finite and non-negative, got {scale}"):
+            ClassifierFree(SCORE, 0, scale)
     good = NetworkScore(MLP(2, 4, 1), EDM())
     with pytest.raises(InputError, match="the same process"):
         Guided(replace(good, process=PROCESS), good, 2.0)
     with pytest.raises(InputError, match="the same shape"):
         Guided(NetworkScore(MLP(3, 4, 1), EDM()), good, 2.0)
+    units = [Scaling(torch.zeros(2), torch.tensor(size)) for size in (1.0, 2.0, 2.0)]
+    one, other, alike = (replace(good, scaling=own) for own in units)
+    assert Guided(other, alike, 2.0).scaling is alike.scaling
+    for poor in (one, good):
+        with pytest.raises(InputError, match="the same scaling, got two; train both on points in"):
+            Guided(poor, other, 2.0)
+    with pytest.raises(InputError, match="a condition must be finite"):
+        NetworkScore(MLP(2, 4, 1, condition=2), EDM()).conditioned([1.0, float("nan")])
     with pytest.raises(InputError, match="knows no classes"):
         ClassifierFree(good, 0, 2.0)

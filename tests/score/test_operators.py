@@ -52,6 +52,10 @@ def test_operators_may_be_made_of_arrays_and_lists():
     assert torch.equal(MatrixMap(matrix.numpy(), (2, 3)).forward(x), x.flatten(1) @ matrix.T)
     with pytest.raises(InputError, match=r"must be True and False, got torch\.int64"):
         Mask([1, 0])
+    with pytest.raises(InputError, match=r"a matrix has rows and columns, got \(5,\)"):
+        MatrixMap(torch.ones(5))
+    with pytest.raises(InputError, match=r"factor must be a positive integer, got 2\.0"):
+        Separable.average((4, 6), 2.0)
 
 
 def test_a_mask_keeps_the_known_coordinates():
@@ -92,6 +96,7 @@ def test_ones_own_map_needs_its_forward_only():
         (lambda: Mask(KNOWN & False), "a mask must keep a coordinate"),
         (lambda: MatrixMap(torch.ones(2, 5), (2, 3)), r"a column for each coordinate"),
         (lambda: Separable((4, 5), torch.eye(4), torch.eye(4)), "must fit the picture"),
+        (lambda: MatrixMap(torch.ones(2, 5) / 0), "a matrix must be finite"),
         (lambda: Separable.average((4, 6), 4), "must divide both sides"),
         (lambda: Separable.average((16,), 4), "a picture has a height and a width"),
         (lambda: Separable.blur((4, 4), 0.0), "a blur needs a positive deviation"),

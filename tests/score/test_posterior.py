@@ -15,7 +15,14 @@ from wasserscore.network import MLP
 from wasserscore.process import EDM, VP
 from wasserscore.score import EmpiricalScore, GaussianScore, MixtureScore, NetworkScore
 from wasserscore.score.grouped import GroupedScore
-from wasserscore.score.guidance import Mask, Posterior, Separable, closed_form, exact_posterior
+from wasserscore.score.guidance import (
+    Mask,
+    MatrixMap,
+    Posterior,
+    Separable,
+    closed_form,
+    exact_posterior,
+)
 from wasserscore.score.latent import LatentScore
 from wasserscore.score.proximal import ProximalScore
 from wasserscore.score.spiked import Spiked
@@ -214,7 +221,12 @@ def test_conjugate_gradients_solve_and_stop():
         (lambda: Posterior(PRIOR, MATRIX, Y * torch.nan, 0.1), "y must be finite"),
         (lambda: Posterior(PRIOR, len, Y, 0.1), "forward and adjoint, got builtin_function"),
         (lambda: Posterior(PRIOR, MATRIX[:, :5], Y, 0.1), "a column for each coordinate"),
-        (lambda: Posterior(PRIOR, MATRIX, Y, 0.1, iterations=0), "iterations must be at least 1"),
+        (lambda: Posterior(PRIOR, MATRIX, Y, 0.1, iterations=0), "iterations must be a positive"),
+        (lambda: Posterior(PRIOR, MATRIX, Y, 0.1, tolerance=-1.0), "tolerance must be finite and"),
+        (
+            lambda: Posterior(PRIOR, Mask(torch.ones(2, 2).bool()), Y, 0.1),
+            r"operator must take points of \(2, 3\), got one for \(2, 2\)",
+        ),
         (lambda: Posterior(PRIOR, MATRIX, Y, 0.1)(draw(2, 2, 3), 0.0), "no score without noise"),
         (
             lambda: Posterior(PRIOR, MATRIX, Y, 0.1).denoise(draw(2, 5), 1.0),
@@ -233,6 +245,27 @@ def test_conjugate_gradients_solve_and_stop():
 def test_what_does_not_fit_is_refused(call, match):
     with pytest.raises(InputError, match=match):
         call()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_measurement_may_be_an_array_and_its_matrix_too():
+    x, given = draw(2, 2, 3), (MATRIX.numpy(), Y.numpy(), 0.1)
+    assert torch.equal(Posterior(PRIOR, *given)(x, 1.0), Posterior(PRIOR, MATRIX, Y, 0.1)(x, 1.0))
+    one, other = (exact_posterior(PRIOR, *g) for g in (given, (MATRIX, Y, 0.1)))
+    assert torch.equal(one.centres, other.centres)
+
+
+@pytest.mark.parametrize("scaling", [None, SCALING])
+def test_operators_on_pictures_take_flat_points(scaling):
+    """And flat operators pictures."""
+    picture, flat = (replace(PRIOR, shape=shape, scaling=scaling) for shape in (SHAPE, (6,)))
+    x, blur = draw(2, 2, 3), Separable.blur(SHAPE, 1.0)
+    y = draw(2, 3, seed=3)
+    expected = Posterior(picture, blur, y, 0.1)(x, 1.0)
+    torch.testing.assert_close(Posterior(flat, blur, y, 0.1)(x.flatten(1), 1.0),
+                               expected.flatten(1))  # fmt: skip
+    rows = MatrixMap(blur.forward(torch.eye(6).double().reshape(6, 2, 3)).flatten(1).T)
+    torch.testing.assert_close(Posterior(picture, rows, y.flatten(), 0.1)(x, 1.0), expected)
 
 
 def test_a_score_without_a_derivative_is_refused():

@@ -1,7 +1,7 @@
 """The score of a trained network, under any process."""
 
 from dataclasses import dataclass, replace
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -134,7 +134,9 @@ class NetworkScore:
             require(len(y) > 0 and len(y) in (own, length),
                     f"the network knows vectors of length {own}", got=y,
                     do="build it with condition= and train it with conditions=")  # fmt: skip
-            return replace(self, condition=tuple(map(float, y)))
+            given = tuple(map(float, y))
+            require(all(map(isfinite, given)), "a condition must be finite", got=given)
+            return replace(self, condition=given)
         classes = getattr(self.network, "classes", 0)
         require(classes > 0, "the network knows no classes", got=y,
                 do="build it with classes= and train it with labels=")  # fmt: skip

@@ -54,7 +54,8 @@ def exact_posterior(score: Any, operator: Any, y: Tensor, noise_std: float) -> P
         InputError: If the score has no closed form or too many covariances, or the measurement
             does not fit or needs noise.
     """
-    measured = Posterior(score, operator, y, noise_std).measured
+    approximate = Posterior(score, operator, y, noise_std)
+    measured, y = approximate.measured, approximate.y
     prior = _gaussians(score)
     means, covariances = prior.means.double(), prior.covariances.double()
     unit = torch.eye(means.shape[1]).to(means)

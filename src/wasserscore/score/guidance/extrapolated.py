@@ -29,7 +29,7 @@ class Guided(Derived):
 
     Args:
         poor: :math:`s_0`: a score of all classes, or of a smaller or less trained network.
-        good: :math:`s_1`, of the same process and shape.
+        good: :math:`s_1`, of the same process, shape and scaling.
         scale: :math:`c`, non-negative; 1 is ``good`` alone.
 
     Raises:
@@ -41,11 +41,16 @@ class Guided(Derived):
     scale: float
 
     def __post_init__(self) -> None:
-        require(self.scale >= 0, "the scale of a guidance must be non-negative", got=self.scale)
+        require(0 <= self.scale < float("inf"), "the scale of a guidance must be finite and "
+                "non-negative", got=self.scale)  # fmt: skip
         for name in ("process", "shape"):
             mine, other = getattr(self.good, name), getattr(self.poor, name)
             require(mine == other, f"both scores of a guidance must have the same {name}",
                     got=f"{mine} and {other}")  # fmt: skip
+        one, two = (None if s.scaling is None else s.scaling.to_dict()
+                    for s in (self.good, self.poor))  # fmt: skip
+        require(one == two, "both scores of a guidance must have the same scaling", got="two",
+                do="train both on points in the same units")  # fmt: skip
 
     @property
     def origin(self) -> Any:

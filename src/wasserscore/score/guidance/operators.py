@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.tensors import as_floats
 from wasserscore.core.typing import Points
 
@@ -93,14 +94,17 @@ class MatrixMap(LinearMap):
         shape: Of one point; ``(d,)`` by default.
 
     Raises:
-        InputError: If the shape does not fit the matrix.
+        InputError: If the shape does not fit the matrix, or its numbers are not finite.
     """
 
     matrix: Float[Tensor, "m d"]
     shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "matrix", as_floats(self.matrix, "matrix"))
+        matrix = as_floats(self.matrix, "matrix")
+        require(matrix.ndim == 2, "a matrix has rows and columns", got=tuple(matrix.shape))
+        require(bool(matrix.isfinite().all()), "a matrix must be finite", got="NaN or infinity")
+        object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "shape", tuple(self.shape or self.matrix.shape[1:]))
         require(prod(self.shape) == self.matrix.shape[1], "the matrix must have a column for each "
                 "coordinate", got=f"{tuple(self.matrix.shape)} for {self.shape}")  # fmt: skip
@@ -163,7 +167,8 @@ class Separable(LinearMap):
             InputError: If the factor does not divide the sides, or a point is no picture.
         """
         sides = _sides(shape)
-        require(factor >= 1 and not any(n % factor for n in sides),
+        factor = as_integer(factor, "factor")
+        require(not any(n % factor for n in sides),
                 "the factor must divide both sides", got=f"{factor} for {shape}")  # fmt: skip
 
         def means(n: int) -> Tensor:
@@ -174,7 +179,7 @@ class Separable(LinearMap):
 
     def forward(self, x: Points) -> Measurements:
         """``(b, *channels, m, n)``."""
-        return self.down.to(x) @ x @ self.across.to(x).T
+        return self.down.to(x) @ x.reshape(len(x), *self.shape) @ self.across.to(x).T
 
 
 def _sides(shape: tuple[int, ...]) -> tuple[int, ...]:

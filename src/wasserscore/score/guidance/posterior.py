@@ -19,14 +19,17 @@ Source: :cite:p:`rozet2024` section 4.2 (moment matching posterior sampling).
 """
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.linalg import conjugate_gradients
-from wasserscore.core.tensors import as_tensor, expand_like
+from wasserscore.core.tensors import as_floats, as_tensor, expand_like
 from wasserscore.core.typing import Points, Times
 from wasserscore.process.base import Process
 from wasserscore.score.guidance.derived import Derived
@@ -66,14 +69,21 @@ class Posterior(Derived):
     tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
-        if isinstance(self.operator, Tensor):
-            object.__setattr__(self, "operator", MatrixMap(self.operator, self.shape))
+        object.__setattr__(self, "y", as_floats(self.y, "y"))
+        object.__setattr__(self, "iterations", as_integer(self.iterations, "iterations"))
+        if isinstance(self.operator, Tensor | np.ndarray):
+            matrix = as_floats(self.operator, "matrix")
+            object.__setattr__(self, "operator", MatrixMap(matrix, self.shape))
         require(isinstance(self.operator, Operator), "an operator needs forward and adjoint",
                 got=type(self.operator).__name__,
                 do="pass a matrix, or a subclass of ws.guidance.LinearMap")  # fmt: skip
         require(0 <= self.noise_std < float("inf"), "noise_std must be finite and non-negative",
                 got=self.noise_std)  # fmt: skip
-        require(self.iterations >= 1, "iterations must be at least 1", got=self.iterations)
+        require(0 <= self.tolerance < float("inf"), "tolerance must be finite and non-negative",
+                got=self.tolerance)  # fmt: skip
+        own = tuple(getattr(self.operator, "shape", self.shape))
+        require(prod(own) == prod(self.shape), f"the operator must take points of {self.shape}",
+                got=f"one for {own}")  # fmt: skip
         wanted = tuple(self.operator.forward(self.y.new_zeros(1, *self.shape)).shape[1:])
         require(tuple(self.y.shape) == wanted, f"y must have shape {wanted}, as one forward has",
                 got=tuple(self.y.shape))  # fmt: skip
@@ -112,8 +122,9 @@ class Posterior(Derived):
         gain = expand_like(alpha * tau, x)
 
         def moved(u: Tensor) -> Tensor:  # V A^T u
-            pulled = self._stretch(self.operator.adjoint(u)).reshape(x.shape)
-            return gain * torch.autograd.grad(mean, point, pulled, retain_graph=True)[0]
+            pulled = self._stretch(self.operator.adjoint(u).reshape(len(x), *self.shape))
+            back = torch.autograd.grad(mean, point, pulled.reshape(x.shape), retain_graph=True)
+            return gain * back[0]
 
         def covariance(u: Tensor) -> Tensor:
             step = self._stretch(moved(u).reshape(len(x), *self.shape))
