@@ -170,11 +170,18 @@ def test_gradients_flow_in_training_and_not_in_inference(generator):
         ({"preconditioning": "karras"}, "preconditioning must be one of"),
         ({"data_std": 0.0}, "data_std must be positive"),
         ({"data_std": math.inf}, "data_std must be positive"),
+        ({"scaling": Scaling(torch.zeros(2), torch.tensor(1.0))}, "each of 3 coordinates, got 2"),
     ],
 )
 def test_settings_are_refused_by_name(given, message):
     with pytest.raises(InputError, match=message):
         NetworkScore(MLP(3, 4, 1), EDM(), **given)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_process_by_its_name_is_refused():
+    with pytest.raises(InputError, match="the process must be one of wasserscore's, got 'vp'"):
+        NetworkScore(MLP(3, 4, 1), "vp")
 
 
 def test_no_score_without_noise_and_no_shape_without_a_dim():

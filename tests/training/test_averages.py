@@ -69,8 +69,11 @@ def test_a_resumed_run_has_all_averages(tmp_path):
         ({"ema": (0.9, 0.9)}, "several must differ"),
         ({"ema": (0.9, 1.0)}, "ema must lie in"),
         ({"ema": ()}, "ema must lie in"),
+        ({"ema": "0.9"}, "ema must be numbers, got dtype <U3"),
+        ({"ema_widths": "0.1"}, "ema_widths must be numbers, got dtype <U3"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_averages_that_cannot_be_chosen_from_are_refused(given, message):
     with pytest.raises(InputError, match=message):
         train_score(network(), data(), EDM(), **SETTINGS | given, steps=1)

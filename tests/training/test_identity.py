@@ -1,5 +1,6 @@
 """What checkpoints say of their run: the same words as ever, so that old runs continue."""
 
+import numpy as np
 import pytest
 import torch
 from tests.training.test_fit import data, network
@@ -16,6 +17,7 @@ ALWAYS = {
     "gradient_clip": 1.0, "prediction": "velocity", "data_std": 1.0, "seed": 0, "scaling": None,
     "process": EDM().to_dict(), "network": {"class": "MLP", "dim": 3, "width": 8, "depth": 1},
 }  # fmt: skip
+EMAS = (0.5, 0.9)
 DIGESTS = {"initial_weights_sha256", "data_sha256"}
 
 
@@ -28,9 +30,10 @@ DIGESTS = {"initial_weights_sha256", "data_sha256"}
         ({"warmup": 1, "decay": "linear", "precision": "bfloat16"},
          {"warmup": 1, "decay": "linear", "precision": "bfloat16"}, set()),
         ({"ema": [0.5]}, {"ema": 0.5}, set()),
-        ({"ema": (0.5, 0.9), "holdout": data(5)}, {"ema": [0.5, 0.9]}, set()),
+        ({"ema": EMAS, "holdout": data(5)}, {"ema": list(EMAS)}, set()),
         ({"ema_widths": (0.05, 0.1)}, {"ema_widths": [0.05, 0.1]}, set()),
         ({"ema_widths": 0.1}, {"ema_widths": [0.1]}, set()),
+        ({"ema": np.array(EMAS), "holdout": data(5)}, {"ema": list(EMAS)}, set()),
         ({"regularise": "clip"}, {"regularise": "clip", "bound": 0.1}, set()),
         ({"network": MLP(3, 8, 1, classes=2, condition=3), "labels": torch.arange(50) % 2,
           "conditions": data()},
@@ -41,6 +44,7 @@ DIGESTS = {"initial_weights_sha256", "data_sha256"}
           "network": unet(condition=1).config()}, set()),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("unchecked")
 def test_a_run_is_known_by_the_words_it_always_was(given, more, digests, tmp_path):
     settings = {"network": network(), "data": data(), "process": EDM(), "data_std": 1.0,
                 "steps": 2, "batch_size": 8}  # fmt: skip

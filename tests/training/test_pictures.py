@@ -164,6 +164,7 @@ def test_a_class_is_learned_and_saved(tmp_path):
         (unet(), LABELS, "labels need a network that knows classes"),
         (unet(classes=3), LABELS[:5], r"labels must have shape \(24,\), got \(5,\)"),
         (unet(classes=3), LABELS + 0.0, "labels must be integers"),
+        (unet(classes=3), ["a"] * 24, "labels must be integers, got <U1"),
         (unet(classes=2), LABELS, "labels must lie in 0 to 1, got 0 to 2"),
         (unet(classes=3), LABELS - 1, "labels must lie in 0 to 2, got -1"),
     ],

@@ -83,6 +83,11 @@ class NetworkScore:
                     "shape must be given for a network without a dim", got=())  # fmt: skip
             shape = (self.network.dim,)  # type: ignore[assignment]
         object.__setattr__(self, "shape", as_shape(shape))
+        require(isinstance(self.process, Process), "the process must be one of wasserscore's",
+                got=repr(self.process), do="pass an object, such as ws.EDM()")  # fmt: skip
+        require(self.scaling is None or self.scaling.shift.numel() == self.dim,
+                f"scaling must have a shift for each of {self.dim} coordinates",
+                got=None if self.scaling is None else self.scaling.shift.numel())  # fmt: skip
         if self.label is not None:
             object.__setattr__(self, "label", as_integer(self.label, "label", least=0))
 
@@ -182,18 +187,14 @@ class NetworkScore:
         rest = dict(config)
         network = rebuild(rest.pop("network"), tensors).eval().requires_grad_(False)
         rest["process"] = process_from_dict(rest["process"])
-        rest["shape"] = tuple(rest["shape"])
+        rest["shape"] = shape = as_shape(rest["shape"])
+        require(getattr(network, "dim", prod(shape)) == prod(shape),
+                "shape must fit the network", got=shape)  # fmt: skip
         if "condition" in rest:
             rest["condition"] = tuple(rest["condition"])
         if rest["scaling"] is not None:
             rest["scaling"] = Scaling.from_dict(rest["scaling"])
-        score = cls(network, **rest)
-        require(
-            getattr(network, "dim", score.dim) == score.dim,
-            "shape must fit the network",
-            got=score.shape,
-        )
-        return score
+        return cls(network, **rest)
 
     def _denoise(
         self, x: Tensor, t: Times, alpha: Tensor, r: Tensor,

@@ -164,6 +164,8 @@ def train_score(
     )  # fmt: skip
     require(out is not None or not settings.widths,
             "ema_widths need out=, whose checkpoints hold them", got=ema_widths)  # fmt: skip
+    require(any(True for _ in network.parameters()), "a network to train needs weights",
+            got=f"none in {type(network).__name__}")  # fmt: skip
     points = points.to(next(network.parameters()).dtype)
     data_std = root_mean_square(points) if data_std is None else data_std
     require(data_std > 0, "data must vary", got=f"data_std={data_std}")
@@ -222,6 +224,8 @@ def _task(
     )  # fmt: skip
     if holdout is not None:
         unseen = as_points(holdout, "holdout").to(next(untrained.network.parameters()).dtype)
+        require(unseen[0].numel() == untrained.dim, f"holdout must be points of {untrained.shape}",
+                got=f"shape {tuple(unseen.shape)}")  # fmt: skip
         # at the levels of the objective, so that curves with and without importance compare
         own = settings.weighting
         levels = own.base if isinstance(own, Importance) else own

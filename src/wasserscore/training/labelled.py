@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -75,6 +76,9 @@ def _classes(labels: Any, n: int, classes: int) -> Labels:
     """A class per point, checked."""
     require(classes > 0, "labels need a network that knows classes", got="one without",
             do="build it with classes=")  # fmt: skip
+    if not isinstance(labels, Tensor):
+        labels = np.asarray(labels)
+        require(labels.dtype.kind in "iufb", "labels must be integers", got=labels.dtype)
     found = torch.as_tensor(labels)
     require(found.shape == (n,), f"labels must have shape ({n},)", got=tuple(found.shape))
     whole = not found.is_floating_point() and found.dtype != torch.bool

@@ -1,5 +1,6 @@
 """The names and numbers of a training, checked."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
 from wasserscore.core.random import as_seed
+from wasserscore.core.tensors import as_floats
 from wasserscore.training.augmentation import Augmentation
 from wasserscore.training.denoising import PRECISIONS
 from wasserscore.training.levels import Weighting
@@ -60,9 +62,11 @@ class Settings:
             object.__setattr__(self, name, number)
         require(self.precision in PRECISIONS, f"precision must be one of {PRECISIONS}",
                 got=repr(self.precision))  # fmt: skip
-        for name in ("learning_rate", "gradient_clip"):
-            number = getattr(self, name)
-            require(number > 0, f"{name} must be positive", got=number)
+        require(0 < self.learning_rate < math.inf, "learning_rate must be positive and finite",
+                got=self.learning_rate)  # fmt: skip
+        require(0 <= self.weight_decay < math.inf, "weight_decay must be finite and not negative",
+                got=self.weight_decay)  # fmt: skip
+        require(self.gradient_clip > 0, "gradient_clip must be positive", got=self.gradient_clip)
         require(0 <= self.label_dropout < 1, "label_dropout must lie in [0, 1)",
                 got=self.label_dropout)  # fmt: skip
         emas = self.emas
@@ -89,13 +93,12 @@ class Settings:
     @property
     def emas(self) -> tuple[float, ...]:
         """Of all averages of the weights."""
-        return tuple(self.ema) if isinstance(self.ema, Sequence) else (self.ema,)
+        return tuple(as_floats(self.ema, "ema").flatten().tolist())
 
     @property
     def widths(self) -> tuple[float, ...]:
         """Of the averages that checkpoints keep besides."""
-        given = self.ema_widths
-        return tuple(map(float, given)) if isinstance(given, Sequence) else (float(given),)
+        return tuple(as_floats(self.ema_widths, "ema_widths").flatten().tolist())
 
     @property
     def augmented(self) -> int:
