@@ -1,6 +1,7 @@
 """Rows on disk against the same rows in memory."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -120,6 +121,41 @@ def test_what_is_not_points_is_refused(rows, columns, match, tmp_path):
     datasets.Dataset.from_dict(rows).save_to_disk(tmp_path)
     with pytest.raises(InputError, match=match):
         _ = Mapped.open(tmp_path, columns).moments
+
+
+def written(folder, damage):
+    """Two files of rows, one of them damaged."""
+    frame = pd.DataFrame({"a": range(50), "b": range(50)})
+    if damage == "no json":
+        datasets.Dataset.from_pandas(frame).save_to_disk(folder)
+        (folder / "state.json").write_text("{")
+    elif damage == "no arrow":
+        (folder / "0.arrow").write_bytes(b"junk" * 100)
+    else:
+        frame.to_parquet(folder / "0.parquet")
+        other = frame.rename(columns={"a": "z"}) if damage == "other columns" else frame[:0]
+        other.to_parquet(folder / "1.parquet")
+        if damage == "cut":
+            whole = (folder / "0.parquet").read_bytes()
+            (folder / "1.parquet").write_bytes(whole[: len(whole) // 2])
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("cut", "Parquet magic bytes not found"),
+        ("other columns", "cast z: int64"),
+        ("no json", "Expecting property name"),
+        ("no arrow", "Expected to read"),
+    ],
+)
+def test_damaged_files_are_refused_with_the_reason(damage, reason, tmp_path):
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    written(folder, damage)
+    with pytest.raises(InputError, match=f"rows cannot be read, got .*{reason}") as caught:
+        Mapped.open(folder, cache=tmp_path / "cache")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_without_tables_is_refused(tmp_path):

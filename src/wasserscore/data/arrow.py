@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wasserscore.core.errors import InputError, explain, require
-from wasserscore.data.pictures import decoded
+from wasserscore.data.pictures import decoded, unreadable
 
 ENDINGS, STATE = (".arrow", ".parquet", ".tar"), "state.json"
 """Endings of files, and the file that ``save_to_disk`` leaves beside them."""
@@ -48,13 +48,25 @@ def open_table(source: Path, cache: str | Path | None) -> Any:
         cache: Where converted files are kept; by default in the cache of ``datasets``.
 
     Raises:
-        InputError: If ``datasets`` is not installed or there is no such file.
+        InputError: If ``datasets`` is not installed, or there is no file that it can read.
     """
     try:
         import datasets
     except ImportError:
         raise InputError(explain("mapped files need the library datasets", got="none installed",
                                  do="pip install 'wasserscore[datasets]'")) from None  # fmt: skip
+    try:
+        return _table(datasets, source, cache)
+    except InputError:
+        raise
+    except Exception as error:  # damaged files fail anywhere in the library and those below it
+        reason = error.__cause__ or error  # which says more than "an error occurred"
+        raise unreadable(source, reason, "replace the file that is damaged, empty or other than "
+                         "those beside it") from None  # fmt: skip
+
+
+def _table(datasets: Any, source: Path, cache: str | Path | None) -> Any:
+    """What the library makes of a source."""
     if (source / STATE).is_file():
         return datasets.load_from_disk(str(source))
     folder = source.is_dir()
@@ -81,8 +93,9 @@ def _require_no_pickles(shards: list[str]) -> None:
             with tarfile.open(shard) as entries:
                 names = [entry.name for entry in islice(entries, LOOK)]
         except tarfile.TarError as error:
+            reason = " ".join(str(error).split())[:200]
             raise InputError(
-                explain("shards must be tar files", got=f"{shard}: {error}")
+                explain("shards must be tar files", got=f"{shard}: {reason}")
             ) from None
         found = [name for name in names if Path(name).suffix in PICKLES]
         require(not found, "entries of shards must not be pickles",

@@ -168,7 +168,7 @@ def train_score(
             got=f"none in {type(network).__name__}")  # fmt: skip
     points = points.to(next(network.parameters()).dtype)
     data_std = root_mean_square(points) if data_std is None else data_std
-    require(data_std > 0, "data must vary", got=f"data_std={data_std}")
+    require(data_std != 0, "data must vary", got=f"data_std={data_std}")
     untrained = NetworkScore(
         network, process, prediction, "edm", data_std, tuple(points.shape[1:]), scaling,
         augmented=settings.augmented,
