@@ -7,6 +7,7 @@ import torch
 from tests.training.test_fit import data, interrupt_at, network, same, weights
 
 from wasserscore.core.errors import InputError
+from wasserscore.network import MLP
 from wasserscore.process import EDM
 from wasserscore.score import load, save
 from wasserscore.training import JsonLines, LogNormal, train_score
@@ -77,3 +78,23 @@ def test_a_resumed_run_has_all_averages(tmp_path):
 def test_averages_that_cannot_be_chosen_from_are_refused(given, message):
     with pytest.raises(InputError, match=message):
         train_score(network(), data(), EDM(), **SETTINGS | given, steps=1)
+
+
+class Counting(MLP):
+    """A network with one buffer that is filled and one that is replaced."""
+
+    def __init__(self):
+        super().__init__(2, 8, 1)
+        self.register_buffer("filled", torch.zeros(()))
+        self.register_buffer("replaced", torch.zeros(()))
+
+    def forward(self, *given):
+        self.filled += 1
+        self.replaced = self.replaced + 1
+        return super().forward(*given)
+
+
+def test_averages_have_the_buffers_of_the_network():
+    score = train_score(Counting(), torch.randn(16, 2, generator=torch.Generator().manual_seed(0)),
+                        EDM(), steps=3, batch_size=8, data_std=1.0)  # fmt: skip
+    assert float(score.network.filled) == float(score.network.replaced) == 3

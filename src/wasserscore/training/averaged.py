@@ -64,7 +64,7 @@ class Averaged:
         self.schedule, self.count = schedule, 0
         self.weights = dict(self.network.named_parameters())
         # listed once: a step of a GPU is short beside walks through all modules
-        self._learning, *self._following = map(_tensors, (self.network, *followers))
+        self._learning, *self._following = map(_weights, (self.network, *followers))
         self.optimizer = torch.optim.AdamW(
             self.weights.values(),
             lr=schedule.learning_rate,
@@ -134,13 +134,11 @@ class Averaged:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        weights, buffers = self._learning
-        for keep, (kept, same) in zip(
-            self.schedule.keep(self.count), self._following, strict=True
-        ):
-            torch._foreach_lerp_(kept, weights, 1 - keep)
-            if buffers:
-                torch._foreach_copy_(same, buffers)
+        for keep, kept in zip(self.schedule.keep(self.count), self._following, strict=True):
+            torch._foreach_lerp_(kept, self._learning, 1 - keep)
+        if buffers := list(self.network.buffers()):  # anew: modules put others in their place
+            for average in (*self.averages.values(), *self.powers.values()):
+                torch._foreach_copy_(list(average.buffers()), buffers)
 
     def averaged(self, ema: float) -> nn.Module:
         """An average, whole; of weights in parts all ranks call it together."""
@@ -195,9 +193,8 @@ class Averaged:
             self.optimizer.state[weight] = {"step": steps, **moments}
 
 
-def _tensors(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """Weights and buffers."""
-    return list(network.parameters()), list(network.buffers())
+def _weights(network: nn.Module) -> list[Tensor]:
+    return list(network.parameters())
 
 
 def power_name(width: float) -> str:
