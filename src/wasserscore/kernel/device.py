@@ -1,6 +1,7 @@
 """Where the GPU kernels can be used, decided without importing what a CPU does not have."""
 
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 
 import torch
@@ -12,18 +13,21 @@ from wasserscore.kernel.stream import Block
 WIDEST = {torch.float32: 256, torch.float64: 128}
 """Most coordinates of the fused kernel: sums of wider points do not fit a program's registers."""
 PARTS_BYTES = 2**34
-"""Most memory for the halves of keys and values, which products of wide points need."""
-SHARED_BYTES = 227 * 2**10
-"""Shared memory of one program that the tile shapes need: an H100's, or a later one's."""
+"""Most memory for the halves of keys and values, or for keys in float64."""
+HOPPER = 9
+"""Major version of the only cards that tile shapes were tried on, H100 and H200."""
+TRITON = (3, 5)
+"""The first Triton with float64 products."""
 
 
 def has_kernel(block: Block, values: Tensor) -> bool:
     """Whether the sums of ``block`` can be made by :mod:`wasserscore.kernel.fused`.
 
     Elsewhere (the EXACT level, more coordinates, other devices, no Triton) they are made from
-    matrix products, tile by tile, with the same results.
+    matrix products, tile by tile, with the same results; so they are where tables of the keys
+    would be too large.
     """
-    return _widest(block, values) <= WIDEST[block.dtype] and _serves(block)
+    return _widest(block, values) <= WIDEST[block.dtype] and _serves(block, values)
 
 
 def has_products(block: Block, values: Tensor) -> bool:
@@ -31,22 +35,22 @@ def has_products(block: Block, values: Tensor) -> bool:
 
     On the DOUBLE level they do not: its float64 products are as fast as float32's.
     """
-    halves = 8 * len(block.keys) * _widest(block, values)
     single = block.dtype == torch.float32 and block.level == FAST
-    return single and halves <= PARTS_BYTES and _serves(block)
+    return single and _serves(block, values)
 
 
 def _widest(block: Block, values: Tensor) -> int:
     return max(block.x.shape[1], values.shape[1] - 1)
 
 
-def _serves(block: Block) -> bool:
-    return block.x.is_cuda and block.level != EXACT and _supported(block.x.device.index)
+def _serves(block: Block, values: Tensor) -> bool:
+    fits = 8 * len(block.keys) * _widest(block, values) <= PARTS_BYTES
+    return fits and block.x.is_cuda and block.level != EXACT and _supported(block.x.device.index)
 
 
 @cache
 def _supported(device: int) -> bool:
     if torch.version.hip is not None or find_spec("triton") is None:
         return False
-    properties = torch.cuda.get_device_properties(device)
-    return bool(getattr(properties, "shared_memory_per_block_optin", 0) >= SHARED_BYTES)
+    found = tuple(int(part) for part in import_module("triton").__version__.split(".")[:2])
+    return found >= TRITON and torch.cuda.get_device_capability(device)[0] == HOPPER

@@ -72,7 +72,7 @@ def fused_sums(block: Block, values: Tensor, shared: bool) -> tuple[Tensor, Tens
     out, square, top = unit.new_empty(q, dv + 1), unit.new_empty(q), unit.new_empty(q)
     with torch.cuda.device_of(x):
         _together[(q,)](sums, totals, squares, tops, unit, out, square, top, q, dv, runs,
-                        DV=triton.next_power_of_2(dv), SPLIT_V=len(v) == 2)  # fmt: skip
+                        DV=triton.next_power_of_2(dv), RUNS=32, SPLIT_V=len(v) == 2)  # fmt: skip
     return out, square, top
 
 
@@ -152,28 +152,32 @@ def _partial(
 @no_type_check
 def _together(
     sums, totals, squares, tops, unit, out, square, top, q, dv, runs,
-    DV: tl.constexpr, SPLIT_V: tl.constexpr,
+    DV: tl.constexpr, RUNS: tl.constexpr, SPLIT_V: tl.constexpr,
 ):  # fmt: skip
-    """The runs of one query, in float64."""
+    """The runs of one query, some at a time, in float64."""
     i = tl.program_id(0)
-    e = tl.arange(0, DV)
-    highest = tl.load(tops + i)
-    for r in range(1, runs):
-        highest = tl.maximum(highest, tl.load(tops + r * q + i))
+    e, r = tl.arange(0, DV), tl.arange(0, RUNS)
+    high = tl.full((RUNS,), float("-inf"), tops.dtype.element_ty)
+    for first in range(0, runs, RUNS):
+        at = tops + (first + r) * q + i
+        high = tl.maximum(high, tl.load(at, mask=first + r < runs, other=float("-inf")))
+    highest = tl.max(high)
     sum_v = tl.zeros((DV,), tl.float64)
-    total = tl.zeros((), tl.float64)
-    sum_w2 = tl.zeros((), tl.float64)
-    for r in range(runs):
-        place = r * q + i
-        fade = tl.exp(tl.load(tops + place) - highest).to(tl.float64)
-        row = sums + place.to(tl.int64) * dv + e
-        sum_v += fade * tl.load(row, mask=e < dv, other=0.0).to(tl.float64)
-        total += fade * tl.load(totals + place).to(tl.float64)
-        sum_w2 += fade * fade * tl.load(squares + place).to(tl.float64)
+    total = tl.zeros((RUNS,), tl.float64)
+    sum_w2 = tl.zeros((RUNS,), tl.float64)
+    for first in range(0, runs, RUNS):
+        place, there = (first + r) * q + i, first + r < runs
+        fade = tl.exp(tl.load(tops + place, mask=there, other=float("-inf")) - highest)
+        fade = fade.to(tl.float64)
+        rows = sums + place.to(tl.int64)[:, None] * dv + e[None, :]
+        some = tl.load(rows, mask=there[:, None] & (e < dv)[None, :], other=0.0).to(tl.float64)
+        sum_v += tl.sum(fade[:, None] * some, 0)
+        total += fade * tl.load(totals + place, mask=there, other=0.0).to(tl.float64)
+        sum_w2 += fade * fade * tl.load(squares + place, mask=there, other=0.0).to(tl.float64)
     if SPLIT_V:
-        sum_v *= tl.load(unit) / LARGEST
+        sum_v *= tl.load(unit + e, mask=e < dv, other=0.0) / LARGEST
     row = out + i.to(tl.int64) * (dv + 1)
     tl.store(row + e, sum_v, mask=e < dv)
-    tl.store(row + dv, total)
-    tl.store(square + i, sum_w2)
+    tl.store(row + dv, tl.sum(total))
+    tl.store(square + i, tl.sum(sum_w2))
     tl.store(top + i, highest.to(tl.float64))

@@ -45,7 +45,7 @@ def wide_sums(block: Block, values: Tensor, shared: bool) -> tuple[Tensor, Tenso
         block.hide(tile, run)
         found = products(weights.add(tile), v[:, run, :dv])
         sums.mul_(weights.fade[:, None]).add_(found.sum(0, dtype=sums.dtype))
-    sums *= unit / LARGEST.value
+    sums *= unit[:, :dv] / LARGEST.value
     return torch.cat([sums, weights.total[:, None]], 1), weights.square, weights.top.double()
 
 
@@ -101,7 +101,7 @@ class Weights(NamedTuple):
     @classmethod
     def none(cls, q: int, device: torch.device) -> "Weights":
         """Before the first tile."""
-        top = torch.full((q,), -torch.inf, device=device)
+        top = torch.full((q,), -torch.inf, dtype=torch.float32, device=device)
         return cls(top, *torch.zeros(3, q, dtype=torch.float64, device=device))
 
     def add(self, tile: Tensor) -> Tensor:
