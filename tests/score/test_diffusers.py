@@ -301,6 +301,36 @@ def test_weights_that_are_missing_are_named(saved, tmp_path):
         from_diffusers(tmp_path / "there")
 
 
+def test_weights_that_are_not_finite_are_named():
+    theirs = pipeline()
+    with torch.no_grad():
+        theirs.unet.conv_in.bias[3] = float("nan")
+    with pytest.raises(
+        InputError, match=r"must be finite, got NaN or infinity in \['conv_in.bias"
+    ):
+        from_diffusers(theirs)
+
+
+def test_a_full_disk_leaves_no_half_of_a_pipeline(saved, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(diffusers.DDPMScheduler, "save_pretrained", full)
+    with pytest.raises(OSError, match="disk full"):
+        to_diffusers(from_diffusers(saved), tmp_path / "back")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    to_diffusers(from_diffusers(saved), tmp_path / "new" / "back")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["back"]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_score_without_a_network_does_not_go_there(tmp_path):
+    score = ws.EmpiricalScore(torch.zeros(2, 2), VP.chain(betas=[0.1, 0.2]))
+    with pytest.raises(InputError, match=r"network of diffusers on a chain .* got EmpiricalScore"):
+        to_diffusers(score, tmp_path / "back")
+
+
 def test_a_pipeline_prints_as_one_line():
     score = from_diffusers(pipeline())
     weights = sum(p.numel() for p in score.network.parameters())

@@ -18,6 +18,7 @@ of that library clip what they take for the clean image to [-1, 1] unless told n
 """
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -122,6 +123,9 @@ def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
     require(not edm or kind != "sample", "an EDM scheduler predicts epsilon or v", got=kind)
     network = DiffusersNetwork(name, settings, edm, edm and kind == "epsilon", label)
     network.model.load_state_dict(model.state_dict(), strict=False)
+    broken = [key for key, x in network.model.state_dict().items() if not x.isfinite().all()]
+    require(not broken, "weights of the model must be finite",
+            got=f"NaN or infinity in {broken[:1]}")  # fmt: skip
     network.eval().requires_grad_(False)
     process = _process(scheduler, edm)
     if edm:
@@ -133,18 +137,20 @@ def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
 def to_diffusers(score: NetworkScore, path: str | Path) -> Path:
     """Write a score whose network came from diffusers as a pipeline there; returns the folder.
 
+    All of it is written elsewhere first: where the disk is full, no folder is there.
+
     The label is asked for again when the pipeline is read: pipelines have none of their own. That
     of a transformer has no decoder: points are what the model sees.
 
     Raises:
         InputError: For another network, a process that is no chain, or a folder that is not new.
     """
-    network: Any = score.network
+    network: Any = getattr(score, "network", None)
     process = score.process
     betas = process.parameters.get("betas") or []
     require(isinstance(network, DiffusersNetwork) and bool(betas),
             "only a network of diffusers on a chain can go back",
-            got=f"{type(network).__name__} under {process!r}")  # fmt: skip
+            got=f"{type(network or score).__name__} under {process!r}")  # fmt: skip
     target = Path(path)
     require(not target.exists(), f"{target} must be a new folder", got="one that is there")
     library, kinds = diffusers_library(), {ours: theirs for theirs, ours in PREDICTS.items()}
@@ -159,7 +165,10 @@ def to_diffusers(score: NetworkScore, path: str | Path) -> Path:
         pipeline = library.DDPMPipeline(model, scheduler)
     else:
         pipeline = library.DiTPipeline(model, None, scheduler)
-    pipeline.save_pretrained(target, safe_serialization=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f"{target.name}.", suffix=".part", dir=target.parent) as part:
+        pipeline.save_pretrained(Path(part) / "whole", safe_serialization=True)
+        (Path(part) / "whole").rename(target)
     return target
 
 
