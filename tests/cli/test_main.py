@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -422,12 +423,11 @@ def test_ctrl_c_while_training_is_130_and_the_same_command_continues(table, tmp_
              "--models", "network", "--set", "network.width=64", "--set", "network.depth=1",
              "--set", "network.batch_size=16"]  # fmt: skip
     long = [*words, "--set", "network.steps=1000000"]
-    process = subprocess.Popen(
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        args=long,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    begin = partial(
+        subprocess.Popen, long, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests may ignore it
+    )  # fmt: skip
+    process = begin()
     deadline = time.monotonic() + 120
     while not list(out.glob("checkpoints/step-*")) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -437,7 +437,7 @@ def test_ctrl_c_while_training_is_130_and_the_same_command_continues(table, tmp_
     assert stderr.strip() == "wasserscore: interrupted; the same command continues a run"
     (step,) = (int(p.name.split("-")[1]) for p in sorted(out.glob("checkpoints/step-*"))[-1:])
     assert step > 0
-    process = subprocess.Popen(long, stderr=subprocess.PIPE, text=True)
+    process = begin()
     while not [p for p in out.glob("checkpoints/step-*") if int(p.name.split("-")[1]) > step]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
