@@ -60,6 +60,7 @@ def fused_sums(block: Block, values: Tensor, shared: bool) -> tuple[Tensor, Tens
     sums = values.new_empty(runs, q, dv)
     totals, squares = values.new_empty(2, runs, q)
     tops = x.new_empty(runs, q, dtype=precision)
+    out, square, top = unit.new_empty(q, dv + 1), unit.new_empty(q), unit.new_empty(q)
     with torch.cuda.device_of(x):
         _partial[(blocks, runs)](
             x, inverse, scale, y, v, half, bias,
@@ -69,8 +70,6 @@ def fused_sums(block: Block, values: Tensor, shared: bool) -> tuple[Tensor, Tens
             BM=rows, BN=columns, OWN=block.own is not None, HIDDEN=MASKED, SHARED=one,
             SPLIT_Y=len(y) == 2, SPLIT_V=len(v) == 2, num_warps=warps, num_stages=stages,
         )  # fmt: skip
-    out, square, top = unit.new_empty(q, dv + 1), unit.new_empty(q), unit.new_empty(q)
-    with torch.cuda.device_of(x):
         _together[(q,)](sums, totals, squares, tops, unit, out, square, top, q, dv, runs,
                         DV=triton.next_power_of_2(dv), RUNS=32, SPLIT_V=len(v) == 2)  # fmt: skip
     return out, square, top

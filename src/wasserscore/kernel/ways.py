@@ -15,7 +15,9 @@ way            when
 ``dense``      otherwise: tiles of logits with a running maximum
 =============  ==============================================================================
 
-Memory does not grow with the number of keys on any of them, but for the tables of ``nodes``.
+Beside tables of the keys themselves, which ``fused`` and ``wide`` keep in the form that matrix
+units take, memory does not grow with the number of keys on any of them, but for the tables of
+``nodes``.
 """
 
 from collections.abc import Callable, Iterator

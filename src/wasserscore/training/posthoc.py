@@ -28,13 +28,13 @@ def post_hoc(score: NetworkScore, out: str | Path, *, width: float) -> NetworkSc
     held-out loss or a :class:`~wasserscore.audit.Watch`. Some averages are subtracted, so the
     result may leave the set that ``regularise=`` keeps the weights in.
 
+    A damaged checkpoint is left out, as where a training goes on.
+
     Args:
         score: What the training gave.
         out: Folder of the run.
         width: Standard deviation of the average's profile in time, over the length of the
             training; of 0.1 the last quarter has nine tenths.
-
-    A damaged checkpoint is left out, as where a training goes on.
 
     Raises:
         InputError: If there are no such checkpoints of this network, or too few that can be read
