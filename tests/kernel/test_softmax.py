@@ -146,6 +146,12 @@ def test_values_and_weights():
     assert np.abs(size - ess).max() < 1e-10
 
 
+@pytest.mark.parametrize(("n", "d"), [(60, 3), (5000, 2), (5000, 20)])
+def test_values_are_constants_on_every_way(n, d):
+    values = draw(n, 2, seed=2).requires_grad_()
+    assert not softmax_mean(draw(9, d, seed=1), draw(n, d), 3.0, values=values).mean.requires_grad
+
+
 @pytest.mark.parametrize("sigma", [1e-3, 0.5, 50.0])
 def test_leave_one_out_is_the_sum_without_the_key(sigma):
     y = draw(300, 2)

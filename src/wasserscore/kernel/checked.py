@@ -132,7 +132,7 @@ def checked_sums(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sum
 def _by_tiles(block: Block, sized: bool) -> tuple[Tensor, Sums]:
     """The same without attention: as one tile of logits after another, where none is hidden."""
     table = block.keys.prepared(("normed", F32), lambda t: t[:, [*range(len(block.x[0])), -1, -3]])
-    sums, squares, top = dense_sums(block, table, beside=2)
+    sums, squares, top = dense_sums(block, table, table.shape[1], beside=2)
     made = Sums.of(sums, squares, top, block.offset())
     mean, squared = made.mean[:, :-1], (-2 * made.mean[:, -1]).clamp_min(0)
     off = 2 * _off(block, block.norm, squared.sqrt(), squared.sqrt())
@@ -188,11 +188,11 @@ def _pass(block: Block, power: int) -> Found:
         if near:
             moved = part[..., :d].double() + middle[:, None]
             squared = squared - (moved - middle[:, None]).square().sum(2) + moved.square().sum(2)
-            mean.mul_(fade).add_(torch.einsum("rq,rqd->qd", weight, moved))
+            mean.mul_(fade).add_(attention.combined(weight, moved))
         else:
-            mean.mul_(fade).add_(torch.einsum("rq,rqd->qd", weight.to(F32), part[..., :d]))
+            mean.mul_(fade).add_(attention.combined(weight, part[..., :d]))
         columns = torch.stack([torch.ones_like(off), squared, off, worse.square()], 2)
-        total = total * fade + torch.einsum("rq,rqc->qc", weight, columns)
+        total = total * fade + attention.combined(weight, columns)
         top = new
     weight = total[:, :1]
     squared, off, worse = (total / weight)[:, 1:].unbind(1)

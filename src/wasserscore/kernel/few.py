@@ -17,6 +17,7 @@ from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import PerPoint
 from wasserscore.kernel.boxes import OPENED, boxes_of
 from wasserscore.kernel.keys import FAST
+from wasserscore.kernel.products import product
 from wasserscore.kernel.stream import Block, block_size, tile_bytes
 from wasserscore.kernel.sums import Sums, Values
 
@@ -207,6 +208,6 @@ def _logits(block: Block, queries: Tensor, table: Tensor, alive: Tensor, run: sl
     k = run.stop - run.start
     space = torch.empty(len(alive), -(-k // GROUP) * GROUP)
     space[:, k:] = -torch.inf
-    torch.mm(queries[alive], table[run].T, out=space[:, :k])
+    space[:, :k] = product(queries[alive], table[run].T)
     block.hide(space, run, alive)
     return space

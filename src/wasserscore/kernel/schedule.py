@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import tiles
 from wasserscore.kernel.dense import dense_sums
 from wasserscore.kernel.keys import FAST, LARGEST_FAST, Keys, LogWeights, Queries, Rows
+from wasserscore.kernel.products import product
 from wasserscore.kernel.softmax import KernelMean, as_widths, prepare, softmax_mean
 from wasserscore.kernel.stream import Block
 from wasserscore.kernel.sums import Sums, Values
@@ -94,7 +96,8 @@ def _together(
         widths = sigmas.double().repeat_interleave(q)
         plain = Block.of(keys, here.repeat(times, 1), widths)
         block = _Repeated(keys, plain.x, plain.inverse, FAST, x.dtype, None, times)
-        found = Sums.of(*dense_sums(block, values.table), block.offset())
+        columns = values.table.shape[1]
+        found = Sums.of(*dense_sums(block, values.whole, columns), block.offset())
         mean = found.mean + values.centre
         log_sum, right = (
             each.unflatten(0, (times, q)) for each in (found.log_sum, block.hold(found.log_sum))
@@ -111,9 +114,10 @@ class _Repeated(Block):
     def logits(self, reference: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """As those of any block on the FAST level, from one product."""
         assert self.level == FAST
-        once = self.x[: len(self.x) // self.times].to(self.dtype)
+        once = pad(self.x[: len(self.x) // self.times], (0, 2)).to(self.dtype)
+        once = pad(once, (0, 1), value=1.0)
         inverse = self.inverse.to(self.dtype)[:, None]
         table = self.keys.table(self.dtype)
         for run in self.runs():
-            product = torch.addmm(table[run, -1], once, table[run, :-3].T)
-            yield run, torch.addcmul(table[run, -2], product.repeat(self.times, 1), inverse)
+            logits = product(once, table[run].T).repeat(self.times, 1)
+            yield run, torch.addcmul(table[run, -2], logits, inverse)

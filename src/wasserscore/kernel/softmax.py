@@ -216,8 +216,8 @@ class _SoftmaxMean(torch.autograd.Function):
         out = torch.zeros_like(x, dtype=torch.float64)
         for rows, block, table in _levelled(x, sigma, *ctx.constants):
             all_rows = filled(rows, len(block.x))
-            sums, _, top = dense_sums(block, table.table)
-            tilted, plain = pullback(block, table.table, top, sums, grad[all_rows])
+            sums, _, top = dense_sums(block, table.whole, table.table.shape[1])
+            tilted, plain = pullback(block, table, top, sums, grad[all_rows])
             pull = tilted + grad_log[all_rows, None] * (plain[:, :-1] - block.x)
             out[rows] = (pull * block.inverse[:, None])[: len(rows)]
         return out.to(x.dtype), None, None, None, None

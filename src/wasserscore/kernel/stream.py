@@ -22,6 +22,7 @@ from wasserscore.kernel.keys import (
     largest_double,
     rounding,
 )
+from wasserscore.kernel.products import product
 
 TILE_BYTES = 2**21
 """Size of one tile of float64 logits."""
@@ -127,7 +128,7 @@ class Block:
         for run in runs:
             k = run.stop - run.start
             out = space[: len(self.x) * k].view(len(self.x), k)
-            torch.mm(queries, table[run].T, out=out)
+            out = product(queries, table[run].T, out=out)
             if self.level == EXACT:
                 out += self._shift()[:, None]
                 self._refine(out, run, reference)

@@ -17,12 +17,14 @@ class Values(NamedTuple):
         centre: What was taken off, float64.
         origin: The same in the caller's precision.
         are_keys: Whether they are the keys.
+        whole: Rows that begin with those of the table and have no gaps between them.
     """
 
     table: Tensor
     centre: Tensor
     origin: Tensor
     are_keys: bool
+    whole: Tensor
 
     @classmethod
     def of(cls, keys: Keys, values: Tensor | None, dtype: torch.dtype) -> "Values":
@@ -30,14 +32,15 @@ class Values(NamedTuple):
         if values is None:
             return keys.prepared(
                 ("values", dtype),
-                lambda table: cls(table[:, :-2], keys.centre, keys.centre.to(dtype), True),
+                lambda rows: cls(rows[:, :-2], keys.centre, keys.centre.to(dtype), True, rows),
             )
         require(values.ndim == 2 and len(values) == len(keys), "values needs one row per key",
                 got=tuple(values.shape))  # fmt: skip
-        centre = values.detach().mean(0, dtype=torch.float64)
+        values = values.detach()
+        centre = values.mean(0, dtype=torch.float64)
         ones = values.new_ones(len(values), 1)
         table = torch.cat([(values - centre).to(dtype), ones.to(dtype)], 1)
-        return cls(table, centre, centre.to(dtype), False)
+        return cls(table, centre, centre.to(dtype), False, table)
 
 
 class Sums(NamedTuple):

@@ -13,6 +13,7 @@ from wasserscore.core.typing import Cloud, PerPoint
 from wasserscore.kernel.dense import RUN, VANISHING, in_runs
 from wasserscore.kernel.few import GROUP
 from wasserscore.kernel.keys import FAST, MASKED, TOLERANCE, Keys, rounding
+from wasserscore.kernel.products import affine, faster, product
 from wasserscore.kernel.stream import Block
 from wasserscore.kernel.sums import Sums, Values
 
@@ -131,10 +132,9 @@ class Tile(NamedTuple):
         """What depends on the key, ``(q, k)``, by products in some precision; see Columns."""
         columns, x = Columns.of(self.keys, products), self.x.to(products)
         if isinstance(self.inverse, float):
-            scale = self.inverse
-            logits = torch.addmm(columns.half, x, columns.points, beta=scale, alpha=scale)
+            logits = affine(columns.half, x, columns.points, self.inverse)
         else:
-            logits = torch.addmm(columns.half, x, columns.points).mul_(self.inverse[:, None])
+            logits = affine(columns.half, x, columns.points).mul_(self.inverse[:, None])
         if self.keys.log_weights is not None:
             logits += columns.log_weights
         if logits.shape[1] > len(self.keys):
@@ -159,11 +159,13 @@ class Tile(NamedTuple):
         """The sums of what :meth:`weights` gives."""
         log_sum = top - weights.amax(1).log() - self.squared * (self.inverse / 2)  # in float64
         size = weights.square().sum(1).reciprocal() if sized else log_sum
-        n = len(self.keys)
+        n, columns = len(self.keys), values.table.shape[1] - 1
         if weights.dtype == torch.float32 and n > RUN:
-            made = in_runs(weights[:, :n], values.table, SHORT)
-            mean, total = made[:, :-1] / made[:, -1:], made[:, -1]  # one but for rounding
-            return Sums(mean, log_sum + total.log(), size)
+            made = in_runs(weights[:, :n], values.whole, SHORT)
+            total = made[:, columns]  # one but for rounding
+            return Sums(made[:, :columns] / total[:, None], log_sum + total.log(), size)
+        if faster(weights, len(weights), n, columns):
+            return Sums(product(weights[:, :n], values.whole)[:, :columns], log_sum, size)
         if values.are_keys:
             wanted = Columns.of(self.keys, weights.dtype).points
         else:

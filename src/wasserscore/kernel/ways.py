@@ -112,6 +112,6 @@ def _all_keys(block: Block, values: Values, sized: bool) -> tuple[Tensor, Sums]:
 
         sums, squares, top = wide_sums(block, values.table, values.are_keys)
     else:
-        sums, squares, top = dense_sums(block, values.table)
+        sums, squares, top = dense_sums(block, values.whole, values.table.shape[1])
     found = Sums.of(sums, squares, top, block.offset())
     return block.hold(found.log_sum), found
