@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from wasserscore.core.errors import InputError
-from wasserscore.kernel import nearest, screen, stream
+from wasserscore.kernel import nearest, products, screen, stream
 
 
 def draw(*shape: int, seed: int = 0, dtype=torch.float64) -> torch.Tensor:
@@ -107,11 +107,66 @@ def test_groups_do_not_change_the_result(monkeypatch, n, own):
     y = draw(n, 9)
     whole = nearest(y, y, 3, exclude_self=own)
     monkeypatch.setattr(screen, "CANDIDATE", -8)  # groups of four rows in nine coordinates
-    assert screen.Products(y.double())._size(11) == 4
+    assert screen.Products(y.double(), torch.float64)._size(11) == 4
     monkeypatch.setattr(stream, "TILE_BYTES", 8 * 128 * 7)
     parts = nearest(y, y, 3, exclude_self=own)
     assert torch.equal(whole[0], parts[0])
     assert torch.equal(whole[1], parts[1])
+
+
+@pytest.fixture
+def both(monkeypatch):
+    """Products in float32 first, as where oneDNN makes them; how many rows each precision saw."""
+    monkeypatch.setattr(products, "unused", lambda: True)
+    monkeypatch.setattr(products, "WORTH", 0)
+    rows, true = {torch.float32: 0, torch.float64: 0}, screen.Products.__call__
+
+    def counted(self, x, m, own):
+        rows[self.dtype] += len(x)
+        return true(self, x, m, own)
+
+    monkeypatch.setattr(screen.Products, "__call__", counted)
+    return rows
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("d", [8, 300])
+def test_float32_decides_where_it_sees_enough(both, d, own):
+    y = draw(700, d)
+    x = y if own else draw(150, d, seed=1)
+    distances, indices = nearest(x, y, 3, exclude_self=own)
+    expected = brute(x, y, 3, own=own)
+    assert torch.equal(indices, expected[1])
+    assert torch.allclose(distances, expected[0], rtol=1e-14)
+    assert both == {torch.float32: len(x), torch.float64: 0}
+
+
+def test_rows_that_float32_does_not_see_are_left_to_float64(both):
+    """Two clusters of a size that is rounding in float32, seen from their common middle."""
+    cluster = 1e-3 * draw(100, 20)
+    y = torch.cat([cluster + 1.0, cluster - 1.0])
+    x = torch.cat([1.0 + 1e-3 * draw(30, 20, seed=1), 3 + draw(5, 20, seed=2)])
+    distances, indices = nearest(x, y, 2)
+    expected = brute(x, y, 2)
+    assert torch.equal(indices, expected[1])
+    assert torch.allclose(distances, expected[0], rtol=1e-14)
+    assert both[torch.float32] == 35
+    assert 30 <= both[torch.float64] <= 35
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1.0, 1e6])
+def test_what_products_may_be_off(dtype, scale):
+    """No row that is left out is nearer than the limit, though all look alike but for rounding."""
+    y = scale * (1 + 1e-13 * draw(400, 200)) * draw(1, 200, seed=1)
+    y[::2] = -y[::2]
+    x = scale * draw(50, 200, seed=2)
+    found = screen.Products(y, dtype)(x, 20, None)
+    squared = (x[:, None] - y[None]).square().sum(2)
+    rest = squared.scatter(1, found.candidate, torch.inf).amin(1)
+    assert bool((found.outside <= rest).all())
+    off = (rest - found.outside) / (x.norm(dim=1) + y.norm(dim=1).max()).square()
+    assert float(off.max()) < 200 * torch.finfo(dtype).eps
 
 
 def test_bad_input_is_refused():

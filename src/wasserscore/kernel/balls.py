@@ -43,7 +43,7 @@ def in_balls(
     for rows in tiles(len(x), block_rows(x)):
         query = x64[rows] - middle
         half = query.square().sum(1) / 2
-        slack = rounding(query, reach)
+        slack = rounding(query.norm(dim=1), reach, centred)
         width = max(1, tile_bytes(query) // (8 * len(query)))
         space = query.new_empty(len(query) * min(width, len(y)))
         for run in tiles(len(y), width):

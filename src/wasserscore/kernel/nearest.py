@@ -7,7 +7,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import tiles
 from wasserscore.kernel.keys import Queries, Rows
-from wasserscore.kernel.screen import screen
+from wasserscore.kernel.screen import screens
 from wasserscore.kernel.stream import block_rows, tile_bytes
 
 SPARE = 8
@@ -19,9 +19,10 @@ def nearest(
 ) -> tuple[Float[Tensor, "b k"], Int[Tensor, "b k"]]:
     """Distances and indices of the ``k`` nearest rows of ``y``, nearest first, ties by index.
 
-    A float64 product in tiles, or a tree in few dimensions, finds ``k + 8`` candidates, which are
-    computed again by differences: identical rows are at distance exactly 0. Where the others
-    cannot be excluded (many ties, rounding), the row is searched in full by differences.
+    A product in tiles, or a tree in few dimensions, finds ``k + 8`` candidates, which are computed
+    again by differences: identical rows are at distance exactly 0. Where the others cannot be
+    excluded (rounding, many ties), a product in float64 is asked if the first was not, and then
+    the row is searched in full by differences.
 
     Args:
         x: Queries ``(b, d)``.
@@ -40,18 +41,22 @@ def nearest(
     require(1 <= k <= found, f"k must be between 1 and the {found} rows to search", got=k)
     with torch.no_grad():
         x64, y64 = x.to(torch.float64), y.to(torch.float64)
-        find = screen(y64)
-        distances, indices = [], []
+        asked = screens(y64)
+        squared = x64.new_empty(len(x), k)
+        index = torch.empty(len(x), k, dtype=torch.int64, device=x.device)
         for rows in tiles(len(x), block_rows(x)):
-            own = torch.arange(rows.start, rows.stop, device=x.device) if exclude_self else None
-            near = find(x64[rows], min(k + SPARE, len(y)), own)
-            squared, index = _decide(x64[rows], y64, near.candidate, own, k)
-            if near.candidate.shape[1] < len(y):
-                for i in (~(squared[:, -1] < near.outside)).nonzero()[:, 0].tolist():
-                    squared[i], index[i] = _search(x64[rows][i], y64, k, own[i] if own is not None else None)  # noqa: E501  # fmt: skip
-            distances.append(squared.sqrt().to(x.dtype))
-            indices.append(index)
-    return torch.cat(distances), torch.cat(indices)
+            left = torch.arange(rows.start, rows.stop, device=x.device)
+            for find in asked:
+                own = left if exclude_self else None
+                near = find(x64[left], min(k + SPARE, len(y)), own)
+                squared[left], index[left] = _decide(x64[left], y64, near.candidate, own, k)
+                every = near.candidate.shape[1] == len(y)
+                left = left[~(every | (squared[left, -1] < near.outside))]
+                if not len(left):
+                    break
+            for i in left:
+                squared[i], index[i] = _search(x64[i], y64, k, i if exclude_self else None)
+    return squared.sqrt().to(x.dtype), index
 
 
 def _decide(

@@ -43,11 +43,13 @@ def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     return torch.mm(a, b, out=out)
 
 
-def affine(plus: Tensor, a: Tensor, b: Tensor, scale: float = 1.0) -> Tensor:
-    """``scale (plus + a @ b)`` with one number per column in ``plus``, constants."""
+def affine(
+    plus: Tensor, a: Tensor, b: Tensor, scale: float = 1.0, out: Tensor | None = None
+) -> Tensor:
+    """``scale (plus + a @ b)`` with one number per column in ``plus``, as :func:`product`."""
     if _by_onednn(a, b):
         return _onednn(a * scale, b, plus * scale)
-    return torch.addmm(plus, a, b, beta=scale, alpha=scale)
+    return torch.addmm(plus, a, b, beta=scale, alpha=scale, out=out)
 
 
 def of_all(a: Tensor, b: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ that is not among them; differences decide afterwards.
 """
 
 import math
+from functools import cached_property
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -12,7 +13,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from wasserscore.core.tensors import tiles
-from wasserscore.core.typing import PerPoint
+from wasserscore.core.typing import Cloud, PerPoint, Vector
+from wasserscore.kernel import products
 from wasserscore.kernel.keys import Queries, Rows
 from wasserscore.kernel.stream import tile_bytes
 
@@ -37,10 +39,15 @@ class Screen(Protocol):
         """At least the ``m`` nearest rows of each query but ``own``, up to rounding and ties."""
 
 
-def screen(y: Rows) -> Screen:
-    """The screen for rows ``y``, float64."""
+def screens(y: Rows) -> list[Screen]:
+    """The screens for rows ``y``, float64, to be asked in turn: the first one answers most."""
     n, d = y.shape
-    return Tree(y) if d <= TREE_DIMENSIONS and n >= TREE_ROWS and not y.is_cuda else Products(y)
+    if d <= TREE_DIMENSIONS and n >= TREE_ROWS and not y.is_cuda:
+        return [Tree(y)]
+    finest = Products(y, torch.float64)
+    if y.is_cuda or not products.unused():
+        return [finest]
+    return [Products(y, torch.float32), finest]
 
 
 class Tree:
@@ -66,44 +73,64 @@ class Tree:
 class Products:
     """Matrix products in tiles, in coordinates around the mean.
 
-    Rows are dealt to groups, and only the least value of each group is kept: the m nearest rows
-    lie in the m groups with the least values, and sorting groups is cheaper than sorting rows.
+    Rows are dealt to groups, and only the largest value of each group is kept: the m nearest rows
+    lie in the m groups with the largest values, and sorting groups is cheaper than sorting rows.
 
     Args:
         y: Rows ``(n, d)``, float64.
+        dtype: The precision of the products.
     """
 
-    def __init__(self, y: Rows) -> None:
-        self.centre = y.mean(0)
-        self.keys = y - self.centre
-        self.half = self.keys.square().sum(1) / 2
-        self.radius = float((2 * self.half.max()).sqrt())
+    def __init__(self, y: Rows, dtype: torch.dtype) -> None:
+        self.y = y
+        self.dtype = dtype
+
+    @cached_property
+    def centre(self) -> Vector:
+        """The mean of the rows."""
+        return self.y.mean(0)
+
+    @cached_property
+    def keys(self) -> Cloud:
+        """The rows about their mean."""
+        return (self.y - self.centre).to(self.dtype)
+
+    @cached_property
+    def minus_half(self) -> PerPoint:
+        """Minus half the squared norms."""
+        return self.keys.double().square().sum(1).div(-2).to(self.dtype)
+
+    @cached_property
+    def radius(self) -> float:
+        """The largest norm."""
+        return float((-2 * self.minus_half.min()).sqrt())
 
     def __call__(self, x: Queries, m: int, own: Tensor | None) -> Found:
-        """See :class:`Screen`; the screened value is |y|^2/2 - x.y."""
-        query = x - self.centre
+        """See :class:`Screen`; the screened value is x.y - |y|^2/2."""
+        query = (x - self.centre).to(self.dtype)
         size = self._size(m)
         groups = len(self.keys) // size
-        lowest = query.new_full((len(query), groups), torch.inf)
+        highest = query.new_full((len(query), groups), -torch.inf)
         width = min(groups, max(1, tile_bytes(query) // (8 * len(query))))
         # One space for all tiles: fresh ones cost time and, between small pieces, memory.
         space = query.new_empty(len(query) * width)
         for part in tiles(groups, width):
-            value = space[: len(query) * (part.stop - part.start)].view(len(query), -1)
+            out = space[: len(query) * (part.stop - part.start)].view(len(query), -1)
             for first in range(0, size * groups, groups):
                 run = slice(first + part.start, first + part.stop)
-                torch.addmm(self.half[run], query, self.keys[run].T, alpha=-1, out=value)
+                value = products.affine(self.minus_half[run], query, self.keys[run].T, out=out)
                 if own is not None:
                     inside = ((own >= run.start) & (own < run.stop)).nonzero()[:, 0]
-                    value[inside, own[inside] - run.start] = torch.inf
-                torch.minimum(lowest[:, part], value, out=lowest[:, part])
-        near, group = lowest.topk(min(m, groups), largest=False)
+                    value[inside, own[inside] - run.start] = -torch.inf
+                torch.maximum(highest[:, part], value, out=highest[:, part])
+        near, group = highest.topk(min(m, groups))
         dealt = size * groups
         members = torch.arange(0, dealt, groups, device=query.device)
         rest = torch.arange(dealt, len(self.keys), device=query.device).expand(len(query), -1)
         candidate = torch.cat([(group[:, None] + members[:, None]).flatten(1), rest], 1)
-        slack = rounding(query, self.radius)
-        return Found(candidate, 2 * near[:, -1] + query.square().sum(1) - slack)
+        norm = (x - self.centre).norm(dim=1)
+        slack = rounding(norm, self.radius, self.keys)
+        return Found(candidate, norm.square() - 2 * near[:, -1].double() - slack)
 
     def _size(self, m: int) -> int:
         """Rows of a group: n / size groups to pick from, m * size candidates to compute."""
@@ -111,7 +138,13 @@ class Products:
         return max(1, round(math.sqrt(n / (m * (CANDIDATE + d)))))
 
 
-def rounding(query: Rows, radius: float) -> PerPoint:
-    """What a squared distance by products may be off, for rows within ``radius``."""
-    reach: Tensor = (query.norm(dim=1) + radius).square()
-    return 8 * torch.finfo(query.dtype).eps * reach
+def rounding(norm: PerPoint, radius: float, keys: Cloud) -> PerPoint:
+    """What squared distances may be off by products of numbers like those of some keys, ``(b,)``.
+
+    Args:
+        norm: Of each query, float64.
+        radius: The largest norm of a key.
+        keys: ``(n, d)``. A product has d terms and four more roundings, of all numbers in it.
+    """
+    terms = max(16, keys.shape[1] + 4)
+    return terms * torch.finfo(keys.dtype).eps / 2 * (norm + radius).square()
