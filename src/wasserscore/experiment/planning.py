@@ -38,7 +38,7 @@ def plan_steps(
         label: Of a pipeline only: the class to ask for, where the model knows classes.
         mode: Of ``plan``; with a model ``"model"``, else ``"calibrated"`` by default.
         seed: Of everything drawn.
-        **options: Of ``plan``: solver, surrogate.
+        **options: Of ``plan``: solver, surrogate, callback.
 
     Raises:
         InputError: If a model is asked of something that is no run, or the plan is impossible.

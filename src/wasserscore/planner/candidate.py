@@ -79,13 +79,23 @@ class Candidate:
             jump = steps * self._power(w2) if jump is not None and w2 > self._target else None
         return best
 
-    def curve(self, trial: Trial) -> tuple[tuple[int, int, float], ...]:
-        """(steps, evaluations, W2) from a quarter of a trial's steps to four times as many."""
+    @property
+    def early(self) -> bool:
+        """Whether it is searched before others: rarely far from the best and quick to compute."""
+        return self.solver.name == "heun"
+
+    def curve(self, trial: Trial, most: int) -> tuple[tuple[int, int, float], ...]:
+        """(steps, evaluations, W2) from a quarter of a trial's steps to four times as many.
+
+        Args:
+            trial: The trial.
+            most: Evaluations beyond which nothing is worked out.
+        """
         points = {trial.steps: trial.split.w2}
-        for steps in {max(1, round(trial.steps * factor)) for factor in self._around} - {
-            trial.steps
-        }:
-            other, _ = self._trial(steps, None)
+        wanted = {max(1, round(trial.steps * factor)) for factor in self._around}
+        for steps in sorted(wanted - {trial.steps}):
+            within = self.evaluations(steps) <= most
+            other = self._trial(steps, None)[0] if within else None
             if other is not None:
                 points[steps] = other.split.w2
         return tuple((k, self.evaluations(k), points[k]) for k in sorted(points))

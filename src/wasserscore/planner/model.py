@@ -12,7 +12,7 @@ planned for: :func:`wasserscore.certify` measures it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,7 +25,7 @@ from wasserscore.core.typing import Noise, Points, ScoreFn
 from wasserscore.data import in_data_units
 from wasserscore.dynamics import TimeGrid
 from wasserscore.planner.candidate import AROUND, LATTICE, Candidate, Measured
-from wasserscore.planner.problem import Problem
+from wasserscore.planner.problem import Problem, silent
 from wasserscore.planner.result import Option
 from wasserscore.planner.search import options_of, search
 from wasserscore.planner.split import Split, start_error
@@ -62,6 +62,7 @@ class Runs:
         target: The W2 that is planned for, data units.
         n: How many starts.
         seed: Of starts and noise.
+        tell: Told how far the converged run has come.
     """
 
     score: ScoreFn
@@ -70,6 +71,7 @@ class Runs:
     target: float
     n: int = PAIRS
     seed: int = 0
+    tell: Callable[[str, int, int], object] = silent
 
     @torch.no_grad()
     def discretisation(self, solver: Solver, grid: TimeGrid, eta: float) -> float:
@@ -87,11 +89,13 @@ class Runs:
     def converged(self) -> Points:
         """The probability flow of the score from the common starts, by Heun on finer grids."""
         before: Points | None = None
-        for steps in FINE:
+        for level, steps in enumerate(FINE):
+            self.tell("converged flow", level, len(FINE))
             ends = self._run("heun", time_grid(self.process, steps), 0.0, None)
             if before is not None and self._distance(before, ends) <= SETTLED * self.target:
                 break
             before = ends
+        self.tell("converged flow", len(FINE), len(FINE))
         return ends
 
     def _run(
@@ -132,6 +136,11 @@ class Modelled(Measured):
     """
 
     runs: Runs
+
+    @property
+    def early(self) -> bool:
+        """What needs the fewest evaluations as a rule: each of them runs the user's score."""
+        return self.solver.name == "dpmpp_2m"
 
     @property
     def _around(self) -> tuple[float, ...]:
@@ -176,7 +185,7 @@ def model_options(
     """
     flat = None if hasattr(score, "shape") else (problem.surrogate.dim,)
     shape = shape_of(score, flat, None)
-    runs = Runs(score, process, shape, problem.target, seed=seed)
+    runs = Runs(score, process, shape, problem.target, seed=seed, tell=problem.tell)
     candidates: list[Candidate] = [
         Modelled(problem, process, method, method.default_eta, kind, runs=runs)
         for method in solvers or [solver_named(name) for name in SOLVERS]

@@ -1,6 +1,6 @@
 """``plan``: which process, which solver, which grid, how many steps for a target W2."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -13,7 +13,7 @@ from wasserscore.planner.candidate import GRIDS
 from wasserscore.planner.exact_flow import ExactFlow
 from wasserscore.planner.mixture import fit_mixture, stacked
 from wasserscore.planner.model import model_options
-from wasserscore.planner.problem import Problem
+from wasserscore.planner.problem import Problem, silent
 from wasserscore.planner.result import Option, Plan
 from wasserscore.planner.surrogate import Surrogate
 from wasserscore.planner.theorem import SOLVER, theorem_options
@@ -43,6 +43,7 @@ def plan(
     most_steps: int | None = None,
     seed: int = 0,
     curves: bool = False,
+    callback: Callable[[str, int, int], object] = silent,
 ) -> Plan:
     """How to sample so that the W2 distance stays below a target, at the fewest evaluations.
 
@@ -83,6 +84,7 @@ def plan(
             million for the theorem.
         seed: Of the runs of the mixture or the model.
         curves: Also work out W2 around the steps found, for ``report.plan_figure``: slower.
+        callback: Called with (stage, done, total) as the search goes on.
 
     Raises:
         InputError: If the input cannot be used, or no candidate reaches the target.
@@ -104,7 +106,7 @@ def plan(
     stand_in, flow = _stand_in(data_or_reference, score, mode, surrogate, seed)
     # an estimated variance is off by sampling_error; three of them keep the plan on the safe side
     aim = target_w2 * max(0.7, 1 - 3 * stand_in.sampling_error)
-    problem = Problem(stand_in, aim, score_error, flow)
+    problem = Problem(stand_in, aim, score_error, flow, callback)
     options, times, rests = _compare(
         problem, mode, score, processes, solver, grids, most, seed, curves
     )

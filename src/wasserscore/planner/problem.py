@@ -1,6 +1,6 @@
 """What all candidates of one plan share: the data's stand-in, the target, and what was learned."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,6 +15,10 @@ LAST_STEP_SHARE = 0.1
 """Share of the target that the jump from the least noise to zero may cost."""
 
 
+def silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A surrogate and a target, with what one candidate learns for the next.
@@ -24,6 +28,7 @@ class Problem:
         target: The W2 to reach, in data units.
         score_error: Bound on the L2 norm of the score's error.
         flow: The exact flow of the mixture that stands in; None where a Gaussian does.
+        tell: Told how far the search has come, as ``tell(stage, done, total)``.
         hints: Best horizons found so far, by candidate group; only a place to start looking.
     """
 
@@ -31,6 +36,7 @@ class Problem:
     target: float
     score_error: float = 0.0
     flow: ExactFlow | None = field(default=None, repr=False)
+    tell: Callable[[str, int, int], object] = field(default=silent, repr=False)
     hints: dict[Hashable, int] = field(default_factory=dict, repr=False)
     _densities: dict[tuple[Process, float], StepDensity] = field(default_factory=dict, repr=False)
 

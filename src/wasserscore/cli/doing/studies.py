@@ -33,7 +33,8 @@ def plan(
     source = source_of(source, data, model, "SOURCE")
     folder = out or Path("runs") / f"plan-{Path(source).stem}"
     require_folder(folder)
-    found = planning.plan_steps(source, target_w2, model=model, **options)
+    with Bars(Console(stderr=True)) as bars:
+        found = planning.plan_steps(source, target_w2, model=model, callback=bars, **options)
     print_json(found.to_dict()) if json else print_lines(repr(found))
     paths = planning.write_plan(found, folder)
     if not json:
