@@ -11,7 +11,8 @@ from wasserscore.core.errors import InputError
 from wasserscore.data import Scaling
 from wasserscore.network import MLP
 from wasserscore.process import EDM, VP
-from wasserscore.score import GaussianScore, MixtureScore, NetworkScore
+from wasserscore.proximal import fit_proximal
+from wasserscore.score import EmpiricalScore, GaussianScore, MixtureScore, NetworkScore
 from wasserscore.score.guidance import ClassifierFree, Guided
 
 PROCESS = VP.from_betas(beta_min=0.1, beta_max=20.0)
@@ -131,3 +132,44 @@ def test_scores_that_do_not_fit_are_refused():
         NetworkScore(MLP(2, 4, 1, condition=2), EDM()).conditioned([1.0, float("nan")])
     with pytest.raises(InputError, match="knows no classes"):
         ClassifierFree(good, 0, 2.0)
+
+
+def by_closed_form(law, y):
+    return lambda: ClassifierFree(law, y, 2.0)
+
+
+GAUSSIAN = GaussianScore(torch.zeros(2).double(), torch.eye(2).double(), PROCESS)
+EMPIRICAL = EmpiricalScore(torch.eye(2), PROCESS, 0.1)
+UNFIT = {
+    "a law": (by_closed_form(GAUSSIAN, 1), "must know classes or conditions, got GaussianScore"),
+    "points": (
+        by_closed_form(EMPIRICAL, 1),
+        "must know classes or conditions, got EmpiricalScore",
+    ),
+    "a part": (by_closed_form(GAUSSIAN, [0.0, float("nan")]), "must know classes or conditions"),
+    "a function": (
+        by_closed_form(lambda x, t: -x, 1),
+        "must know classes or conditions, got func",
+    ),
+    "a word": (lambda: Guided(GAUSSIAN, GAUSSIAN, "two"), "finite and non-negative, got two"),
+    "no process": (lambda: Guided(lambda x, t: -x, GAUSSIAN, 2.0), "need a process and a shape"),
+    "a class of a law": (lambda: GAUSSIAN.conditioned(1), "a number for each of 2 coordinates"),
+    "no numbers": (lambda: GAUSSIAN.conditioned("a"), "y must be numbers"),
+}
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("case", UNFIT)
+def test_what_has_no_classes_is_refused_in_a_sentence(case):
+    call, match = UNFIT[case]
+    with pytest.raises(InputError, match=match):
+        call()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_law_is_conditioned_on_a_list_as_on_a_tensor():
+    y = [0.5, float("nan")]
+    for law in (GAUSSIAN, fit_proximal(torch.randn(40, 2, generator=torch.Generator()), PROCESS)):
+        found, same = law.conditioned(y), law.conditioned(torch.tensor(y))
+        x = torch.ones(1, 1)
+        torch.testing.assert_close(found(x, 1.0), same(x, 1.0))

@@ -90,6 +90,7 @@ def test_ones_own_map_needs_its_forward_only():
     assert Differences().adjoint(y).tolist() == [[-1.0, -1.0, -3.0, 5.0]]
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("call", "match"),
     [
@@ -100,6 +101,9 @@ def test_ones_own_map_needs_its_forward_only():
         (lambda: Separable.average((4, 6), 4), "must divide both sides"),
         (lambda: Separable.average((16,), 4), "a picture has a height and a width"),
         (lambda: Separable.blur((4, 4), 0.0), "a blur needs a positive deviation"),
+        (lambda: Separable.blur((4, 4), "soft"), "a positive deviation, got soft"),
+        (lambda: Separable.blur(4, 1.0), "a picture has a height and a width"),
+        (lambda: Separable((4, 4), torch.ones(4), torch.eye(4)), "is measured by two matrices"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, match):

@@ -213,10 +213,13 @@ def test_conjugate_gradients_solve_and_stop():
     assert torch.equal(conjugate_gradients(lambda v: -v, b, iterations=5, tolerance=0.0), 0 * b)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("call", "match"),
     [
         (lambda: Posterior(PRIOR, MATRIX, Y, -1.0), "noise_std must be finite and non-negative"),
+        (lambda: Posterior(PRIOR, MATRIX, Y, "a"), "noise_std must be finite and non-n.*, got a"),
+        (lambda: Posterior(lambda x, t: -x, MATRIX, Y, 0.1), "must have a process and a shape"),
         (lambda: Posterior(PRIOR, MATRIX, Y[:3], 0.1), r"y must have shape \(4,\)"),
         (lambda: Posterior(PRIOR, MATRIX, Y * torch.nan, 0.1), "y must be finite"),
         (lambda: Posterior(PRIOR, len, Y, 0.1), "forward and adjoint, got builtin_function"),

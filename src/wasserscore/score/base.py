@@ -297,13 +297,3 @@ class ClosedFormScore(ABC):
                 explain("this law has no density without noise", got=f"t={t}",
                         do="ask at a time t > 0, or give the law a bandwidth")
             )  # fmt: skip
-
-
-def conditioned_scaling(scaling: Scaling | None, y: Vector) -> Scaling | None:
-    """The scaling of the coordinates that are NaN in ``y``."""
-    if scaling is None:
-        return None
-    free = torch.isnan(y).to(scaling.shift.device)
-    return Scaling(
-        scaling.shift[free], scaling.scale[free] if scaling.scale.ndim else scaling.scale
-    )

@@ -12,8 +12,8 @@ from wasserscore.core.tensors import as_floats
 from wasserscore.core.typing import Vector
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
-from wasserscore.score.base import conditioned_scaling
 from wasserscore.score.components import Components
+from wasserscore.score.conditioning import conditioned_scaling, partly_known
 from wasserscore.score.mixture import ComponentScore
 
 Covariance = Float[Tensor, "d d"] | Float[Tensor, " d"] | Float[Tensor, ""]
@@ -58,7 +58,8 @@ class GaussianScore(ComponentScore):
             y: ``(d,)``, NaN where a coordinate is unknown; scaled units.
 
         Raises:
-            InputError: If every coordinate is known, or none.
+            InputError: If every coordinate is known, or none, or ``y`` is no such vector.
         """
+        y = partly_known(y, self.dim)
         law, scaling = self.law.conditioned(y), conditioned_scaling(self.scaling, y)
         return GaussianScore(law.means[0], law.covariances[0], self.process, scaling=scaling)

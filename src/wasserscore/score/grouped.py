@@ -22,7 +22,8 @@ from wasserscore.core.tensors import as_tensor, expand_like
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
-from wasserscore.score.base import ClosedFormScore, Tau, conditioned_scaling
+from wasserscore.score.base import ClosedFormScore, Tau
+from wasserscore.score.conditioning import conditioned_scaling, partly_known
 from wasserscore.score.fit_report import FitReport
 from wasserscore.score.latent import LatentScore
 from wasserscore.score.proximal import ProximalScore
@@ -113,6 +114,7 @@ class GroupedScore(ClosedFormScore):
         Raises:
             InputError: If every coordinate is known, or none, or the law has no density.
         """
+        y = partly_known(y, self.dim)
         laws = [law.conditioned(y) for law in self.laws]
         known = (~torch.isnan(y)).nonzero().squeeze(1)
         seen = torch.stack([law.marginal(known).log_prob(y[known][None])[0] for law in self.laws])

@@ -12,8 +12,9 @@ from wasserscore.core.tensors import as_floats
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Vector
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
-from wasserscore.score.base import ClosedFormScore, Tau, conditioned_scaling
+from wasserscore.score.base import ClosedFormScore, Tau
 from wasserscore.score.components import Components, Covariances
+from wasserscore.score.conditioning import conditioned_scaling, partly_known
 
 
 class ComponentScore(ClosedFormScore):
@@ -103,7 +104,8 @@ class MixtureScore(ComponentScore):
             y: ``(d,)``, NaN where a coordinate is unknown; scaled units.
 
         Raises:
-            InputError: If every coordinate is known, or none.
+            InputError: If every coordinate is known, or none, or ``y`` is no such vector.
         """
+        y = partly_known(y, self.dim)
         law, scaling = self.law.conditioned(y), conditioned_scaling(self.scaling, y)
         return MixtureScore(law.weights, law.means, law.covariances, self.process, scaling=scaling)

@@ -28,7 +28,8 @@ from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vect
 from wasserscore.data import Scaling
 from wasserscore.kernel import nearest
 from wasserscore.process.base import Process
-from wasserscore.score.base import ClosedFormScore, Tau, conditioned_scaling
+from wasserscore.score.base import ClosedFormScore, Tau
+from wasserscore.score.conditioning import conditioned_scaling, partly_known
 from wasserscore.score.fit_report import FitReport
 from wasserscore.score.spiked import Spiked
 from wasserscore.score.spiked_mixture import SpikedMixture
@@ -197,6 +198,7 @@ class ProximalScore(ClosedFormScore):
         Raises:
             InputError: If every coordinate is known, or none, or the law has no density.
         """
+        y = partly_known(y, self.dim)
         known = ~torch.isnan(y)
         require(bool(known.any()) and not bool(known.all()),
                 "conditioning needs some known and some unknown (NaN) coordinates",

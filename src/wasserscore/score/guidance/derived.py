@@ -29,5 +29,5 @@ class Derived(ABC):
     @property
     def scaling(self) -> Scaling | None:
         """How model units came from data units."""
-        scaling: Scaling | None = self.origin.scaling
+        scaling: Scaling | None = getattr(self.origin, "scaling", None)
         return scaling

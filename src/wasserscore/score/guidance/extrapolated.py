@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.numbers import is_number
 from wasserscore.core.typing import Points, Times
+from wasserscore.score.base import ClosedFormScore
 from wasserscore.score.guidance.derived import Derived
 
 
@@ -41,14 +43,18 @@ class Guided(Derived):
     scale: float
 
     def __post_init__(self) -> None:
-        require(0 <= self.scale < float("inf"), "the scale of a guidance must be finite and "
-                "non-negative", got=self.scale)  # fmt: skip
+        good = is_number(self.scale) and 0 <= self.scale < float("inf")
+        require(good, "the scale of a guidance must be finite and non-negative", got=self.scale)
+        known = all(hasattr(s, "process") and hasattr(s, "shape") for s in (self.poor, self.good))
+        require(known, "scores of a guidance need a process and a shape",
+                got=f"{type(self.poor).__name__} and {type(self.good).__name__}",
+                do="wrap functions in ws.DenoiserScore")  # fmt: skip
         for name in ("process", "shape"):
             mine, other = getattr(self.good, name), getattr(self.poor, name)
             require(mine == other, f"both scores of a guidance must have the same {name}",
                     got=f"{mine} and {other}")  # fmt: skip
-        one, two = (None if s.scaling is None else s.scaling.to_dict()
-                    for s in (self.good, self.poor))  # fmt: skip
+        scalings = (getattr(s, "scaling", None) for s in (self.good, self.poor))
+        one, two = (None if scaling is None else scaling.to_dict() for scaling in scalings)
         require(one == two, "both scores of a guidance must have the same scaling", got="two",
                 do="train both on points in the same units")  # fmt: skip
 
@@ -73,8 +79,12 @@ class ClassifierFree(Guided):
         scale: :math:`c`; 0 ignores the class, 1 is its score, larger is sharper.
 
     Raises:
-        InputError: If the score does not know the class, or the scale is negative.
+        InputError: If the score does not know the class, as no law in closed form does (their
+            ``conditioned`` fixes coordinates), or the scale is negative.
     """
 
     def __init__(self, score: Any, y: Any, scale: float) -> None:
+        known = not isinstance(score, ClosedFormScore) and hasattr(score, "conditioned")
+        require(known, "the score must know classes or conditions", got=type(score).__name__,
+                do="extrapolate two laws by ws.guidance.Guided(all, one, scale)")  # fmt: skip
         super().__init__(score, score.conditioned(y), scale)

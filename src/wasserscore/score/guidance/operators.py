@@ -5,6 +5,7 @@ are masks, blurs, averages and matrices. All act on points in data units.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Protocol, runtime_checkable
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
+from wasserscore.core.numbers import is_number
 from wasserscore.core.tensors import as_floats
 from wasserscore.core.typing import Points
 
@@ -132,6 +134,8 @@ class Separable(LinearMap):
     across: Float[Tensor, "n width"]
 
     def __post_init__(self) -> None:
+        good = self.down.ndim == self.across.ndim == 2
+        require(good, "a picture is measured by two matrices", got="another number of axes")
         sides = (self.down.shape[1], self.across.shape[1])
         require(self.shape[-2:] == sides, "the matrices must fit the picture",
                 got=f"{sides} for a point of shape {self.shape}")  # fmt: skip
@@ -147,7 +151,8 @@ class Separable(LinearMap):
         Raises:
             InputError: If the deviation is not positive, or a point is no picture.
         """
-        require(0 < deviation < float("inf"), "a blur needs a positive deviation", got=deviation)
+        good = is_number(deviation) and 0 < deviation < float("inf")
+        require(good, "a blur needs a positive deviation", got=deviation)
 
         def weights(n: int) -> Tensor:
             at = torch.arange(n, dtype=torch.float64)
@@ -183,5 +188,9 @@ class Separable(LinearMap):
 
 
 def _sides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    require(len(shape) >= 2, "a picture has a height and a width", got=f"shape {shape}")
+    require(
+        isinstance(shape, Sequence) and len(shape) >= 2,
+        "a picture has a height and a width",
+        got=f"shape {shape}",
+    )
     return shape[-2:]

@@ -29,6 +29,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
 from wasserscore.core.linalg import conjugate_gradients
+from wasserscore.core.numbers import is_number
 from wasserscore.core.tensors import as_floats, as_tensor, expand_like
 from wasserscore.core.typing import Points, Times
 from wasserscore.process.base import Process
@@ -69,6 +70,9 @@ class Posterior(Derived):
     tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
+        known = hasattr(self.score, "process") and hasattr(self.score, "shape")
+        require(known, "the score must have a process and a shape", got=type(self.score).__name__,
+                do="wrap a function in ws.DenoiserScore")  # fmt: skip
         object.__setattr__(self, "y", as_floats(self.y, "y"))
         object.__setattr__(self, "iterations", as_integer(self.iterations, "iterations"))
         if isinstance(self.operator, Tensor | np.ndarray):
@@ -77,10 +81,10 @@ class Posterior(Derived):
         require(isinstance(self.operator, Operator), "an operator needs forward and adjoint",
                 got=type(self.operator).__name__,
                 do="pass a matrix, or a subclass of ws.guidance.LinearMap")  # fmt: skip
-        require(0 <= self.noise_std < float("inf"), "noise_std must be finite and non-negative",
-                got=self.noise_std)  # fmt: skip
-        require(0 <= self.tolerance < float("inf"), "tolerance must be finite and non-negative",
-                got=self.tolerance)  # fmt: skip
+        for name in ("noise_std", "tolerance"):
+            value = getattr(self, name)
+            good = is_number(value) and 0 <= value < float("inf")
+            require(good, f"{name} must be finite and non-negative", got=value)
         own = tuple(getattr(self.operator, "shape", self.shape))
         require(prod(own) == prod(self.shape), f"the operator must take points of {self.shape}",
                 got=f"one for {own}")  # fmt: skip
