@@ -1,8 +1,12 @@
-"""Real numbers: what may be compared with bounds, so that a word is refused in a sentence."""
+"""Real numbers and times: what a user gives, or a sentence that says what is wrong with it."""
 
 from numbers import Real
+from typing import Any
 
+import torch
 from torch import Tensor
+
+from wasserscore.core.errors import InputError, explain
 
 
 def is_number(value: object) -> bool:
@@ -14,3 +18,24 @@ def is_number(value: object) -> bool:
     if isinstance(value, Tensor):
         return value.numel() == 1 and not value.is_complex()
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def as_times(t: Any, n: int, device: torch.device | None = None) -> Tensor:
+    """Forward times, float64: one number, or one for each of n points.
+
+    Those that lie on a GPU are not asked for their sign, which would wait for it.
+
+    Raises:
+        InputError: If they are no such numbers, negative or NaN.
+    """
+    try:
+        time = torch.as_tensor(t, dtype=torch.float64, device=device)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(explain("t must be a number, or one per point", got=repr(t))) from None
+    if time.ndim and time.shape not in ((1,), (n,)):
+        raise InputError(explain(f"t must be a number, or one for each of {n} points",
+                                 got=f"shape {tuple(time.shape)}"))  # fmt: skip
+    plain = isinstance(t, float | int)  # compared in a tenth of the time
+    if not (t >= 0 if plain else time.is_cuda or bool((time >= 0).all())):
+        raise InputError(explain("t must not be negative or NaN", got=f"t={t}"))
+    return time

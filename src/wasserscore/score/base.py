@@ -32,6 +32,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.numbers import as_times
 from wasserscore.core.tensors import as_tensor, expand_like
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
@@ -121,7 +122,7 @@ class ClosedFormScore(ABC):
         r"""The score :math:`\nabla \log p_t(x)`, shaped like ``x``: a tensor, or an array.
 
         Raises:
-            InputError: At a time without noise, for a law without a density.
+            InputError: At a negative time, or, for a law without a density, one without noise.
         """
         x = as_tensor(x)
         alpha, tau = self._clock(t, x)
@@ -278,7 +279,7 @@ class ClosedFormScore(ABC):
 
     def _clock(self, t: Times, x: Tensor) -> tuple[Tensor, Tensor]:
         r""":math:`\alpha_t` and :math:`\tau_t`, in float64 on the device of ``x``."""
-        time = torch.as_tensor(t, dtype=torch.float64, device=x.device)
+        time = as_times(t, x.shape[:1].numel(), x.device)
         return self.process.alpha(time), self.process.noise_to_signal(time)
 
     def _flat(self, x: Tensor) -> Tensor:

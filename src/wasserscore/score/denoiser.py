@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 
-import torch
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.numbers import as_times
 from wasserscore.core.tensors import as_tensor, beside, expand_like
 from wasserscore.core.typing import PerPoint, Points, Times
 from wasserscore.data import Scaling
@@ -81,9 +81,9 @@ def natural_clock(process: Process, t: Times, n: int) -> tuple[Tensor, Tensor]:
     They stay where the time is: on the CPU, a time costs another device no wait.
 
     Raises:
-        InputError: For a time without noise.
+        InputError: For a time without noise, or a negative one.
     """
-    time = torch.as_tensor(t, dtype=torch.float64)
+    time = as_times(t, n)
     alpha, r = process.alpha(time), process.noise_to_signal(time).sqrt()
     if not bool((r > 0).all()):
         raise InputError(

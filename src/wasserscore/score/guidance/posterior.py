@@ -29,7 +29,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
 from wasserscore.core.linalg import conjugate_gradients
-from wasserscore.core.numbers import is_number
+from wasserscore.core.numbers import as_times, is_number
 from wasserscore.core.tensors import as_floats, as_tensor, expand_like
 from wasserscore.core.typing import Points, Times
 from wasserscore.process.base import Process
@@ -106,7 +106,7 @@ class Posterior(Derived):
     def __call__(self, x: Points, t: Times) -> Points:
         """The score at ``x`` and time ``t > 0``, shaped like ``x``: a tensor, or an array."""
         x = as_tensor(x)
-        alpha, tau = self._clock(t)
+        alpha, tau = self._clock(t, len(x))
         clean = self.denoise(x, t)
         return (clean - x / expand_like(alpha, x)) / expand_like(alpha * tau, x)
 
@@ -117,7 +117,7 @@ class Posterior(Derived):
             InputError: At a time without noise, or if the score is not differentiable.
         """
         x = as_tensor(x)
-        alpha, tau = self._clock(t)
+        alpha, tau = self._clock(t, len(x))
         require(bool((tau > 0).all()), "a posterior has no score without noise", got=f"t={t}",
                 do="ask at t > 0")  # fmt: skip
         with torch.enable_grad():
@@ -157,11 +157,11 @@ class Posterior(Derived):
                 got="a value without a gradient", do="run the score without no_grad")  # fmt: skip
         if direct:
             return value
-        alpha, tau = self._clock(t)
+        alpha, tau = self._clock(t, len(x))
         return x / expand_like(alpha, x) + expand_like(alpha * tau, x) * value
 
-    def _clock(self, t: Times) -> tuple[Tensor, Tensor]:
-        time = torch.as_tensor(t, dtype=torch.float64)
+    def _clock(self, t: Times, n: int) -> tuple[Tensor, Tensor]:
+        time = as_times(t, n)
         return self.process.alpha(time), self.process.noise_to_signal(time)
 
     def _stretch(self, step: Tensor) -> Tensor:
