@@ -38,7 +38,7 @@ def test_an_interrupted_stage_leaves_nothing(tmp_path):
 
 
 def test_a_different_configuration_is_refused_and_shown(tmp_path):
-    RunFolder.create(tmp_path / "run", DESCRIPTION)
+    RunFolder.create(tmp_path / "run", DESCRIPTION).stage("one", lambda: 1)
     before = contents(tmp_path / "run")
     other = {"config": {"seed": 1, "network": {"steps": 9}}, "data_sha256": "ab"}
     with pytest.raises(InputError) as refusal:
@@ -46,6 +46,18 @@ def test_a_different_configuration_is_refused_and_shown(tmp_path):
     assert "config.seed: 0 there, 1 here" in str(refusal.value)
     assert "config.network.steps: 5 there, 9 here" in str(refusal.value)
     assert contents(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize("kept", ["checkpoints/step-00000001/state.json", "models/a/model.json"])
+def test_where_nothing_is_done_yet_another_run_may_begin(tmp_path, kept):
+    """Data that were refused in the first stage, repaired, are other data: their run goes on."""
+    RunFolder.create(tmp_path, DESCRIPTION)
+    repaired = DESCRIPTION | {"data_sha256": "cd"}
+    assert RunFolder.create(tmp_path, repaired).description == repaired
+    (tmp_path / kept).parent.mkdir(parents=True)
+    (tmp_path / kept).write_text("{}")
+    with pytest.raises(InputError, match="'cd' there, 'ab' here"):
+        RunFolder.create(tmp_path, DESCRIPTION)
 
 
 def test_a_finished_run_is_refused_unless_forced(tmp_path):

@@ -200,6 +200,17 @@ def test_an_audit_of_rows_on_disk_has_no_codec(folder, tmp_path):
         read_sides(table, table)
 
 
+def test_a_fit_of_rows_that_are_not_finite_is_free_for_the_repaired_ones(tmp_path):
+    rows, source = TABLE.copy(), tmp_path / "table"
+    rows[7, 1] = np.nan
+    datasets.Dataset.from_dict({"a": rows[:, 0], "b": rows[:, 1]}).save_to_disk(source)
+    with pytest.raises(InputError, match="must be finite in every cell"):
+        fit_on_disk(config(source), tmp_path / "run")
+    shutil.rmtree(source)
+    datasets.Dataset.from_dict({"a": TABLE[:, 0], "b": TABLE[:, 1]}).save_to_disk(source)
+    assert fit_on_disk(config(source), tmp_path / "run") == len(TABLE)
+
+
 def test_rows_that_changed_are_refused(folder, tmp_path):
     shutil.copytree(folder / "table", tmp_path / "table")
     fit_on_disk(config(tmp_path / "table"), tmp_path / "run")

@@ -34,10 +34,11 @@ def is_run(path: str | Path) -> bool:
 class RunFolder:
     """One run on disk, bound to one configuration and one data set.
 
-    ``config.json`` is written first; a folder without it is not a run. Every stage leaves its
-    result under ``stages/`` when it is complete, so the same command continues an interrupted
-    run; ``results.json`` marks a finished one. Whoever makes or continues a run has its folder
-    until the run is finished, or the object or the process ends; anybody may read it meanwhile.
+    ``config.json`` is written first; a folder without it is not a run, and one in which nothing is
+    done yet, since the first stage failed, is as good as empty. Every stage leaves its result
+    under ``stages/`` when it is complete, so the same command continues an interrupted run;
+    ``results.json`` marks a finished one. Whoever makes or continues a run has its folder until
+    the run is finished, or the object or the process ends; anybody may read it meanwhile.
 
     Args:
         path: The folder.
@@ -152,7 +153,7 @@ class RunFolder:
         self._check(description, force)  # a folder that is refused is not touched, not by a lock
         self._claim = Claim(self.path)
         self._check(description, force)  # what others did in between
-        if self._description() is None or force:
+        if self._description() is None or force or not self._begun:
             # What lies beside a run in its folder is the user's and stays.
             self._clear()
             write_json(self.path / CONFIG, description)
@@ -168,7 +169,7 @@ class RunFolder:
                                      got=f"a {there.get('kind', RUN)}",
                                      do="choose another --out"))  # fmt: skip
         different = differences(there, json.loads(json.dumps(description)))
-        if different and not force:
+        if different and self._begun and not force:
             raise InputError(explain(
                 f"{path} holds a run with another configuration", got="; ".join(different),
                 do="choose another --out, or --force to start it afresh"))  # fmt: skip
@@ -176,6 +177,12 @@ class RunFolder:
             raise InputError(explain(
                 f"{path} holds a run with this configuration", got="a finished one",
                 do=f"open {path / 'report.html'}, or --force to run it again"))  # fmt: skip
+
+    @property
+    def _begun(self) -> bool:
+        """Whether anything is there that another run would lose."""
+        folders = (self.path / name for name in (STAGES, CHECKPOINTS, SAMPLES, MODELS))
+        return self.finished or any(p.is_file() for folder in folders for p in folder.rglob("*"))
 
     def _description(self) -> dict[str, Any] | None:
         if not (self.path / CONFIG).is_file():
