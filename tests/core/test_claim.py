@@ -9,6 +9,13 @@ from wasserscore.core.claim import LOCK, Claim
 from wasserscore.core.errors import InputError
 
 
+def test_a_file_is_no_folder_to_work_in(tmp_path):
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(InputError, match="must be a folder, got a file"):
+        Claim(tmp_path / "mine")
+    assert (tmp_path / "mine").read_text() == "x"
+
+
 def test_a_second_process_is_told_which_folder_and_what_to_do(tmp_path):
     folder = tmp_path / "deep" / "run"
     with at_work(folder) as other, pytest.raises(InputError) as refusal:

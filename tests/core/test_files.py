@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from wasserscore.core.files import write_atomically, write_json
+from wasserscore.core.errors import InputError
+from wasserscore.core.files import require_folder, write_atomically, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
@@ -13,6 +14,15 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in path.parent.iterdir()] == ["a.json"]
+
+
+def test_a_file_where_a_folder_should_go_is_said(tmp_path):
+    (tmp_path / "mine").write_text("x")
+    require_folder(tmp_path / "new" / "folder")
+    with pytest.raises(InputError, match="mine must be a folder, got a file; choose another"):
+        require_folder(tmp_path / "mine")
+    with pytest.raises(InputError, match="must be a folder, got a path through the file .*mine"):
+        require_folder(tmp_path / "mine" / "folder")
 
 
 def test_json_is_strict(tmp_path):

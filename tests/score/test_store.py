@@ -101,6 +101,16 @@ def test_a_run_gives_its_model_or_asks_which(tmp_path, generator):
         load(tmp_path / "models" / "network", model="network")
 
 
+def test_a_model_goes_into_a_folder(tmp_path, generator):
+    (tmp_path / "mine").write_text("x")
+    (tmp_path / "a.safetensors").mkdir()
+    score = network_score(generator)
+    for path, match in {"mine": "must be a folder, got a file", "mine/deep": "through the file",
+                        "a.safetensors": "must be a file, got a folder"}.items():  # fmt: skip
+        with pytest.raises(InputError, match=match):
+            save(score, tmp_path / path)
+
+
 def test_only_our_scores_are_saved(tmp_path, generator):
     with pytest.raises(InputError, match="save takes one of"):
         save(MLP(2, 4, 1), tmp_path)

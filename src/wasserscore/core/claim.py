@@ -8,6 +8,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from wasserscore.core.errors import InputError, explain
+from wasserscore.core.files import require_folder
 
 LOCK = ".lock"
 """In the folder while somebody works in it, and after a kill, when it stops nobody."""
@@ -24,10 +25,11 @@ class Claim:
         folder: Made if need be.
 
     Raises:
-        InputError: If another process has it.
+        InputError: If another process has it, or it is a file.
     """
 
     def __init__(self, folder: Path) -> None:
+        require_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, is_singleton=True, thread_local=False)
         try:

@@ -5,7 +5,20 @@ import os
 from pathlib import Path
 from typing import Any
 
+from wasserscore.core.errors import require
 from wasserscore.core.results import plain
+
+
+def require_folder(path: Path) -> None:
+    """Refuse what is no folder and may not become one; asked before any work.
+
+    Raises:
+        InputError: If there is a file, at the path or on the way to it.
+    """
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    require(there.is_dir(), f"{path} must be a folder",
+            got="a file" if there == path else f"a path through the file {there}",
+            do="choose another")  # fmt: skip
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from wasserscore.core.claim import LOCK, Claim
 from wasserscore.core.distributed import on_first, publish
 from wasserscore.core.errors import InputError, explain
-from wasserscore.core.files import write_atomically, write_json
+from wasserscore.core.files import require_folder, write_atomically, write_json
 from wasserscore.experiment.config import differences
 
 SCHEMA_VERSION = 1
@@ -194,9 +194,7 @@ class RunFolder:
         if self.path.is_dir() and any(p.name != LOCK for p in self.path.iterdir()):
             what = f"{self.path} must be new, empty or a run folder"
             raise InputError(explain(what, got="other files in it", do="choose another --out"))
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(explain(f"{self.path} must be a folder", got="a file",
-                                     do="choose another --out"))  # fmt: skip
+        require_folder(self.path)
 
     def _clear(self) -> None:
         """Remove what a run writes, and nothing else; the marker goes last."""

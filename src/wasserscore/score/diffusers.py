@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from wasserscore.core.errors import require
+from wasserscore.core.files import require_folder
 from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network import register
@@ -165,6 +166,7 @@ def to_diffusers(score: NetworkScore, path: str | Path) -> Path:
         pipeline = library.DDPMPipeline(model, scheduler)
     else:
         pipeline = library.DiTPipeline(model, None, scheduler)
+    require_folder(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f"{target.name}.", suffix=".part", dir=target.parent) as part:
         pipeline.save_pretrained(Path(part) / "whole", safe_serialization=True)

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.files import require_folder
 from wasserscore.score.base import ClosedFormScore
 from wasserscore.score.network import NetworkScore
 from wasserscore.score.pushforward import Pushforward
@@ -52,13 +53,16 @@ def save(model: Any, path: str | Path) -> Path:
 
     Raises:
         InputError: For an object that is not one of our models, or holds something that cannot
-            be saved (a process made of Python functions, an unregistered network).
+            be saved (a process made of Python functions, an unregistered network), or a folder
+            that is a file.
         OSError: If the disk is full or read-only; an earlier model there is untouched.
     """
     name = type(model).__name__
     require(classes().get(name) is type(model), f"save takes one of {sorted(classes())}", got=name)
     tensors, config = model.state()
     target = _tensors_path(Path(path))
+    require_folder(target.parent)
+    require(not target.is_dir(), f"{target} must be a file", got="a folder", do="choose another")
     write_pair(target, tensors, {"class": name, "config": config})
     return target
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wasserscore.core.errors import require
+from wasserscore.core.files import require_folder
 from wasserscore.core.results import plain
 from wasserscore.experiment import Comparison
 from wasserscore.experiment.compare_records import short
@@ -37,17 +38,11 @@ def print_json(value: Any) -> None:
 
 def require_new(out: Path, force: bool) -> None:
     """``--out`` names a file that may be written, of a kind that we write."""
+    require_folder(out.parent)
+    require(not out.is_dir(), f"{out} must be a file", got="a folder", do="choose another --out")
     require(force or not out.exists(), f"{out} must be a new file", got="one that is there",
             do="choose another --out, or --force")  # fmt: skip
     require_format(out)
-
-
-def require_folder(out: Path) -> None:
-    """``--out`` names a folder, or what may become one; asked before any work."""
-    there = next(path for path in (out, *out.absolute().parents) if path.exists())
-    require(there.is_dir(), f"{out} must be a folder",
-            got="a file" if there == out else f"a path through the file {there}",
-            do="choose another --out")  # fmt: skip
 
 
 def run_table(results: dict[str, Any]) -> Table:

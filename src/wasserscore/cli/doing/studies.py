@@ -10,10 +10,10 @@ from wasserscore.cli.doing.output import (
     comparison_table,
     print_json,
     print_lines,
-    require_folder,
 )
 from wasserscore.cli.foreign import source_of
 from wasserscore.cli.progress import Bars
+from wasserscore.core.files import require_folder
 from wasserscore.experiment import CompareConfig, planning
 from wasserscore.experiment.compare import run_comparison
 from wasserscore.experiment.config import read_config

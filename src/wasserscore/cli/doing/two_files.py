@@ -5,10 +5,11 @@ from typing import Any
 
 from rich.console import Console
 
-from wasserscore.cli.doing.output import print_json, print_lines, require_folder, require_new
+from wasserscore.cli.doing.output import print_json, print_lines, require_new
 from wasserscore.cli.foreign import sides_of
 from wasserscore.cli.progress import Bars
 from wasserscore.core.errors import require
+from wasserscore.core.files import require_folder
 from wasserscore.experiment import audit_files, flow_files
 from wasserscore.flow import Annealing, ScoreDifferenceFlow
 
