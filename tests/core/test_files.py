@@ -21,7 +21,7 @@ def test_a_file_where_a_folder_should_go_is_said(tmp_path):
     require_folder(tmp_path / "new" / "folder")
     with pytest.raises(InputError, match="mine must be a folder, got a file; choose another"):
         require_folder(tmp_path / "mine")
-    with pytest.raises(InputError, match="must be a folder, got a path through the file .*mine"):
+    with pytest.raises(InputError, match="a path through the file"):
         require_folder(tmp_path / "mine" / "folder")
 
 

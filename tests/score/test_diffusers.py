@@ -345,3 +345,16 @@ def test_a_scheduler_without_a_kind_of_prediction_is_refused():
     pipe.scheduler.register_to_config(prediction_type=None)
     with pytest.raises(InputError, match=r"prediction_type must be one of .*, got None"):
         from_diffusers(pipe)
+
+
+@pytest.mark.parametrize("size", [7, 1, [8, 5]])
+def test_images_that_cannot_be_halved_are_refused(saved, tmp_path, size):
+    """The way up would meet images of another size on the way down, when it is first asked."""
+    shutil.copytree(saved, tmp_path / "there")
+    path = tmp_path / "there" / "unet" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sample_size": size}))
+    with pytest.raises(InputError, match="sample_size must be a multiple of 2, which the model's"):
+        from_diffusers(tmp_path / "there")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sample_size": [8, 6]}))
+    score = from_diffusers(tmp_path / "there")
+    assert score(torch.ones(1, 3, 8, 6), 3.0).isfinite().all()

@@ -128,6 +128,7 @@ def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
     require(not broken, "weights of the model must be finite",
             got=f"NaN or infinity in {broken[:1]}")  # fmt: skip
     network.eval().requires_grad_(False)
+    _require_sizes(network)
     process = _process(scheduler, edm)
     if edm:
         std = float(scheduler.config["sigma_data"])
@@ -172,6 +173,15 @@ def to_diffusers(score: NetworkScore, path: str | Path) -> Path:
         pipeline.save_pretrained(Path(part) / "whole", safe_serialization=True)
         (Path(part) / "whole").rename(target)
     return target
+
+
+def _require_sizes(network: DiffusersNetwork) -> None:
+    """Images that the model takes apart must fit together again."""
+    settings, sides = network.model.config, network.shape[1:]
+    unet = network.model_class == "UNet2DModel"
+    unit = 2 ** (len(settings["block_out_channels"]) - 1) if unet else settings["patch_size"]
+    require(all(side % unit == 0 for side in sides), f"sample_size must be a multiple of {unit}, "
+            f"which the model's {'levels' if unet else 'patches'} ask for", got=sides)  # fmt: skip
 
 
 def _process(scheduler: Any, edm: bool) -> Process:
