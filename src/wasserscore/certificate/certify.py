@@ -18,6 +18,7 @@ from wasserscore.certificate.reference import describe, same_units, smoothing, s
 from wasserscore.certificate.statistics import LEAST_BATCHES
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.integers import as_integer
+from wasserscore.core.numbers import is_number
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import ScoreFn
 from wasserscore.dynamics import TimeGrid
@@ -100,6 +101,9 @@ def certify(
     """
     n, parts = as_integer(n, "n"), as_integer(parts, "parts")
     cloud = as_integer(cloud, "cloud", least=0)
+    require(is_number(level) and 0 < level < 1, "level must lie strictly between 0 and 1",
+            got=level)  # fmt: skip
+    require(callable(score), "a score must be a function of (x, t)", got=type(score).__name__)
     require(target in TARGETS, f"target must be one of {', '.join(TARGETS)}", got=repr(target))
     if batches is None:
         batches = 8 if clip is None or n < 2 * LEAST_BATCHES else LEAST_BATCHES

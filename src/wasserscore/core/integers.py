@@ -34,6 +34,7 @@ def as_shape(shape: Iterable[Any]) -> tuple[int, ...]:
     """The shape of a point as Python ints.
 
     Raises:
-        InputError: If a size is no positive integer.
+        InputError: If it has no sizes, or one is no positive integer.
     """
+    require(isinstance(shape, Iterable), "a shape must be a tuple of sizes", got=repr(shape))
     return tuple(as_integer(size, "a size of shape") for size in shape)

@@ -61,7 +61,7 @@ def distil_generator(
         teacher: A score with a process: a trained :class:`NetworkScore`, or one in closed form.
         critic: The critic's network ``F(x, c_noise)``; None starts from the teacher's.
         method: ``"dmd"`` or ``"sid"``.
-        alpha: Of ``"sid"``: how much of the plain Fisher divergence is taken off.
+        alpha: Of ``"sid"``: how much of the plain Fisher divergence is taken off; finite.
         turns: Updates of the critic per update of the generator.
         steps: Updates of the generator.
         batch_size: Generated points per update.
@@ -83,6 +83,12 @@ def distil_generator(
             the checkpoints of a different run (names the difference).
         DivergedError: If a loss stops being finite (names the step).
     """
+    known = hasattr(teacher, "process") and hasattr(teacher, "shape")
+    require(known, "a teacher must be a score with a process and a shape",
+            got=type(teacher).__name__)  # fmt: skip
+    for module in (network, critic) if critic is not None else (network,):
+        require(isinstance(module, nn.Module), "a network must be a module of torch",
+                got=type(module).__name__)  # fmt: skip
     settings = DistilSettings(
         method=method, alpha=alpha, turns=turns, steps=steps, batch_size=batch_size,
         learning_rate=learning_rate, critic_rate=critic_rate, ema=ema,

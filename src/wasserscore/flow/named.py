@@ -24,6 +24,7 @@ def drift_named(drift: "str | DriftField") -> tuple[DriftField, str]:
     if not isinstance(drift, str):
         if isinstance(drift, LearntField):
             return drift, f"{drift!r} at {sha256(*drift.state().values())}"
+        require(callable(drift), "drift must be a name or a drift", got=repr(drift))
         return drift, repr(drift) if is_dataclass(drift) else type(drift).__name__
     require(drift in DRIFTS, "unknown drift", got=repr(drift),
             do=f"use one of {', '.join(DRIFTS)}, or an object of wasserscore.flow")  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
+from wasserscore.core.numbers import is_number
 from wasserscore.core.random import as_seed
 from wasserscore.flow.distillation import METHODS
 from wasserscore.training.schedule import Schedule
@@ -34,8 +35,10 @@ class Settings:
             object.__setattr__(self, name, number)
         for name in self._sizes():
             number = getattr(self, name)
-            require(0 < number < math.inf, f"{name} must be positive and finite", got=number)
-        require(0 <= self.ema < 1, "ema must lie in [0, 1)", got=self.ema)
+            good = is_number(number) and 0 < number < math.inf
+            require(good, f"{name} must be positive and finite", got=number)
+        good = is_number(self.ema) and 0 <= self.ema < 1
+        require(good, "ema must lie in [0, 1)", got=self.ema)
 
     def _whole(self) -> tuple[str, ...]:
         """Which are positive integers."""
@@ -63,6 +66,11 @@ class DriftSettings(Settings):
     step: float
     weight_decay: float
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        good = is_number(self.weight_decay) and 0 <= self.weight_decay < math.inf
+        require(good, "weight_decay must be finite and not negative", got=self.weight_decay)
+
     def _sizes(self) -> tuple[str, ...]:
         return ("step", *super()._sizes())
 
@@ -83,6 +91,8 @@ class DistilSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.method in METHODS, f"method must be one of {METHODS}", got=repr(self.method))
+        good = is_number(self.alpha) and math.isfinite(self.alpha)
+        require(good, "alpha must be a finite number", got=self.alpha)
 
     def _whole(self) -> tuple[str, ...]:
         return (*super()._whole(), "turns")

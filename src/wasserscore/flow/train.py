@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from wasserscore.core.errors import require
 from wasserscore.core.tensors import as_points
 from wasserscore.data import Scaling
 from wasserscore.flow.annealing import Annealing
@@ -92,6 +93,8 @@ def train_generator(
 
     Source: :cite:p:`weber2023`; :cite:p:`deng2026`.
     """
+    require(isinstance(network, nn.Module), "a network must be a module of torch",
+            got=type(network).__name__)  # fmt: skip
     dtype = next(network.parameters()).dtype
     points = as_points(target, "target", minimum=2).to(dtype)
     settings = DriftSettings(

@@ -1,6 +1,6 @@
 """What networks of images share: their shape, and what they are told besides the image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -22,8 +22,8 @@ class Picture(Listening):
         Raises:
             InputError: Names the setting that is no image or no size.
         """
-        require(len(shape) == 3, "shape must be (channels, height, width), positive integers",
-                got=tuple(shape))  # fmt: skip
+        good = isinstance(shape, Sequence) and len(shape) == 3
+        require(good, "shape must be (channels, height, width), positive integers", got=shape)
         channels, height, width = (as_integer(k, "shape", most=2**14) for k in shape)
         self.shape = (channels, height, width)
         return [as_integer(value, name, most=2**16 if name == "width" else 2**8)

@@ -1,11 +1,12 @@
 """``plan``: which process, which solver, which grid, how many steps for a target W2."""
 
 from collections.abc import Callable, Sequence
-from numbers import Real
 from typing import Any
 
 from wasserscore.certificate.base import Assumption
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.integers import as_integer
+from wasserscore.core.numbers import is_number
 from wasserscore.core.typing import ScoreFn
 from wasserscore.dynamics import TimeGrid
 from wasserscore.planner.calibrated import calibrated_options, default_processes, grounds
@@ -91,12 +92,15 @@ def plan(
     """
     require(mode in MOST_STEPS, "unknown mode", got=repr(mode),
             do=f"one of {', '.join(MOST_STEPS)}")  # fmt: skip
-    positive = isinstance(target_w2, Real) and 0 < target_w2 < float("inf")
+    positive = is_number(target_w2) and 0 < target_w2 < float("inf")
     require(positive, "target_w2 must be a positive distance", got=target_w2)
     target_w2 = float(target_w2)
-    most = MOST_STEPS[mode] if most_steps is None else most_steps
-    require(most >= 1, "most_steps must be at least 1", got=most)
-    require(score_error >= 0, "score_error must be non-negative", got=score_error)
+    most = MOST_STEPS[mode] if most_steps is None else as_integer(most_steps, "most_steps")
+    require(is_number(score_error) and score_error >= 0, "score_error must be non-negative",
+            got=score_error)  # fmt: skip
+    given = processes is None or isinstance(processes, Sequence)
+    require(given and all(isinstance(process, Process) for process in processes or ()),
+            "processes must be a list of processes", got=repr(processes))  # fmt: skip
     unknown = [kind for kind in grids or () if kind not in GRIDS]
     require(grids is None or (len(grids) > 0 and not unknown), "unknown grid", got=unknown,
             do=f"some of {', '.join(GRIDS)}")  # fmt: skip

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
+from wasserscore.core.numbers import is_number
 from wasserscore.dynamics import TimeGrid
 from wasserscore.process import Process
 
@@ -47,6 +48,8 @@ def time_grid(
     Raises:
         InputError: If the numbers make no grid, or your own grid does not fit them.
     """
+    for name, time in (("stop", stop), ("start", start)):
+        require(time is None or is_number(time), f"{name} must be a time", got=repr(time))
     first = process.horizon if start is None else float(start)
     last = 0.0 if stop is None else float(stop)
     if isinstance(kind, TimeGrid):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.numbers import is_number
 from wasserscore.dynamics import Affine, Coefficients, Step, TimeGrid
 from wasserscore.process import Process
 from wasserscore.sampling.law import Law
@@ -62,7 +63,7 @@ class Solver:
         """
         if eta is None:
             return self.default_eta
-        require(0 <= eta <= 1, "eta must lie in [0, 1]", got=eta,
+        require(is_number(eta) and 0 <= eta <= 1, "eta must lie in [0, 1]", got=eta,
                 do="0 is the probability flow, 1 the reverse SDE")  # fmt: skip
         require(self.stochastic or eta == 0, f"{self.name} is deterministic, eta must be 0",
                 got=eta, do="solvers() lists the methods that take eta")  # fmt: skip

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.integers import as_shape
 from wasserscore.data import Scaling
 from wasserscore.process import Process
 
@@ -30,7 +31,7 @@ def process_of(score: Any, process: Process | None) -> Process:
 
 def shape_of(score: Any, shape: tuple[int, ...] | None, points: Tensor | None) -> tuple[int, ...]:
     """The shape of one point; whatever is known about it must agree."""
-    known = [tuple(s) for s in (getattr(score, "shape", None), shape) if s is not None]
+    known = [as_shape(s) for s in (getattr(score, "shape", None), shape) if s is not None]
     if points is not None:
         known.append(tuple(points.shape[1:]))
     require(bool(known), "a plain callable needs the shape of a point", got=None,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer, as_shape
+from wasserscore.core.numbers import is_number
 from wasserscore.core.tensors import as_tensor, beside, expand_like
 from wasserscore.core.typing import Points, Times
 from wasserscore.data import Scaling
@@ -72,11 +73,8 @@ class NetworkScore:
             f"preconditioning must be one of {PRECONDITIONINGS}",
             got=repr(self.preconditioning),
         )
-        require(
-            0.0 < self.data_std < float("inf"),
-            "data_std must be positive and finite",
-            got=self.data_std,
-        )
+        good = is_number(self.data_std) and 0.0 < self.data_std < float("inf")
+        require(good, "data_std must be positive and finite", got=self.data_std)
         shape = self.shape
         if not shape:
             require(hasattr(self.network, "dim"),
@@ -85,6 +83,8 @@ class NetworkScore:
         object.__setattr__(self, "shape", as_shape(shape))
         require(isinstance(self.process, Process), "the process must be one of wasserscore's",
                 got=repr(self.process), do="pass an object, such as ws.EDM()")  # fmt: skip
+        require(self.scaling is None or isinstance(self.scaling, Scaling),
+                "scaling must be a ws.data.Scaling", got=repr(self.scaling))  # fmt: skip
         require(self.scaling is None or self.scaling.shift.numel() == self.dim,
                 f"scaling must have a shift for each of {self.dim} coordinates",
                 got=None if self.scaling is None else self.scaling.shift.numel())  # fmt: skip

@@ -164,8 +164,10 @@ def train_score(
     )  # fmt: skip
     require(out is not None or not settings.widths,
             "ema_widths need out=, whose checkpoints hold them", got=ema_widths)  # fmt: skip
-    require(any(True for _ in network.parameters()), "a network to train needs weights",
-            got=f"none in {type(network).__name__}")  # fmt: skip
+    weights = isinstance(network, nn.Module) and any(True for _ in network.parameters())
+    require(weights, "a network to train needs weights", got=f"none in {type(network).__name__}")
+    require(measure is None or callable(measure), "measure must be a function of the score",
+            got=repr(measure))  # fmt: skip
     points = points.to(next(network.parameters()).dtype)
     data_std = root_mean_square(points) if data_std is None else data_std
     require(data_std != 0, "data must vary", got=f"data_std={data_std}")

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from wasserscore.core.ahead import Ahead
 from wasserscore.core.distributed import largest, on_first, publish, rank, world
+from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.training.averaged import Logs
 from wasserscore.training.checkpoint import Checkpoints
@@ -117,6 +118,8 @@ def run(
         InputError: If the checkpoint belongs to a different configuration, or another process is
             at work in its folder.
     """
+    good = isinstance(callbacks, Sequence) and all(map(callable, callbacks))
+    require(good, "callbacks must be a list of functions of (step, logs)", got=repr(callbacks))
     with nullcontext() if checkpoints is None else checkpoints.held():
         _train(task, data, steps, batch_size, seed, callbacks, checkpoints)
 

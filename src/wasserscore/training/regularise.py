@@ -102,6 +102,8 @@ def regulariser_named(regularise: "str | Regulariser | None") -> Regulariser | N
         InputError: For an unknown name.
     """
     if not isinstance(regularise, str):
+        good = regularise is None or callable(regularise)
+        require(good, "regularise must be a name, a regulariser or None", got=repr(regularise))
         return regularise
     known: dict[str, Regulariser] = {"spectral": SpectralCap(), "clip": WeightClip()}
     require(

@@ -7,6 +7,7 @@ from typing import Any
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
+from wasserscore.core.numbers import is_number
 from wasserscore.core.random import as_seed
 from wasserscore.core.tensors import as_floats
 from wasserscore.training.augmentation import Augmentation
@@ -62,6 +63,9 @@ class Settings:
             object.__setattr__(self, name, number)
         require(self.precision in PRECISIONS, f"precision must be one of {PRECISIONS}",
                 got=repr(self.precision))  # fmt: skip
+        for name in ("learning_rate", "weight_decay", "gradient_clip", "label_dropout"):
+            number = getattr(self, name)
+            require(is_number(number), f"{name} must be a number", got=repr(number))
         require(0 < self.learning_rate < math.inf, "learning_rate must be positive and finite",
                 got=self.learning_rate)  # fmt: skip
         require(0 <= self.weight_decay < math.inf, "weight_decay must be finite and not negative",

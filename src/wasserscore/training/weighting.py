@@ -155,6 +155,8 @@ def weighting_named(weighting: str | Weighting) -> Weighting:
         InputError: For an unknown name.
     """
     if not isinstance(weighting, str):
+        require(hasattr(weighting, "to_dict"), "weighting must be a name or a weighting object",
+                got=repr(weighting))  # fmt: skip
         return weighting
     known: dict[str, Weighting] = {
         "certificate": Bound(),
