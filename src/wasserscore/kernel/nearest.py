@@ -6,6 +6,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import tiles
+from wasserscore.kernel.digits import all_digits
 from wasserscore.kernel.keys import Queries, Rows
 from wasserscore.kernel.screen import screens
 from wasserscore.kernel.stream import block_rows, tile_bytes
@@ -14,6 +15,7 @@ SPARE = 8
 """Candidates beyond k: room for ties and for the rounding of the screen."""
 
 
+@all_digits
 def nearest(
     x: Queries, y: Rows, k: int = 1, *, exclude_self: bool = False
 ) -> tuple[Float[Tensor, "b k"], Int[Tensor, "b k"]]:

@@ -9,11 +9,13 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint
 from wasserscore.kernel.dense import VANISHING
+from wasserscore.kernel.digits import all_digits
 from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, Keys, LogWeights, Queries, Rows
 from wasserscore.kernel.softmax import Sigma, as_widths, prepare
 from wasserscore.kernel.stream import Block, blocks, filled
 
 
+@all_digits
 def softmax_pick(
     x: Queries,
     y: Rows | Keys,

@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import tiles
 from wasserscore.kernel.dense import dense_sums
+from wasserscore.kernel.digits import all_digits
 from wasserscore.kernel.keys import FAST, LARGEST_FAST, Keys, LogWeights, Queries, Rows
 from wasserscore.kernel.products import product
 from wasserscore.kernel.softmax import KernelMean, as_widths, prepare, softmax_mean
@@ -29,6 +30,7 @@ COLUMNS = 128
 """Coordinates, less columns of values, from which on a product for all widths pays."""
 
 
+@all_digits
 def softmax_means(
     x: Queries,
     y: Rows | Keys,

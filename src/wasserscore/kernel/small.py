@@ -10,6 +10,7 @@ from torch import Tensor
 from wasserscore.core.tensors import tiles
 from wasserscore.kernel import singles
 from wasserscore.kernel.dense import RUN
+from wasserscore.kernel.digits import all_digits
 from wasserscore.kernel.keys import LARGEST_FAST, MODERATE, Keys, Queries
 from wasserscore.kernel.singles import by_products, chosen
 from wasserscore.kernel.stream import filled
@@ -39,6 +40,7 @@ def serves(x: Queries, keys: Keys) -> bool:
     return not x.is_cuda and (n <= RUN or small)
 
 
+@all_digits
 def small_sums(
     x: Queries, keys: Keys, sigma: float | Tensor, values: Values, own: Tensor | None, sized: bool
 ) -> tuple[Tensor | None, Sums]:

@@ -22,6 +22,7 @@ from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint
 from wasserscore.kernel import small
 from wasserscore.kernel.dense import dense_sums, pullback, pushforward
+from wasserscore.kernel.digits import all_digits
 from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, Keys, LogWeights, Queries, Rows
 from wasserscore.kernel.stream import Block, blocks, filled
 from wasserscore.kernel.streamed import elsewhere, streamed_sums
@@ -211,6 +212,7 @@ class _SoftmaxMean(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
+    @all_digits
     def backward(ctx: Any, grad: Tensor, grad_log: Tensor) -> tuple[Any, ...]:
         x, sigma = ctx.saved_tensors
         out = torch.zeros_like(x, dtype=torch.float64)
@@ -223,6 +225,7 @@ class _SoftmaxMean(torch.autograd.Function):
         return out.to(x.dtype), None, None, None, None
 
     @staticmethod
+    @all_digits
     def jvp(ctx: Any, tangent: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
         x, sigma = ctx.saved_tensors
         columns = x.shape[1] if ctx.constants[1] is None else ctx.constants[1].shape[1]

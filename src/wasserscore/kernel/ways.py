@@ -31,6 +31,7 @@ from wasserscore.kernel import attention, boxes, checked, few, interpolated
 from wasserscore.kernel.boxes import COORDINATES
 from wasserscore.kernel.dense import dense_sums
 from wasserscore.kernel.device import has_kernel, has_products
+from wasserscore.kernel.digits import all_digits
 from wasserscore.kernel.keys import DOUBLE, EXACT, FAST, LARGEST_FAST
 from wasserscore.kernel.stream import Block, arranged, block_size, blocks
 from wasserscore.kernel.sums import Sums, Values
@@ -84,6 +85,7 @@ def _attempts(
         yield Attempt(_all_keys, left & some & (level <= v), v, size)
 
 
+@all_digits
 def sums_of(whole: Block, values: Values, sized: bool = False) -> Sums:
     """The sums of all queries; effective sizes only where they are asked for, or cost nothing."""
     left, out = torch.ones_like(whole.inverse, dtype=torch.bool), None
