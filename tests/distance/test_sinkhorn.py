@@ -88,7 +88,7 @@ def test_never_negative_however_early_it_stops(pair, iterations, blur):
     """Far fewer iterations than it takes, where other libraries go below zero."""
     x, y = pair
     found = sinkhorn_divergence(x, y, blur=blur, iterations=iterations)
-    assert found.value >= -1e-13 * (1 + float(torch.cat([x, y]).square().sum(1).max()))
+    assert found.value >= 0
     assert (found.status == "ok") == (found.marginal_error <= 1e-4)
 
 
@@ -98,10 +98,10 @@ def test_zero_where_clouds_coincide_duplicates_and_weights_included(single, blur
     (x,) = single
     size = 1 + float(x.square().sum(1).max()) + (blur or 0) ** 2  # rounding is that of epsilon
     same = sinkhorn_divergence(x, x.flip(0), blur=blur)
-    assert abs(same.value) <= 1e-13 * size
+    assert 0 <= same.value <= 1e-13 * size
     assert same.stderr <= 1e-6 * size
     twice = sinkhorn_divergence(torch.cat([x, x]), x, blur=blur)
-    assert abs(twice.value) <= 1e-13 * size
+    assert 0 <= twice.value <= 1e-13 * size
 
 
 def test_weights_are_repetitions_and_nothing_at_zero():

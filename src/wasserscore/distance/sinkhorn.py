@@ -125,8 +125,9 @@ def sinkhorn_divergence(
     pull_y = epsilon * (pair.potential - own_y.potential) - 2 * y @ shift
     error = max(found.step.error for found in (pair, own_x, own_y))
     good = error <= tolerance
+    value = epsilon * (pair.step.dual - (own_x.step.dual + own_y.step.dual) / 2) + apart
     return SinkhornEstimate(
-        epsilon * (pair.step.dual - (own_x.step.dual + own_y.step.dual) / 2) + apart,
+        max(value, 0.0),  # of clouds that coincide rounding is left, of either sign
         stderr=math.sqrt(variance_of_mean(pull_x, a) + variance_of_mean(pull_y, b)),
         n=min(len(x), len(y)),
         status="ok" if good else f"not converged: the marginals are off by {error:.1e}",
