@@ -50,3 +50,6 @@ def test_a_score_sees_fixed_tiles_and_a_float64_time(generator):
     assert seen[-1][2] == (256,)
     with pytest.raises(InputError, match="shaped like its points"):
         TiledScore(lambda x, t: x.sum(1))(x, 0.5)
+    for value in (None, x[:256].numpy()):
+        with pytest.raises(InputError, match="a score must return a tensor, got"):
+            TiledScore(lambda x, t, value=value: value)(x, 0.5)

@@ -38,16 +38,22 @@ class TiledScore:
         """The score of every row at time ``t``, or each at its own, ``t`` of shape ``(b,)``.
 
         Raises:
-            InputError: If the score changes the shape of the points.
+            InputError: If the score is no tensor, or changes the shape of the points.
         """
         if isinstance(t, Tensor):
-            value = in_tiles(self.score, x, t)
+            value = in_tiles(self._asked, x, t)
         else:
             time = self._time(t, x.device)
-            value = in_tiles(lambda rows: self.score(rows, time), x)
+            value = in_tiles(lambda rows: self._asked(rows, time), x)
         if value.shape != x.shape:
             came = f"{tuple(value.shape)} for points {tuple(x.shape)}"
             raise InputError(explain("a score must be shaped like its points", got=came))
+        return value
+
+    def _asked(self, x: Tensor, t: Tensor) -> Tensor:
+        value: object = self.score(x, t)
+        if not isinstance(value, Tensor):
+            raise InputError(explain("a score must return a tensor", got=type(value).__name__))
         return value
 
     def _time(self, t: float, device: torch.device) -> Tensor:
