@@ -159,6 +159,19 @@ def test_a_column_that_is_written_otherwise_is_refused(tmp_path):
     assert "values of 'zip'" in rows_like(known, str(tmp_path / "few.csv")).notes[0]
 
 
+def test_a_cell_that_has_no_place_is_refused_by_file_column_and_cell(tmp_path):
+    days = pd.Series(pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d"))
+    real = table_of(60, 0).assign(name=["a", "b"] * 30, day=days)
+    real.to_csv(tmp_path / "real.csv", index=False)
+    known, other = load(tmp_path / "real.csv"), tmp_path / "other.csv"
+    real.assign(bmi=real.bmi.where(real.index != 7)).to_csv(other, index=False)
+    with pytest.raises(InputError, match=r"other.csv: .*'bmi' must not be missing.*row 7; fill"):
+        rows_like(known, str(other))
+    real.assign(day=days.where(real.index != 7, "soon")).to_csv(other, index=False)
+    with pytest.raises(InputError, match=r"other.csv: .*'day' must read %Y-%m-%d, got 'soon'"):
+        rows_like(known, str(other))
+
+
 def test_a_hold_out_of_training_rows_is_told_once(tmp_path):
     real = table_of(60, 0)
     real.to_csv(tmp_path / "real.csv", index=False)

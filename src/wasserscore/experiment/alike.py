@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 
-from wasserscore.core.errors import require
+from wasserscore.core.errors import InputError, require
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, Layout, load
 from wasserscore.data.files import TABLES
@@ -134,4 +134,8 @@ def _encoded(known: Layout, codec: Codec, source: str, overrides: Overrides | No
               "part in distances" for c in constants if not c.holds(frame[c.name])]  # fmt: skip
     whole = pd.DataFrame(frame.reindex(columns=[*frame.columns, *absent]))
     named = [name for name in codec.named("identifier") if name in frame.columns]
-    return Alike(codec.encode(whole, exact=False), Path(source).stem, tuple(notes), frame[named])
+    try:
+        points = codec.encode(whole, exact=False)
+    except InputError as error:  # a codec knows columns, not files, of which there are three
+        raise InputError(f"{source}: {error}") from None
+    return Alike(points, Path(source).stem, tuple(notes), frame[named])

@@ -67,8 +67,11 @@ def test_declared_marks_and_known_text_columns(tmp_path):
 def test_what_cannot_be_a_table_is_refused(tmp_path):
     with pytest.raises(InputError, match="column names must differ, got 'a' twice"):
         read(tmp_path, "a,a\n1,x\n")
-    with pytest.raises(InputError, match=r"'size' must not mix numbers.*'tall' at row 2; correct"):
+    with pytest.raises(InputError, match=r"t.csv: .*'size' must not mix numbers.*'tall' at row 2"):
         read(tmp_path, "size\n1\n2\ntall\n")
+    for name in ("none.csv", "none.parquet"):
+        with pytest.raises(InputError, match=rf"no such file, got '.*{name}'; correct the path"):
+            read_frame(tmp_path / name)
     with pytest.raises(InputError, match=r"written as .csv, .csv.gz, .parquet, got 't.xlsx'"):
         write_frame(tmp_path / "t.xlsx", pd.DataFrame({"a": [1]}))
     with pytest.raises(InputError, match="'a' cannot be written as CSV, got empty text"):

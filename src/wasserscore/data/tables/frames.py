@@ -59,6 +59,7 @@ def read_frame(
         InputError: In one line, for a file that cannot be read.
     """
     path = Path(path)
+    require(path.is_file(), "no such file", got=repr(str(path)), do="correct the path")
     if path.name.lower().endswith(".parquet"):
         frame = read_parquet(path)
         require_names(frame)
@@ -67,7 +68,10 @@ def read_frame(
     raw = [c._replace(name=original(c.name)) for c in read_texts(path, overrides.dialect)]
     require_names(pd.DataFrame(columns=pd.Index([c.name for c in raw])))
     texts = {c.name for c in like.columns if _holds_text(c)} if like is not None else set()
-    return pd.DataFrame({c.name: _typed(c, c.name in texts, overrides) for c in raw})
+    try:
+        return pd.DataFrame({c.name: _typed(c, c.name in texts, overrides) for c in raw})
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from None
 
 
 def write_frame(

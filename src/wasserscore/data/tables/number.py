@@ -136,7 +136,8 @@ class Number:
         """
         numbers, absent = self._numbers(cells)
         require(self.missing or not absent.any(), f"column {self.name!r} must not be missing",
-                got=f"a missing cell at row {int(absent.argmax())}")  # fmt: skip
+                got=f"a missing cell at row {int(absent.argmax())}",
+                do="fill or drop it: the rows that the codec was made of have none")  # fmt: skip
         points = np.zeros((len(numbers), len(self.coordinates)))
         points[:, 0] = self._forward(numbers)
         points[absent, 0] = self._forward(np.array([self.middle]))[0]

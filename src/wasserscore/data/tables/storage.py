@@ -120,8 +120,10 @@ class Storage:
         ticks = np.zeros(len(cells), dtype=np.int64)
         if len(different):
             found = parse_dates(different, self.date)
-            require(found is not None, f"dates of column {cells.name!r} must read {self.date}",
-                    got="a cell that does not")  # fmt: skip
+            if found is None:
+                odd = (c for c in different if parse_dates(np.array([c]), str(self.date)) is None)
+                raise InputError(explain(f"dates of column {cells.name!r} must read {self.date}",
+                                         got=repr(next(odd, "ends that differ"))))  # fmt: skip
             ticks[~absent] = np.asarray(found)[which]
         return ticks
 
