@@ -18,6 +18,16 @@ def test_fitted_models_by_name_and_by_default(finished):
         revisit.fitted(out / "models", None)
 
 
+def test_what_is_not_there_yet_is_said(finished, tmp_path):
+    out, _ = finished
+    (tmp_path / "begun").mkdir()
+    shutil.copy(out / "config.json", tmp_path / "begun")
+    with pytest.raises(InputError, match=r"must have a fitted model, got none; continue it"):
+        revisit.fitted(tmp_path / "begun", None)
+    with pytest.raises(InputError, match=r"a saved model is .* got no .*none/model.json"):
+        revisit.certify_model(tmp_path / "none", None)
+
+
 def test_rows_do_not_depend_on_how_many_are_drawn(finished):
     import torch
 

@@ -76,10 +76,11 @@ def fitted(folder: str | Path, name: str | None) -> tuple[str, Model]:
     """
     found = RunFolder.open(folder)
     there = [m for m in TITLES if (found.path / MODELS / m / "model.safetensors").is_file()]
-    chosen = name or (there[-1] if there else None)
-    if chosen is None or chosen not in there:
-        what = f"{folder} has the fitted models {', '.join(there) or 'none'}"
-        raise InputError(explain(what, got=repr(chosen), do="name one of them, or fit it first"))
+    require(bool(there), f"{folder} must have a fitted model", got="none",
+            do="continue it with the same command that began it")  # fmt: skip
+    chosen = name or there[-1]
+    require(chosen in there, f"{folder} has the fitted models {', '.join(there)}",
+            got=repr(chosen), do="name one of them, or fit it first")  # fmt: skip
     return chosen, Model.load(found.path / MODELS / chosen)
 
 
@@ -131,9 +132,9 @@ def certify_model(
         found = certify(made.score, rows_law(made, rows, bandwidth), seed=seed, **options)
         return replace(found, reference=about(found.reference, rows))
     require_no_pipeline(data, label)
+    score = scored(folder, name)[1].score if is_run(folder) else load_model(folder)
     require(is_run(folder) or reference not in REFERENCES, "a saved model needs a saved reference",
             got=reference, do="give --reference the path of a closed-form model")  # fmt: skip
-    score = scored(folder, name)[1].score if is_run(folder) else load_model(folder)
     if reference in REFERENCES:
         train = training_rows(folder, seed=seed)
         law = reference_law(train, reference, score, bandwidth)
