@@ -115,6 +115,15 @@ def test_useless_controls_are_left_out():
     assert torch.equal(controlled(broken, u), broken)
 
 
+def test_the_same_numbers_give_the_same_bits():
+    u, values = torch.randn(2, 256, 6, generator=torch.Generator().manual_seed(0)).double()
+    held, found = [], set()
+    for k in range(20):
+        held.append(torch.empty(37 * k + 1))  # what comes next lies elsewhere in memory
+        found.add(tuple(controlled(values.square().sum(1) + u[:, 0], u).tolist()))
+    assert len(found) == 1
+
+
 def test_rows_must_match():
     with pytest.raises(InputError, match="row of controls"):
         controlled(torch.zeros(4, dtype=F64), torch.zeros(5, 2, dtype=F64))
