@@ -227,8 +227,11 @@ def test_a_score_error_is_paid_for_in_the_target():
     assert rough.predicted.score > 0
     assert rough.predicted.w2 <= 0.05
     assert rough.steps > exact.steps
-    with pytest.raises(InputError, match="no candidate reaches"):
+    with pytest.raises(InputError, match=r"no candidate.*got target_w2=0.05 with at most 200"):
         plan(target, 0.05, score_error=1.0, most_steps=200, **options)
+    rows = torch.randn(300, 2, generator=torch.Generator().manual_seed(0)).double()
+    with pytest.raises(InputError, match=r"got target_w2=0.05, aimed at 0\.0\d+ because moments"):
+        plan(rows, 0.05, score_error=1.0, most_steps=200, **options)
 
 
 def test_least_noise_costs_what_it_may():

@@ -117,7 +117,7 @@ def plan(
     best = min(range(len(options)), key=lambda i: options[i].cost)
     chosen, grid = options[best], times[best]
     if chosen.predicted is None or grid is None:
-        raise _nothing(options, aim, most)
+        raise _nothing(options, target_w2, aim, most)
     assert chosen.steps is not None
     assert chosen.evaluations is not None
     return Plan(
@@ -200,9 +200,12 @@ def _only_the_theorems(
             got=grids, do='leave grids out, or use mode="calibrated"')  # fmt: skip
 
 
-def _nothing(options: list[Option], aim: float, most: int) -> InputError:
+def _nothing(options: list[Option], target: float, aim: float, most: int) -> InputError:
     refused = sorted({option.process.family for option in options if "A4" in option.note})
-    got = f"target_w2={aim:.4g} with at most {most} steps"
+    got = f"target_w2={target:.4g}"
+    if aim < target:
+        got += f", aimed at {aim:.4g} because moments are estimated,"
+    got += f" with at most {most} steps"
     if refused:
         got += f"; assumption A4 allows no step under {', '.join(refused)}"
     advice = "raise target_w2 or most_steps, or give processes with a longer horizon"
