@@ -190,7 +190,7 @@ def test_two_different_rows_are_refused_before_the_folder(tmp_path, columns):
 
 def test_changed_data_are_noticed(tmp_path):
     source = tiny.write_table(tmp_path / "table.csv")
-    start(tiny.config(source), tmp_path / "run")
+    start(tiny.config(source), tmp_path / "run").folder.stage("one", lambda: 1)
     source.write_text(source.read_text().replace("\n", "\n1,100,7,1\n", 1))
     with pytest.raises(InputError, match="data_sha256"):
         start(tiny.config(source), tmp_path / "run")
