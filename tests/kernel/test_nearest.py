@@ -169,6 +169,21 @@ def test_what_products_may_be_off(dtype, scale):
     assert float(off.max()) < 200 * torch.finfo(dtype).eps
 
 
+@pytest.mark.parametrize("scale", [1e-19, 1e-23])
+@pytest.mark.parametrize("flush", [False, True])
+def test_rows_whose_squares_float32_does_not_hold(both, scale, flush):
+    """Squares that are nothing must not prove that all rows are equally near."""
+    y, x = scale * draw(700, 16), scale * draw(64, 16, seed=1)
+    torch.set_flush_denormal(flush)
+    try:
+        distances, indices = nearest(x, y)
+    finally:
+        torch.set_flush_denormal(False)
+    expected = brute(x, y, 1)
+    assert torch.equal(indices, expected[1])
+    assert torch.allclose(distances, expected[0], rtol=1e-14, atol=0)
+
+
 def test_bad_input_is_refused():
     y = draw(5, 2)
     for call, words in [

@@ -3,6 +3,7 @@
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,13 +11,15 @@ from wasserscore.core.errors import InputError, explain
 
 
 def is_number(value: object) -> bool:
-    """Whether it is Python's or NumPy's, or a tensor of one; True is no number.
+    """Whether it is Python's or NumPy's, or a tensor or array of no axes; True is no number.
 
     >>> is_number(0.5), is_number(3), is_number("0.5"), is_number(True)
     (True, True, False, False)
     """
     if isinstance(value, Tensor):
-        return value.numel() == 1 and not value.is_complex()
+        return value.numel() == 1 and not value.is_complex() and value.dtype != torch.bool
+    if isinstance(value, np.ndarray):
+        return value.ndim == 0 and value.dtype.kind in "fiu"
     return isinstance(value, Real) and not isinstance(value, bool)
 
 

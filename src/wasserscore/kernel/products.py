@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 WORTH = 2**21
 """Multiplications of a product from which on oneDNN is faster."""
@@ -68,5 +69,17 @@ def _onednn(a: Tensor, b: Tensor, plus: Tensor | None) -> Tensor:
     ``plus``, and ``b`` or its transpose, must be contiguous: with gaps between its rows a product
     takes a thousand times as long, and those in ``plus`` are read.
     """
-    made: Tensor = torch.ops.mkldnn._linear_pointwise(a, b.T, plus, "none", [], "")
-    return made
+    q = len(a)
+    filled = pad(a, (0, 0, 0, _rounded(q) - q)) if q < _rounded(q) else a
+    made: Tensor = torch.ops.mkldnn._linear_pointwise(filled, b.T, plus, "none", [], "")
+    return made[:q]
+
+
+def _rounded(q: int) -> int:
+    """Rows of a product: four numbers between one power of two and the next.
+
+    oneDNN keeps code for every size it meets. Those of a few hundred sizes lie between what comes
+    and goes, and memory grows by gigabytes.
+    """
+    step: int = 2 ** max(2, (q - 1).bit_length() - 3)
+    return -(-q // step) * step

@@ -146,5 +146,6 @@ def rounding(norm: PerPoint, radius: float, keys: Cloud) -> PerPoint:
         radius: The largest norm of a key.
         keys: ``(n, d)``. A product has d terms and four more roundings, of all numbers in it.
     """
-    terms = max(16, keys.shape[1] + 4)
-    return terms * torch.finfo(keys.dtype).eps / 2 * (norm + radius).square()
+    terms, digits = max(16, keys.shape[1] + 4), torch.finfo(keys.dtype)
+    # what is smaller than the smallest number is none at all
+    return terms * (digits.eps / 2 * (norm + radius).square() + 4 * digits.tiny)

@@ -44,7 +44,7 @@ def plan(
     most_steps: int | None = None,
     seed: int = 0,
     curves: bool = False,
-    callback: Callable[[str, int, int], object] = silent,
+    callback: Callable[[str, int, int], object] | None = None,
 ) -> Plan:
     """How to sample so that the W2 distance stays below a target, at the fewest evaluations.
 
@@ -110,7 +110,7 @@ def plan(
     stand_in, flow = _stand_in(data_or_reference, score, mode, surrogate, seed)
     # an estimated variance is off by sampling_error; three of them keep the plan on the safe side
     aim = target_w2 * max(0.7, 1 - 3 * stand_in.sampling_error)
-    problem = Problem(stand_in, aim, score_error, flow, callback)
+    problem = Problem(stand_in, aim, score_error, flow, callback or silent)
     options, times, rests = _compare(
         problem, mode, score, processes, solver, grids, most, seed, curves
     )
