@@ -11,7 +11,7 @@ from wasserscore.core.errors import InputError, explain
 
 
 def is_number(value: object) -> bool:
-    """Whether it is Python's or NumPy's, or a tensor or array of no axes; True is no number.
+    """Whether it is Python's or NumPy's, a tensor of one or an array without axes; not True.
 
     >>> is_number(0.5), is_number(3), is_number("0.5"), is_number(True)
     (True, True, False, False)

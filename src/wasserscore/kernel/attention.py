@@ -127,9 +127,9 @@ def heads(queries: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor
         keys: ``(r, k, e)``; logits are plain products.
         values: ``(r, k, e)``.
     """
-    _, q, e = queries.shape
-    if e >= PRODUCTS and faster(queries, min(ROWS, q), e, keys.shape[1]):
-        return _by_products(queries.expand(len(keys), -1, -1), keys, values)
+    same, q, e = queries.shape
+    if same == 1 and e >= PRODUCTS and faster(queries, min(ROWS, q), e, keys.shape[1]):
+        return _by_products(queries[0], keys, values)
     mean, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         queries.expand(1, len(keys), -1, -1), keys[None], values[None], scale=1.0
     )
@@ -137,13 +137,14 @@ def heads(queries: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor
 
 
 def _by_products(queries: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """As :func:`heads`, where products are faster than those that attention makes."""
-    r, q, _ = queries.shape
+    """As :func:`heads`, of queries ``(q, e)``, where products are faster than attention's own."""
+    (r, k, _), q = keys.shape, len(queries)
     mean = queries.new_empty(r, q, values.shape[2])
     log_sum = queries.new_empty(r, q)
     for rows in tiles(q, ROWS):
         for runs in tiles(r, max(1, ROWS // q)):
-            logits = _logits(queries[runs, rows], keys[runs])
+            logits = product(queries[rows], keys[runs].flatten(0, 1).T)
+            logits = logits.view(len(logits), -1, k).transpose(0, 1)
             top = logits.amax((0, 2), keepdim=True)
             weights = logits.sub_(top).clamp_min_(-VANISHING).exp_()
             total = weights.sum(2)
@@ -152,15 +153,6 @@ def _by_products(queries: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor,
             mean[runs, rows] /= total[..., None]
             log_sum[runs, rows] = top[..., 0] + total.log()
     return mean, log_sum.double()
-
-
-def _logits(queries: Tensor, keys: Tensor) -> Tensor:
-    """Products ``(r, q, k)``: one where the queries of all runs are the same."""
-    r, k, _ = keys.shape
-    if r == 1 or queries.stride(0) == 0:
-        every = product(queries[0], keys.flatten(0, 1).T)
-        return every.view(-1, r, k).transpose(0, 1)
-    return torch.stack([product(x, key.T) for x, key in zip(queries, keys, strict=True)])
 
 
 def _in_runs(table: Tensor, hidden: float) -> Tensor:

@@ -70,7 +70,8 @@ def _onednn(a: Tensor, b: Tensor, plus: Tensor | None) -> Tensor:
     takes a thousand times as long, and those in ``plus`` are read.
     """
     q = len(a)
-    filled = pad(a, (0, 0, 0, _rounded(q) - q)) if q < _rounded(q) else a
+    more = _rounded(q) - q
+    filled = pad(a, (0, 0, 0, more)) if more else a
     made: Tensor = torch.ops.mkldnn._linear_pointwise(filled, b.T, plus, "none", [], "")
     return made[:q]
 

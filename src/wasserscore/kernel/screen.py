@@ -107,7 +107,8 @@ class Products:
 
     def __call__(self, x: Queries, m: int, own: Tensor | None) -> Found:
         """See :class:`Screen`; the screened value is x.y - |y|^2/2."""
-        query = (x - self.centre).to(self.dtype)
+        centred = x - self.centre
+        query = centred.to(self.dtype)
         size = self._size(m)
         groups = len(self.keys) // size
         highest = query.new_full((len(query), groups), -torch.inf)
@@ -128,7 +129,7 @@ class Products:
         members = torch.arange(0, dealt, groups, device=query.device)
         rest = torch.arange(dealt, len(self.keys), device=query.device).expand(len(query), -1)
         candidate = torch.cat([(group[:, None] + members[:, None]).flatten(1), rest], 1)
-        norm = (x - self.centre).norm(dim=1)
+        norm = centred.norm(dim=1)
         slack = rounding(norm, self.radius, self.keys)
         return Found(candidate, norm.square() - 2 * near[:, -1].double() - slack)
 
