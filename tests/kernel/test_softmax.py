@@ -19,12 +19,18 @@ def draw(*shape: int, seed: int = 0, dtype=torch.float64) -> torch.Tensor:
 
 
 def dense(x, y, sigma, *, values=None, log_weights=None, mask=None):
-    """Everything by differences, in extended precision (64-bit mantissa)."""
-    x, y, v = (np.asarray(a, np.longdouble) for a in (x, y, y if values is None else values))
-    logits = np.stack([-((row - y) ** 2).sum(1) for row in x])
-    logits = logits / (2 * np.asarray(sigma, np.longdouble).reshape(-1, 1) ** 2)
+    """Everything by differences, in extended precision (64-bit mantissa).
+
+    In double where that is as good for float32, and ten times as fast: beside logits below 1e8.
+    """
+    sigma, kind = np.asarray(sigma, np.longdouble).reshape(-1, 1), np.longdouble
+    reach = x.norm(dim=1).max() + y.norm(dim=1).max()
+    if y.dtype == torch.float32 and reach < 1e4 * sigma.min():
+        kind = np.float64
+    x, y, v = (np.asarray(a, kind) for a in (x, y, y if values is None else values))
+    logits = np.stack([-((row - y) ** 2).sum(1) for row in x]) / (2 * sigma.astype(kind) ** 2)
     if log_weights is not None:
-        logits = logits + np.asarray(log_weights, np.longdouble)
+        logits = logits + np.asarray(log_weights, kind)
     if mask is not None:
         logits[mask] = -np.inf
     top = logits.max(1, keepdims=True)
