@@ -99,10 +99,12 @@ ENDING = """
     from wasserscore.core.distributed import publish
     publish({"x": torch.ones(3)})
     threads = lambda: [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
-    assert any("gloo" in name for name in threads()), threads()
+    before = threads()
+    assert torch.__version__ < "2.9" or any("gloo" in name for name in before), before
     atexit._run_exitfuncs()  # what an interpreter does first when it ends
     time.sleep(0.1)  # the system lists a joined thread a moment longer
     assert not any("gloo" in name for name in threads()), threads()
+    assert len(threads()) < len(before)  # PyTorch before 2.9 gives them no name
 """
 
 

@@ -11,7 +11,7 @@ from wasserscore.kernel import Keys
 from wasserscore.kernel.keys import DOUBLE, FAST
 from wasserscore.kernel.stream import Block
 
-pytest.importorskip("triton")
+pytest.importorskip("triton", minversion="3.5")
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the GPU's own tests do more")
 
 

@@ -90,9 +90,10 @@ class Keys:
             return
         require(self.log_weights.shape == (len(self),), "log_weights needs one number per key",
                 got=tuple(self.log_weights.shape))  # fmt: skip
-        good = self.log_weights < torch.inf
-        require(bool(good.all()), "log_weights must be finite or -inf",
-                got=self.log_weights[~good][:1].tolist())  # fmt: skip
+        bad = self.log_weights[~(self.log_weights < torch.inf)]
+        require(
+            not len(bad), "log_weights must be finite or -inf", got=[float(w) for w in bad[:1]]
+        )
         require(self.visible > 0, "at least one key must have a finite log weight", got="none")
 
     def __len__(self) -> int:
