@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from wasserscore.core.errors import InputError
 from wasserscore.data import load
@@ -104,3 +105,27 @@ def test_images_have_channels_first_for_networks_and_rows_come_back(tmp_path):
         load(np.eye(2)).images(torch.eye(2))
     with pytest.raises(InputError, match="images must have 60 entries, got 20"):
         data.rows(images[:, :1])
+
+
+def test_black_and_white_images_are_grey_levels_too(tmp_path):
+    Image.fromarray(GREY[0]).save(tmp_path / "a.png")
+    Image.fromarray(GREY[1] > 127).save(tmp_path / "b.png")
+    found = load(tmp_path).points.numpy()
+    assert np.array_equal(found, np.stack([GREY[0], 255 * (GREY[1] > 127)]).reshape(2, -1))
+
+
+def test_images_of_several_depths_are_refused(tmp_path):
+    Image.fromarray(GREY[0]).save(tmp_path / "a.png")
+    Image.fromarray(GREY[1].astype(np.uint16) * 257).save(tmp_path / "b.png")
+    with pytest.raises(InputError, match=r"the depth of a.png, uint8, got uint16 in b.png"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "clear"), [("P", 3), ("P", b"\x80" * 256), ("RGB", (1, 2, 3)), ("L", 0)]
+)
+def test_transparency_is_refused_wherever_a_file_keeps_it(tmp_path, mode, clear):
+    for k in range(2):
+        Image.fromarray(GREY[k]).convert(mode).save(tmp_path / f"{k}.png", transparency=clear)
+    with pytest.raises(InputError, match=f"grey or RGB, got {mode} with transparency; flatten"):
+        load(tmp_path)

@@ -111,6 +111,10 @@ def test_pictures_that_are_no_rows_are_refused(shards, tmp_path):
     data = Mapped.open(tmp_path / "sizes.tar")
     with pytest.raises(InputError, match=r"images of several sizes, \[\(2, 8, 3\), \(4, 8, 3\)\]"):
         data[slice(0, 10)]
+    deep = [x[..., 0].astype(np.uint16) if k == 6 else x[..., 0] for k, x in enumerate(PICTURES)]
+    shard(tmp_path / "depths.tar", range(10), deep)
+    with pytest.raises(InputError, match=r"images of several depths, \['uint16', 'uint8'\]"):
+        Mapped.open(tmp_path / "depths.tar")[slice(0, 10)]
     clear = np.zeros((4, 8, 4), np.uint8)
     shard(tmp_path / "clear.tar", range(10), [clear] * 10)
     with pytest.raises(InputError, match="an image of column 'png' must be grey or RGB, got RGBA"):

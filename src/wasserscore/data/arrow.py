@@ -137,8 +137,9 @@ def _pixels(files: list[bytes | None], name: str) -> NDArray[np.float64]:
     """Images as files hold them, decoded."""
     pictures = [decoded(BytesIO(file or b""), Path(f"an image of column {name!r}"),
                         "leave it out of the files") for file in files]  # fmt: skip
-    sizes = {picture.shape for picture in pictures}
-    _require_numbers(len(sizes) == 1, name, f"images of several sizes, {sorted(sizes)[:2]}")
+    for what, found in (("sizes", {picture.shape for picture in pictures}),
+                        ("depths", {str(picture.dtype) for picture in pictures})):  # fmt: skip
+        _require_numbers(len(found) == 1, name, f"images of several {what}, {sorted(found)[:2]}")
     return np.stack(pictures).astype(np.float64)
 
 

@@ -96,7 +96,7 @@ def _images(folder: Path) -> list[Path]:
 
 
 def read_images(folder: Path) -> Dataset:
-    """The images of a folder, see :func:`image_files`, as grey levels 0..255."""
+    """The images of a folder, see :func:`image_files`, as grey levels (16 bits: 0..65535)."""
     files = image_files(folder)
     pictures: list[NDArray[Any]] = []
     for file in files:
@@ -105,6 +105,9 @@ def read_images(folder: Path) -> Dataset:
         require(pixels.shape == pictures[0].shape,
                 f"all images must have the size of {files[0].name}, {_size(pictures[0])}",
                 got=f"{_size(pixels)} in {file.name}", do="resize or remove it")  # fmt: skip
+        require(pixels.dtype == pictures[0].dtype,
+                f"all images must have the depth of {files[0].name}, {pictures[0].dtype}",
+                got=f"{pixels.dtype} in {file.name}", do="convert or remove it")  # fmt: skip
     stack = np.stack(pictures).astype(np.float64)
     return Dataset.build(torch.from_numpy(stack), name=folder.name, kind="image",
                          source=f"{len(files)} images in {folder.name}",

@@ -67,6 +67,8 @@ def unpacked(planes: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(sums)
 
 
+WHOLE = {"P": "RGB", "1": "L"}
+"""What images of a palette, and black and white ones, are as bytes."""
 UNREADABLE = (OSError, EOFError, zlib.error)
 """What reading a damaged file raises."""
 
@@ -74,25 +76,28 @@ UNREADABLE = (OSError, EOFError, zlib.error)
 def decoded(source: Path | BytesIO, path: Path, do: str) -> NDArray[Any]:
     """The pixels of a PNG or JPEG image, ``(height, width)`` or ``(height, width, 3)``.
 
+    They are bytes, 0 to 255, black and white ones too; of a grey image of 16 bits, uint16.
+
     Args:
         source: Where it is read.
         path: What it is called.
         do: What to do about one that cannot be read.
 
     Raises:
-        InputError: If it cannot be read, or is neither grey nor RGB.
+        InputError: If it cannot be read, or is neither grey nor RGB, or transparent somewhere.
     """
     from PIL import Image
 
     try:
         with Image.open(source) as image:
             image.load()
-            picture = image.convert("RGB") if image.mode == "P" else image
-            mode = picture.mode
-            pixels = np.asarray(picture)
+            clear = image.has_transparency_data  # a palette, too, may have a clear colour
+            picture = image if clear else image.convert(WHOLE.get(image.mode, image.mode))
+            mode, pixels = picture.mode, np.asarray(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise unreadable(path, error, do) from None
-    require(mode in ("1", "L", "RGB", "I;16"), f"{path.name} must be grey or RGB", got=mode,
+    require(mode in ("L", "RGB", "I;16") and not clear, f"{path.name} must be grey or RGB",
+            got=mode + " with transparency" * clear,
             do="flatten its alpha channel or convert it")  # fmt: skip
     return pixels
 
