@@ -38,25 +38,43 @@ def test_a_folder_per_class_goes_with_its_images(tmp_path):
                                atol=2, rtol=0)  # fmt: skip
 
 
+def test_images_beside_folders_of_them_are_no_classes(tmp_path):
+    """One stray image made all folders go away, and every image of the class 0."""
+    for k, name in enumerate(["ant/1.png", "bee/2.png", ".cache/3.png", "bee/._4.png"]):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (2, 2), k).save(tmp_path / name)
+    assert load(tmp_path).n == 2
+    assert load_labels(tmp_path).tolist() == [0, 1]
+    with pytest.raises(InputError, match=r"folders of them, got images in 'ant' itself"):
+        load_labels(tmp_path / "ant")
+    Image.new("L", (2, 2)).save(tmp_path / "stray.png")
+    for read in (load, load_labels):
+        with pytest.raises(InputError, match=r"not both, got \['stray.png', 'ant/1.png'\]"):
+            read(tmp_path)
+
+
 BAD = {
     "float.npy": np.array([0.5, 1.0]),
     "two.npy": np.zeros((2, 2), int),
     "less.npy": np.array([-1, 0]),
     "more.npy": np.array([2**63, 0], dtype=np.uint64),
 }
+SAID = {"float.npy": "float64", "two.npy": "int64 of shape", "less.npy": -1, "more.npy": 2**63}
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_class_is_refused(name, tmp_path):
     np.save(tmp_path / name, BAD[name])
-    with pytest.raises(InputError, match="must hold a whole number from 0 per row"):
+    with pytest.raises(InputError, match=f"a whole number from 0 per row, got {SAID[name]}"):
         load_labels(tmp_path / name)
 
 
 def test_what_cannot_be_read_is_one_line(tmp_path):
     (tmp_path / "a.npy").write_bytes(b"nothing")
     np.savez(tmp_path / "b.npz", images=np.zeros(3))
+    (tmp_path / "d.csv").write_text("label\n1\n")
     for name, words in (("a.npy", "cannot be read"), ("b.npz", "must hold labels 'y', got images"),
-                        ("c.npy", "no such file")):  # fmt: skip
+                        ("c.npy", "no such file"), ("d.csv", "in an array, got .d.csv"),
+                        ):  # fmt: skip
         with pytest.raises(InputError, match=words):
             load_labels(tmp_path / name)

@@ -78,6 +78,17 @@ def test_their_classes_are_labels_in_the_same_order(shards):
         load_labels(f"{shards}:txt")
 
 
+def test_a_row_without_a_class_is_named(shards):
+    with tarfile.open(shards / "c.tar", "w") as tar:
+        for k in range(7):
+            for end, content in (("png", encoded(PICTURES[k])), ("cls", b"2"))[: 2 - (k == 6)]:
+                member = tarfile.TarInfo(f"{k}.{end}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    with pytest.raises(InputError, match=r"c.tar:cls must have a class, got none in row 6"):
+        load_labels(f"{shards}/c.tar:cls")
+
+
 def test_a_network_of_images_trains_on_them(shards):
     data = Mapped.open(shards).images()
     data = data.scaled(data.fit_scaling("image"))

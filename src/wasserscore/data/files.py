@@ -79,20 +79,30 @@ def read_idx(path: Path, key: str | None = None) -> Dataset:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """PNG and JPEG files in the order of their names; without any, those of its folders, in turn.
+    """PNG and JPEG files in the order of their names, or else those of its folders, in turn.
+
+    Hidden ones, whose name begins with a dot, are left out: systems and notebooks make them.
 
     Raises:
-        InputError: If there are none.
+        InputError: If there are none, or some beside folders of others.
     """
-    within = [folder] if _images(folder) else sorted(f for f in folder.iterdir() if f.is_dir())
-    files = [file for place in within for file in _images(place)]
+    here, within = _images(folder), sorted(f for f in _shown(folder) if f.is_dir())
+    below = [file for place in within for file in _images(place)]
+    require(not (here and below), f"{folder.name} must hold images or folders of them, not both",
+            got=[str(file.relative_to(folder)) for file in (*here[:1], *below[:1])],
+            do="move those beside the folders")  # fmt: skip
+    files = here or below
     require(bool(files), "the folder must hold PNG or JPEG images, or folders of them",
             got=f"none in {folder.name!r}", do="convert the images to .png")  # fmt: skip
     return files
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGES)
+    return sorted(file for file in _shown(folder) if file.suffix.lower() in IMAGES)
+
+
+def _shown(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if not file.name.startswith(".")]
 
 
 def read_images(folder: Path) -> Dataset:

@@ -37,9 +37,15 @@ def load_labels(source: str | Path) -> Int[Tensor, " n"]:
     stem, _, key = str(source).partition(".npz:")
     path = Path(f"{stem}.npz") if key else Path(source)
     if path.is_dir():
-        names = [file.parent.name for file in image_files(path)]
-        return torch.tensor([sorted(set(names)).index(name) for name in names])
+        files = image_files(path)
+        places = sorted({file.parent for file in files})
+        require(path not in places, "classes of images are folders of them",
+                got=f"images in {path.name!r} itself", do="make a folder per class")  # fmt: skip
+        classes = {place: k for k, place in enumerate(places)}
+        return torch.tensor([classes[file.parent] for file in files])
     require(path.is_file(), "no such file or folder of labels", got=repr(str(source)))
+    require(path.name.lower().endswith((*IDX, ".npy", ".npz")), "labels are numbers in an array",
+            got=repr(path.name), do="save them with numpy.save, as .npy")  # fmt: skip
     try:
         found = idx_array(path) if path.name.endswith(IDX) else _array(path, key or PLANES)
     except InputError:
@@ -53,9 +59,9 @@ def _whole(found: NDArray[Any], name: str) -> Int[Tensor, " n"]:
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     whole = found.ndim == 1 and found.dtype.kind in "iu" and found.size > 0
-    good = whole and int(found.min()) >= 0 and int(found.max()) < 2**63
-    require(good, f"{name} must hold a whole number from 0 per row",
-            got=f"{found.dtype} of shape {found.shape}")  # fmt: skip
+    outside = [k for k in (found.min(), found.max()) if not 0 <= k < 2**63] if whole else []
+    require(whole and not outside, f"{name} must hold a whole number from 0 per row",
+            got=outside[0] if outside else f"{found.dtype} of shape {found.shape}")  # fmt: skip
     return torch.from_numpy(found.astype(np.int64))
 
 
@@ -67,6 +73,9 @@ def _column(source: str, path: Path, columns: list[str] | None) -> Int[Tensor, "
             do=f"name it after a colon: {', '.join(table.column_names)}")  # fmt: skip
     name = str(columns[0]) if columns else ""
     found = numbers_of(table.with_format("arrow")[:][name], name)
+    require(not np.isnan(found).any(), f"every row of {source} must have a class",
+            got=f"none in row {np.isnan(found).argmax()}", do="leave it out, or name it a class"
+    )  # fmt: skip
     return _whole(found.astype(np.int64) if (found == found.round()).all() else found, source)
 
 
