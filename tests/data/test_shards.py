@@ -56,6 +56,15 @@ def test_pickles_in_shards_are_not_opened(shards):
         Mapped.open(shards)
 
 
+def test_a_shard_that_is_cut_between_two_entries_is_refused(shards):
+    path = shards / "b-000001.tar"
+    with tarfile.open(path) as tar:
+        third = tar.getmembers()[2].offset
+    path.write_bytes(path.read_bytes()[:third])
+    with pytest.raises(InputError, match=r"whole, got the beginning of one in .*b-000001.tar"):
+        Mapped.open(shards)
+
+
 def test_pictures_of_shards_are_rows_on_disk(shards):
     data, whole = Mapped.open(shards), torch.from_numpy(PICTURES)
     rows = torch.tensor([9, 0, 7, 7])

@@ -21,6 +21,8 @@ ENDINGS, STATE = (".arrow", ".parquet", ".tar"), "state.json"
 """Endings of files, and the file that ``save_to_disk`` leaves beside them."""
 PICKLES, LOOK = (".pth", ".pt", ".pkl", ".pickle", ".pyd"), 64
 """Endings that are never opened, and the entries of a shard that are looked at for them."""
+TAR = slice(257, 262)
+"""Where a plain tar file says that it is one."""
 
 
 def on_disk(source: str) -> tuple[Path, list[str] | None] | None:
@@ -77,7 +79,7 @@ def _table(datasets: Any, source: Path, cache: str | Path | None) -> Any:
             return datasets.concatenate_datasets([datasets.Dataset.from_file(n) for n in names])
         kept = {"cache_dir": cache and str(cache)}
         if names and end == ".tar":
-            _require_no_pickles(names)
+            _require_sound(names)
             return datasets.load_dataset("webdataset", data_files=names, split="train", **kept)
         if names:
             return datasets.Dataset.from_parquet(names, **kept)
@@ -86,9 +88,18 @@ def _table(datasets: Any, source: Path, cache: str | Path | None) -> Any:
                              do="give a folder of .arrow, .parquet or .tar files"))  # fmt: skip
 
 
-def _require_no_pickles(shards: list[str]) -> None:
-    """Refuses entries that would be unpickled; all rows of a shard have entries as its first."""
+def _require_sound(shards: list[str]) -> None:
+    """Refuses entries that would be unpickled; all rows of a shard have entries as its first.
+
+    And shards that do not end as tar files do, in two blocks of zeros: one that is cut off between
+    two entries would be read as if it were shorter. (Of a compressed one the library says so.)
+    """
     for shard in shards:
+        with Path(shard).open("rb") as file:
+            plain = file.read(TAR.stop)[TAR] == b"ustar"
+            file.seek(max(0, Path(shard).stat().st_size - 1024))
+            require(not plain or not file.read().strip(b"\0"), "shards must be whole",
+                    got=f"the beginning of one in {shard}", do="copy it again")  # fmt: skip
         try:
             with tarfile.open(shard) as entries:
                 names = [entry.name for entry in islice(entries, LOOK)]
