@@ -116,3 +116,21 @@ def test_what_makes_no_sense_is_refused(settings, match):
         ws.certify_classes(laws, laws, n=16, **settings)
     with pytest.raises(InputError, match="there must be a class"):
         ws.certify_classes({}, {})
+
+
+def test_all_classes_have_a_score_before_the_first_is_certified():
+    asked = []
+
+    def score(x, t):
+        asked.append(t)
+        return laws["a"](x, t)
+
+    laws = {"a": gaussian(0.0, 1.0), "b": gaussian(1.0, 1.0)}
+    with pytest.raises(InputError, match=r"a score of the class 'b', got \['a'\]"):
+        ws.certify_classes({"a": score}, laws, n=16)
+    assert not asked
+    with pytest.raises(InputError, match=r"must know classes, got .*; give one with conditioned"):
+        ws.certify_classes(score, laws, n=16)
+    found = ws.certify_classes(laws, laws, n=16, steps=4)
+    with pytest.raises(InputError, match=r"one of \['a', 'b'\], got 'c'"):
+        found["c"]

@@ -44,6 +44,8 @@ class ClassCertificates(Record):
     level: float
 
     def __getitem__(self, name: Hashable) -> Certificate:
+        require(name in self.classes, f"the class must be one of {list(self.classes)}",
+                got=repr(name))  # fmt: skip
         return self.certificates[self.classes.index(name)]
 
     def __repr__(self) -> str:
@@ -79,10 +81,12 @@ def certify_classes(
         settings: Of :func:`certify`.
 
     Raises:
-        InputError: If weights do not name the classes, or for what :func:`certify` refuses.
+        InputError: If scores or weights do not name the classes, before any is certified, or for
+            what :func:`certify` refuses.
     """
     classes = tuple(references)
     require(len(classes) > 0, "there must be a class", got="no references")
+    scores = [_score_of(score, name) for name in classes]
     given = dict.fromkeys(classes, 1.0) if weights is None else dict(weights)
     require(set(given) == set(classes), f"weights must name the classes {list(classes)}",
             got=list(given))  # fmt: skip
@@ -93,15 +97,20 @@ def certify_classes(
     shares = tuple(float(given[name]) / total for name in classes)
     each = 1 - (1 - level) / len(classes)
     found = tuple(
-        certify(
-            score[name] if isinstance(score, Mapping) else score.conditioned(name),
-            references[name],
-            level=each,
-            **settings,
-        )
-        for name in classes
+        certify(tested, references[name], level=each, **settings)
+        for name, tested in zip(classes, scores, strict=True)
     )
     squared = sum(p * c.upper.value**2 for p, c in zip(shares, found, strict=True))
     kind = min((c.upper.kind for c in found), key=_WEAKEST.index)
     upper = Limit(math.sqrt(squared), n=sum(c.n for c in found), level=level, kind=kind)
     return ClassCertificates(classes, shares, found, upper, level)
+
+
+def _score_of(score: Any, name: Hashable) -> Any:
+    """The score of one class."""
+    if isinstance(score, Mapping):
+        require(name in score, f"there must be a score of the class {name!r}", got=list(score))
+        return score[name]
+    require(hasattr(score, "conditioned"), "the score must know classes", got=repr(score)[:80],
+            do="give one with conditioned(y), or a score for each class")  # fmt: skip
+    return score.conditioned(name)
