@@ -214,9 +214,16 @@ def test_a_network_of_three_classes_has_labels_0_to_2(label):
         from_diffusers(pipe, label=label)
 
 
-def test_a_chain_that_ends_in_pure_noise_is_cut_before_it():
-    score = from_diffusers(pipeline(rescale_betas_zero_snr=True))
+@pytest.mark.parametrize("name", ["DDPM", "EulerDiscrete", "UniPCMultistep"])
+def test_a_chain_that_ends_in_pure_noise_is_cut_before_it(name):
+    """The others keep 2^-24 of the signal at its end, which may be more than just before it."""
+    settings = {"num_train_timesteps": STEPS, "beta_end": 0.4, "rescale_betas_zero_snr": True}
+    scheduler = getattr(diffusers, f"{name}Scheduler")(**settings)
+    kept = scheduler.alphas_cumprod[-2].double()
+    assert kept < 2**-24
+    score = from_diffusers(diffusers.DDPMPipeline(unet(), scheduler))
     assert score.process.horizon == STEPS - 1
+    torch.testing.assert_close(score.process.alpha(score.process.horizon), kept.sqrt())
     assert bool(score(points(), score.process.horizon).isfinite().all())
 
 
@@ -345,6 +352,22 @@ def test_a_scheduler_without_a_kind_of_prediction_is_refused():
     pipe.scheduler.register_to_config(prediction_type=None)
     with pytest.raises(InputError, match=r"prediction_type must be one of .*, got None"):
         from_diffusers(pipe)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("EulerDiscrete", {"timestep_type": "continuous", "prediction_type": "v_prediction"}),
+        ("UniPCMultistep", {"use_flow_sigmas": True}),
+    ],
+)
+def test_a_model_that_is_asked_otherwise_is_refused(name, settings):
+    """With the logarithm of the noise, or for points of another process than the betas say."""
+    scheduler = getattr(diffusers, f"{name}Scheduler")(**BETAS, **settings)
+    with pytest.raises(
+        InputError, match=f"asked with its timesteps, got {name}Scheduler (of|with)"
+    ):
+        from_diffusers(diffusers.DDPMPipeline(unet(), scheduler))
 
 
 @pytest.mark.parametrize("size", [7, 1, [8, 5]])

@@ -116,12 +116,7 @@ def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
     good = label is None if last < 0 else label is not None and 0 <= label <= last
     require(good, "label must be given for a model of classes, only", got=label, do=advice)
     edm = type(scheduler).__name__.startswith("EDM")
-    require(edm or hasattr(scheduler, "alphas_cumprod"),
-            "the scheduler must be a chain of betas, or EDM's",
-            got=type(scheduler).__name__)  # fmt: skip
-    kind = scheduler.config.get("prediction_type")
-    require(kind in PREDICTS, f"prediction_type must be one of {', '.join(PREDICTS)}", got=kind)
-    require(not edm or kind != "sample", "an EDM scheduler predicts epsilon or v", got=kind)
+    kind = _prediction(scheduler, edm)
     network = DiffusersNetwork(name, settings, edm, edm and kind == "epsilon", label)
     network.model.load_state_dict(model.state_dict(), strict=False)
     broken = [key for key, x in network.model.state_dict().items() if not x.isfinite().all()]
@@ -184,15 +179,35 @@ def _require_sizes(network: DiffusersNetwork) -> None:
             f"which the model's {'levels' if unet else 'patches'} ask for", got=sides)  # fmt: skip
 
 
+def _prediction(scheduler: Any, edm: bool) -> str:
+    """What the model of a scheduler predicts, in the library's words.
+
+    Raises:
+        InputError: If its model is asked in a way that is not ours.
+    """
+    name, told = type(scheduler).__name__, scheduler.config
+    require(edm or hasattr(scheduler, "alphas_cumprod"),
+            "the scheduler must be a chain of betas, or EDM's", got=name)  # fmt: skip
+    kind: str = told.get("prediction_type")
+    require(kind in PREDICTS, f"prediction_type must be one of {', '.join(PREDICTS)}", got=kind)
+    require(not edm or kind != "sample", "an EDM scheduler predicts epsilon or v", got=kind)
+    flow = bool(told.get("use_flow_sigmas"))  # of another process than the betas say
+    logarithm = told.get("timestep_type") == "continuous" and kind == "v_prediction"
+    require(not (flow or logarithm), "a model on a chain must be asked with its timesteps",
+            got=name + (" of a flow" if flow else " with continuous timesteps"))  # fmt: skip
+    return kind
+
+
 def _process(scheduler: Any, edm: bool) -> Process:
     """The forward process that a scheduler's settings describe."""
     if edm:
         return EDM(sigma_max=float(scheduler.config["sigma_max"]))
-    kept: Tensor = scheduler.alphas_cumprod.double()
+    # some schedulers put a little signal where a chain rescaled to end in pure noise has none
+    kept: Tensor = scheduler.alphas_cumprod.double().masked_fill(scheduler.betas == 1, 0)
     falls = bool((kept >= 0).all() and (kept.diff() <= 0).all())
     require(falls, "betas of the scheduler must lie between 0 and 1",
             got=[beta for beta in scheduler.betas.tolist() if not 0 <= beta <= 1][:3])  # fmt: skip
-    kept = kept[kept > 0]  # chains rescaled to end in pure noise have no score there
+    kept = kept[kept > 0]  # there is no score of pure noise
     before = torch.cat([kept.new_ones(1), kept[:-1]])
     return VP.chain(betas=(1 - kept / before).tolist())
 
