@@ -29,10 +29,10 @@ def built(make, **settings):
 def unet(**more):
     return built(
         diffusers.UNet2DModel,
-        sample_size=8, in_channels=3, out_channels=3, layers_per_block=1,
+        **{"in_channels": 3} | more, sample_size=8, out_channels=3, layers_per_block=1,
         block_out_channels=(8, 16), norm_num_groups=4, attention_head_dim=8,
         down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"), **more,
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
     )  # fmt: skip
 
 
@@ -368,6 +368,20 @@ def test_a_model_that_is_asked_otherwise_is_refused(name, settings):
         InputError, match=f"asked with its timesteps, got {name}Scheduler (of|with)"
     ):
         from_diffusers(diffusers.DDPMPipeline(unet(), scheduler))
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"in_channels": 6}, "must predict 6 channels, as many as it sees, .*, got 3"),
+        ({"time_embedding_type": "learned", "num_train_timesteps": 9}, "times between timesteps"),
+    ],
+)
+def test_a_model_that_could_not_be_asked_is_refused_before(settings, match):
+    """Six in and three out is super-resolution, which is told the small image."""
+    pipe = diffusers.DDPMPipeline(unet(**settings), diffusers.DDPMScheduler(**BETAS))
+    with pytest.raises(InputError, match=match):
+        from_diffusers(pipe)
 
 
 @pytest.mark.parametrize("size", [7, 1, [8, 5]])

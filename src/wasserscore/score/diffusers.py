@@ -171,12 +171,25 @@ def to_diffusers(score: NetworkScore, path: str | Path) -> Path:
 
 
 def _require_sizes(network: DiffusersNetwork) -> None:
-    """Images that the model takes apart must fit together again."""
+    """Images that the model takes apart must fit together again, with as many channels.
+
+    So must times: ours lie between timesteps, too.
+    """
     settings, sides = network.model.config, network.shape[1:]
     unet = network.model_class == "UNet2DModel"
     unit = 2 ** (len(settings["block_out_channels"]) - 1) if unet else settings["patch_size"]
     require(all(side % unit == 0 for side in sides), f"sample_size must be a multiple of {unit}, "
             f"which the model's {'levels' if unet else 'patches'} ask for", got=sides)  # fmt: skip
+    channels = network.shape[0]
+    out = settings["out_channels"] or channels
+    require(out in (channels, 2 * channels),
+            f"the model must predict {channels} channels, as many as it sees, or their variances, "
+            "too", got=out)  # fmt: skip
+    require(
+        settings.get("time_embedding_type") != "learned",
+        "the model must know times between timesteps",
+        got="a learned table of timesteps",
+    )
 
 
 def _prediction(scheduler: Any, edm: bool) -> str:

@@ -35,7 +35,8 @@ def read_pipeline(folder: Path) -> tuple[Any, Any]:
             do=f"known are {', '.join(PARTS)}")  # fmt: skip
     part, kind = known[0]
     require((folder / part / WEIGHTS).is_file(), f"{folder / part} must hold {WEIGHTS}",
-            got="no such file", do="save it with safe_serialization=True")  # fmt: skip
+            got="no such file",
+            do="save it with safe_serialization=True, without a variant")  # fmt: skip
     try:
         with torch.random.fork_rng(devices=[]):
             model, told = getattr(library, kind).from_pretrained(
