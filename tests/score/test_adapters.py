@@ -190,6 +190,10 @@ def test_what_does_not_fit_is_named(tmp_path):
     first = next(iter(weights))
     with pytest.raises(InputError, match=first):
         ws.from_edm(network, {k: v for k, v in weights.items() if k != first}, (3,))
+    with pytest.raises(InputError, match=f"weights must be finite, got NaN or .*{first}"):
+        ws.from_edm(network, weights | {first: weights[first] / 0}, (3,))
+    with pytest.raises(InputError, match="classes must be an integer of at least 0, got -1"):
+        ws.from_edm(network, weights, (3,), classes=-1)
     pickle = tmp_path / "network.pkl"
     pickle.write_bytes(b"\x80\x04" + bytes(100))
     with pytest.raises(InputError, match="looks like a pickle"):

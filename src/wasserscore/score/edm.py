@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wasserscore.core.errors import require
+from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network import built, describe, filled, register
 from wasserscore.network.told import Labels
@@ -39,7 +41,7 @@ class EDMNetwork(nn.Module):
     def __init__(self, network: nn.Module | dict[str, Any], classes: int = 0) -> None:
         super().__init__()
         self.network = network if isinstance(network, nn.Module) else built(network)
-        self.classes = classes
+        self.classes = as_integer(classes, "classes", least=0)
 
     def config(self) -> dict[str, Any]:
         """What rebuilds this network, as JSON types; the weights come beside it."""
@@ -78,11 +80,14 @@ def from_edm(
         sigma_max: Largest noise of the process.
 
     Raises:
-        InputError: If the file cannot be read, or its weights do not fit (names the first).
+        InputError: If the file cannot be read, or its weights do not fit or are not finite (names
+            the first).
     """
     tensors = dict(weights) if isinstance(weights, Mapping) else read_tensors(Path(weights))
     if all(name.startswith(PREFIX) for name in tensors):
         tensors = {name.removeprefix(PREFIX): value for name, value in tensors.items()}
+    broken = [name for name, value in tensors.items() if not value.isfinite().all()]
+    require(not broken, "weights must be finite", got=f"NaN or infinity in {broken[:1]}")
     whole = EDMNetwork(filled(deepcopy(network), tensors), classes)
     whole.eval().requires_grad_(False)
     return NetworkScore(whole, EDM(sigma_max=sigma_max), "velocity", "edm", sigma_data, shape)
