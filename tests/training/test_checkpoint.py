@@ -54,8 +54,17 @@ def test_when_none_can_be_read_it_says_so_instead_of_starting_over(checkpoints):
     for step in (2, 3):
         (checkpoints.folder / f"step-0000000{step}" / "state.json").write_text("{")
     for _ in range(2):
-        with pytest.raises(InputError, match="not JSON"):
+        with pytest.raises(InputError, match=r"none: .* not JSON .*; delete that folder to begin"):
             checkpoints.restore(Sum())
+
+
+def test_a_checkpoint_of_another_name_is_none(checkpoints):
+    """Step 3 as step 9, the last one, would be a training that ended after three."""
+    (checkpoints.folder / "step-00000003").rename(checkpoints.folder / "step-00000009")
+    assert checkpoints.restore(Sum())[0] == 2
+    (checkpoints.folder / "step-00000002").rename(checkpoints.folder / "step-00000003")
+    with pytest.raises(InputError, match=r"step-00000009 must be of step 9, got 3; delete"):
+        checkpoints.restore(Sum())
 
 
 def test_another_configuration_is_refused_with_the_difference(checkpoints):

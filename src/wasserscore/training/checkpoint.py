@@ -95,9 +95,12 @@ class Checkpoints:
         """The state and the sidecar of a checkpoint on disk.
 
         Raises:
-            InputError: If it cannot be read.
+            InputError: If it cannot be read, or is of another step than its folder's name says.
         """
-        return read_pair(self._path(step) / FILE)
+        tensors, document = read_pair(self._path(step) / FILE)
+        require(document.get("step") == step, f"{self._path(step)} must be of step {step}",
+                got=document.get("step"), do="give it back its name")  # fmt: skip
+        return tensors, document
 
     def restore(self, task: Stateful) -> tuple[int, dict[str, Tensor]]:
         """Load the newest readable checkpoint into the task.
@@ -137,7 +140,10 @@ class Checkpoints:
                 continue
             yield step, tensors, document
         if trouble and len(trouble) == len(steps):
-            raise trouble[0]
+            reason = str(trouble[0]).partition(";")[0]
+            raise InputError(explain(f"a checkpoint in {self.folder} must be readable",
+                                     got=f"none: {reason}",
+                                     do="delete that folder to begin again"))  # fmt: skip
 
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}"
