@@ -131,6 +131,34 @@ def test_damaged_files_are_named(tmp_path):
         RunFolder.create(tmp_path / "run", DESCRIPTION)
 
 
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize("spoilt", ["stages/fit.json", "models/a/model.json"])
+@pytest.mark.parametrize("damage", [None, "[1]", '{"half": '])
+def test_a_stage_whose_files_are_not_as_it_left_them_is_computed_again(tmp_path, spoilt, damage):
+    """So are samples and models that were lost, cut off or another model's."""
+
+    def stage(value):
+        def compute():
+            write(tmp_path / "models/a/model.json", "model")
+            return value
+
+        return RunFolder.create(tmp_path, DESCRIPTION).stage("fit", compute, makes="models/a")
+
+    assert stage(1) == 1
+    write(tmp_path / "models/a/notes.txt", "of the user")
+    assert stage(2) == 1
+    (tmp_path / spoilt).unlink()
+    if damage is not None:
+        write(tmp_path / spoilt, damage)
+    assert stage(3) == 3
+    assert (tmp_path / "models/a/model.json").read_text() == "model"
+    assert stage(4) == 3
+
+
 def test_samples_round_trip(tmp_path):
     folder = RunFolder.create(tmp_path / "run", DESCRIPTION)
     x = torch.arange(6.0).reshape(3, 2).double()

@@ -134,6 +134,8 @@ def test_an_interrupted_run_continues_to_the_same_numbers(finished, table, tmp_p
         run(tiny.config(table), tmp_path / "run", progress=interrupt)
     assert not (tmp_path / "run" / "results.json").exists()
     assert not list((tmp_path / "run").rglob("*.part"))
+    for file in (*tmp_path.glob("run/samples/*"), *tmp_path.glob("run/models/*/*.json")):
+        file.write_text("")  # a failing disk
     continued = run(tiny.config(table), tmp_path / "run")
     assert without_timings(continued) == without_timings(results)
 

@@ -157,8 +157,9 @@ def _fitted(subject: Subject, seed: int, folder: RunFolder | None) -> Subject:
         return subject
     if folder is None:
         return replace(subject, score=subject.fit(seed).score)
-    path = folder.path / MODELS / subject.name
-    folder.stage(f"fit-{subject.name}", lambda: subject.fit(seed).save(path))
+    made = f"{MODELS}/{subject.name}"
+    path = folder.path / made
+    folder.stage(f"fit-{subject.name}", lambda: subject.fit(seed).save(path), makes=made)
     return replace(subject, score=Model.load(path).score)
 
 

@@ -1,5 +1,6 @@
 """The run folder: stages that are done stay done, and no file is ever half there."""
 
+import hashlib
 import io
 import json
 import shutil
@@ -104,30 +105,51 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise _damaged(f"{self.path / name}", error) from None
 
-    def stage(self, name: str, compute: Callable[[], Any], *, together: bool = False) -> Any:
+    def stage(
+        self, name: str, compute: Callable[[], Any], *, together: bool = False, makes: str = ""
+    ) -> Any:
         """The result of a stage: from disk if it is complete, else computed and kept.
 
         Args:
             name: Name of the stage, a file name.
-            compute: Gives JSON types or records; runs only when the stage is not there.
+            compute: Gives JSON types or records; runs only when the stage is not there, or files
+                of it are missing or other ones.
             together: Whether all ranks compute, to share the work; else the first one does.
+            makes: The file or folder of the run that it writes besides.
         """
-        path = self.path / STAGES / f"{name}.json"
 
         def keep() -> None:
             began = time.perf_counter()
             value = compute()
             found = {"seconds": time.perf_counter() - began, "value": value}
-            on_first(lambda: write_json(path, found))
+            on_first(lambda: write_json(self.path / STAGES / f"{name}.json",
+                                        found | {"made": self._made(makes)}))  # fmt: skip
 
         # one rank says what is there: another may look when it has just been written
         if not together:
-            on_first(lambda: None if path.is_file() else keep())
-        elif not publish({"there": torch.tensor(path.is_file())})["there"]:
+            on_first(lambda: None if self._complete(name) else keep())
+        elif not publish({"there": torch.tensor(self._complete(name))})["there"]:
             keep()
         kept = self.read(f"{STAGES}/{name}.json")
         self.seconds[name] = kept["seconds"]
         return kept["value"]
+
+    def _complete(self, name: str) -> bool:
+        """Whether a stage is there, and the files that it made as they were."""
+        try:
+            kept = self.read(f"{STAGES}/{name}.json")
+        except InputError:
+            return False
+        whole = isinstance(kept, dict) and kept.keys() >= {"seconds", "value"}
+        made = kept.get("made", {}) if whole else {}  # none said: begun by an earlier version
+        return whole and all(self._made(file) == {file: was} for file, was in made.items())
+
+    def _made(self, place: str) -> dict[str, str]:
+        """The files in a place of the run, each with a digest of its contents."""
+        at = self.path / place
+        files = [at] if at.is_file() else sorted(at.rglob("*")) if place else []
+        return {str(file.relative_to(self.path)): hashlib.sha256(file.read_bytes()).hexdigest()
+                for file in files if file.is_file()}  # fmt: skip
 
     def samples(self, name: str) -> Tensor:
         """The samples of a model, ``(n, d)``, data units."""

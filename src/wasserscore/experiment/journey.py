@@ -113,6 +113,7 @@ class Journey:
                 f"fit {name}",
                 lambda name=name: self._fit(name),  # type: ignore[misc]
                 together=name == "network",
+                makes=f"{MODELS}/{name}",
             )
 
     def model(self, name: str) -> Model:
@@ -137,10 +138,13 @@ class Journey:
                     n, seed=seed, solver=self.config.solver, steps=self.config.steps,
                     callback=self._told(f"sample {name}"),
                 )  # fmt: skip
-            on_first(lambda: save_array(self.folder.path / SAMPLES / f"{name}.npy", rows))
+            on_first(lambda: save_array(self.folder.path / made, rows))
             return {"exact": exact}
 
-        how: dict[str, bool] | None = self._stage(f"sample {name}", draw, together=True)
+        made = f"{SAMPLES}/{name}.npy"
+        how: dict[str, bool] | None = self._stage(
+            f"sample {name}", draw, together=True, makes=made
+        )
         return how or {"exact": False}  # a folder from before this was said
 
     @cached_property
@@ -184,9 +188,9 @@ class Journey:
 
     # Inside -------------------------------------------------------------------------------------
 
-    def _stage(self, name: str, compute: Callable[[], Any], *, together: bool = False) -> Any:
+    def _stage(self, name: str, compute: Callable[[], Any], **settings: Any) -> Any:
         self.progress(name, 0, 1)
-        value = self.folder.stage(name.replace(" ", "-"), compute, together=together)
+        value = self.folder.stage(name.replace(" ", "-"), compute, **settings)
         self.progress(name, 1, 1)
         return value
 

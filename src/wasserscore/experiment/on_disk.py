@@ -60,5 +60,6 @@ def fit_on_disk(
         on_first(lambda: Model(score, layout).save(folder.path / MODELS / "network"))
         return {"rows": len(data)}
 
-    rows: int = folder.stage("fit-network", compute, together=True)["rows"]
+    rows: int = folder.stage("fit-network", compute, together=True, makes=f"{MODELS}/network"
+    )["rows"]  # fmt: skip
     return rows
