@@ -148,7 +148,7 @@ class RunFolder:
         """The files in a place of the run, each with a digest of its contents."""
         at = self.path / place
         files = [at] if at.is_file() else sorted(at.rglob("*")) if place else []
-        return {str(file.relative_to(self.path)): hashlib.sha256(file.read_bytes()).hexdigest()
+        return {str(file.relative_to(self.path)): _digest(file)
                 for file in files if file.is_file()}  # fmt: skip
 
     def samples(self, name: str) -> Tensor:
@@ -224,6 +224,11 @@ class RunFolder:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (RESULTS, LAYOUT, SPLIT, "report.html", *TABLES, CONFIG):
             (self.path / name).unlink(missing_ok=True)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as read:
+        return hashlib.file_digest(read, "sha256").hexdigest()
 
 
 def _damaged(what: str, error: Exception) -> InputError:
