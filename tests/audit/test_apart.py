@@ -44,6 +44,14 @@ def test_the_verdict_says_that_copies_go_unseen():
     assert "lie apart" not in audit(train=train, generated=draw(shift=9.0)).sentence
 
 
+def test_the_verdict_says_that_a_hold_out_of_other_units_makes_rows_look_like_copies():
+    train, new = draw(shift=9.0), draw(shift=9.0)
+    found = audit(train=train, generated=new, holdout=draw(shift=9.0) / 100)
+    assert found.flagged
+    assert "most held-out values in 3 of 3 columns lie apart from those of train" in found.sentence
+    assert "lie apart" not in audit(train=train, generated=new, holdout=draw(shift=9.0)).sentence
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_hold_out_of_training_rows_judges_nothing(dtype):
     train = draw().to(dtype)

@@ -216,8 +216,10 @@ def test_a_column_in_other_units_is_named(files, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (40, 3, 3))
     np.save(tmp_path / "a.npy", images.astype(np.uint8))
     np.save(tmp_path / "b.npy", images / 127.5 - 1)
-    (note,) = read_sides(str(tmp_path / "a.npy"), str(tmp_path / "b.npy")).notes
-    assert "are grey levels counted alike?" in note
+    for sides in (("a", "b"), ("a", "a", "b")):
+        (note,) = read_sides(*(str(tmp_path / f"{name}.npy") for name in sides)).notes
+        assert note.startswith("most pixels of ")
+        assert "b.npy lie apart from those of a: are grey levels counted alike?" in note
 
 
 def test_names_of_training_rows_among_generated_ones_are_noted(tmp_path):

@@ -145,13 +145,17 @@ def audit(
 
 
 def _unlike(rows: Rows, verdict: str) -> str:
-    """What to add where copies, if there are any, would go unseen."""
-    apart, shape = columns_apart(rows.train, rows.generated), rows.train.shape
-    if not apart or verdict in (MEMORIZED, SUSPICIOUS):
-        return ""
-    where = f"in {len(apart)} of {shape[1]} columns" if len(shape) == 2 else "of pixels"
-    return (f"; but most generated values {where} lie apart from those of training rows: in other "
-            "units, copies go unseen")  # fmt: skip
+    """What to add where copies, if there are any, would go unseen, or anything looks like one."""
+    own = {} if verdict in (MEMORIZED, SUSPICIOUS) else columns_apart(rows.train, rows.generated)
+    fresh = {} if rows.holdout is None else columns_apart(rows.train, rows.holdout)
+    shape = rows.train.shape
+    where = "in {} of {} columns" if len(shape) == 2 else "of pixels"
+    return "".join(
+        f"; but most {name} values {where.format(len(apart), shape[-1])} lie apart from those of "
+        f"training rows: in other units, {why}"
+        for name, apart, why in (("generated", own, "copies go unseen"),
+                                 ("held-out", fresh, "they make any rows look close")) if apart
+    )  # fmt: skip
 
 
 def _counts(

@@ -137,6 +137,8 @@ def read_sides(
     generated = rows_like(train, fake, overrides=overrides)
     notes = (*left_out(train), *(() if fresh is None else fresh.notes), *generated.notes)
     notes += other_units(train, generated, fake)
+    if holdout is not None and fresh is not None:
+        notes += other_units(train, fresh, holdout)
     notes += known_names(train, generated, real, fake, overrides)
     unseen = None if fresh is None else fresh.points
     return Sides(train, generated.points, unseen, name or generated.name, notes)

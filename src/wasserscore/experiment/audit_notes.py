@@ -17,28 +17,28 @@ SHOWN = 5
 Notes = tuple[str, ...]
 
 
-def other_units(train: Dataset | Whole, generated: Alike, fake: str) -> Notes:
-    """Columns of numbers whose generated values mostly lie where training values do not.
+def other_units(train: Dataset | Whole, rows: Alike, file: str) -> Notes:
+    """Columns of numbers whose values, of other rows, mostly lie where training values do not.
 
     Args:
         train: The training rows.
-        generated: The generated ones.
-        fake: The name of the latter.
+        rows: The generated, or the held-out, ones.
+        file: The name of the latter.
     """
     if train.kind == "image":
-        images = generated.points.reshape(-1, *train.shape)
+        images = rows.points.reshape(-1, *train.shape)
         known = (
             train.points if isinstance(train, Whole) else train.points.reshape(-1, *train.shape)
         )
-        return (f"most pixels of {fake} lie apart from those of {train.name}: are grey levels "
+        return (f"most pixels of {file} lie apart from those of {train.name}: are grey levels "
                 "counted alike?",) * len(columns_apart(known, images))  # fmt: skip
-    found, names = columns_apart(train.points, generated.points), list(train.columns)
+    found, names = columns_apart(train.points, rows.points), list(train.columns)
     if train.codec is not None:
         numbers = [c.name for c in train.codec.columns if isinstance(c, Number)]
         first = [train.codec.places(name)[0] for name in numbers]
         found = {j: side for j, side in found.items() if j in first}
     return tuple(
-        f"most values of {names[j]!r} in {fake} lie {side} those of {train.name}: are they in the "
+        f"most values of {names[j]!r} in {file} lie {side} those of {train.name}: are they in the "
         "same units?" for j, side in islice(found.items(), SHOWN)
     )  # fmt: skip
 
