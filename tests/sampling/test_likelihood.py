@@ -47,6 +47,14 @@ def test_the_integration_is_of_fourth_order(points):
     assert math.log2(coarse / fine) == pytest.approx(4, abs=0.5)
 
 
+@pytest.mark.parametrize("away", [1e3, 1e8])
+def test_data_far_from_zero_have_the_likelihood_of_data_around_it(points, away):
+    for process in (EDM(sigma_max=80.0), VP.linear(a=19.9, b=0.1, horizon=1.0)):
+        near, far = (GaussianScore(MEAN + by, COVARIANCE, process) for by in (0.0, away))
+        near, far = log_likelihood(near, points).value, log_likelihood(far, points + away).value
+        torch.testing.assert_close(far, near, rtol=0, atol=1e-6)
+
+
 def test_a_plain_callable_has_the_density_of_its_samples(points):
     """From the prior N(0, S) the flow of N(mu, l) draws N(mu (1 - k), k^2 S), k^2 = l/(l+S)."""
     process, top = EDM(sigma_max=20.0), 400.0
@@ -111,7 +119,7 @@ def test_bits_per_dimension(points):
 def test_evaluations_are_counted_and_never_at_zero_noise(points, counting):
     score = counting(lambda x, t: -x / (1 + t**2))
     result = log_likelihood(score, points[:4], process=EDM(sigma_max=80.0), steps=10)
-    assert score.evaluations == result.evaluations == 41
+    assert score.evaluations == result.evaluations == 42
     assert min(score.times) == pytest.approx(0.002)
 
 

@@ -10,8 +10,10 @@ With the prior :math:`N(0, r_T^2 I)` as :math:`p_T` this is the density of what 
 It is integrated by Runge-Kutta in :math:`\log r` from ``least_noise`` up; below, :math:`\hat z` is
 proportional to r, and one evaluation at ``least_noise`` is enough: the score is never asked at
 zero noise, nor that of a chain below its first step. What is integrated is
-:math:`w = y / \sqrt{r^2 + 1}`, which hardly moves at either end, and the divergence in excess of
-its value :math:`d\,r/(r^2+1)` for unit Gaussian data.
+:math:`w = (y - m) / \sqrt{r^2 + 1}`, which hardly moves at either end, and the divergence in
+excess of its value :math:`d\,r/(r^2+1)` for unit Gaussian data. The centre
+:math:`m = x - r_T \hat z(x, r_T)` of a point is the mean of the data as the score knows it at the
+horizon: without it w carries along how far the data are from zero, and errs in proportion.
 
 Source: :cite:p:`song2021`, eq. (39) and appendix D.2.
 """
@@ -163,7 +165,7 @@ class _Flow:
 
     @property
     def evaluations(self) -> int:
-        return 4 * self.steps + 1
+        return 4 * self.steps + 2
 
     def __call__(self, x: Tensor, probes: Tensor | None) -> Tensor:
         """Log density of each row, one row per probe: ``(m, b)``."""
@@ -174,27 +176,30 @@ class _Flow:
         seen: float = float(self.process.noise_to_signal(known)) ** 0.5
         least = max(min(self.least_noise, top * 1e-3), seen)
 
-        def velocity(y: Tensor, r: float) -> tuple[Tensor, Tensor]:
+        def noise_at(r: float) -> Callable[[Tensor], Tensor]:
             time = self.process.time_at(torch.tensor(r**2, dtype=torch.float64))
             time = time.clamp(known, horizon).to(x.device)
             alpha = float(self.process.alpha(time))
-            ask = lambda v: -r * alpha * self.score((alpha * v).reshape(shape), time).reshape(b, d)
-            return divergence(ask, y, probes)
+            return lambda y: (-r * alpha * self.score((alpha * y).reshape(shape), time)).reshape(
+                b, d
+            )
 
         def in_log_noise(state: Tensor, u: float) -> Tensor:
             r = top * math.exp(-u)
             width, pull = math.hypot(r, 1), r / (r**2 + 1)
-            noise, trace = velocity(width * state[:, :d], r)
+            noise, trace = divergence(noise_at(r), centre + width * state[:, :d], probes)
             slope = torch.cat([noise / width - pull * state[:, :d], trace.T - d * pull], 1)
             return -r * slope
 
         y = x.flatten(1)
-        noise, trace = velocity(y, least)
+        with torch.no_grad():
+            centre = y - top * noise_at(top)(y)
+        noise, trace = divergence(noise_at(least), y, probes)
         y, gained = y + least / 2 * noise, least / 2 * trace.T
-        state = torch.cat([y / math.hypot(least, 1), gained], 1)
+        state = torch.cat([(y - centre) / math.hypot(least, 1), gained], 1)
         span = torch.linspace(math.log(top / least), 0, self.steps + 1, dtype=torch.float64)
         state = simulate(RungeKutta4(in_log_noise), state, TimeGrid(span), None)
-        y = math.hypot(top, 1) * state[:, :d]
+        y = centre + math.hypot(top, 1) * state[:, :d]
         unit = d * math.log(math.hypot(top, 1) / math.hypot(least, 1))
         logs: Tensor = (self._at_horizon(y, shape)[:, None] + state[:, d:] + unit).T
         return logs
