@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 import wasserscore as ws
 from wasserscore.cli.main import app
 from wasserscore.experiment.model import Model
+from wasserscore.experiment.planning import folder_of
 
 COMMANDS = ("run", "fit", "sample", "certify", "plan", "audit", "flow", "compare", "report")
 SMALL = ["--set", "network.width=16", "--set", "network.depth=1", "--set", "network.steps=12",
@@ -94,6 +95,21 @@ def test_plan_says_where_it_writes():
     words = " ".join(call("plan", "--help").output.split())
     assert "always writes it too" in words
     assert "into --out, or into runs/plan-SOURCE here" in words
+    assert "the plan goes into RUN/plan" in words
+
+
+def test_plans_of_two_sources_never_share_a_folder(finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = finished[0]
+    np.savetxt(f"{run.name}.csv", np.random.default_rng(0).normal(size=(50, 2)), delimiter=",")
+    of_run = call("plan", run, "--target-w2", 2)
+    of_data = call("plan", f"{run.name}.csv", "--target-w2", 2)
+    assert "plan.json" in of_run.stdout
+    assert (run / "plan" / "plan.json").is_file()
+    assert f"runs/plan-{run.name}.csv/plan.json" in of_data.stdout
+    names = ("my.csv", None), ("my.parquet", None), (run, None), (run, "network")
+    names = *names, ("my.csv", "diffusers:a"), ("my.csv", "diffusers:b/")
+    assert len({folder_of(str(source), model) for source, model in names}) == len(names)
 
 
 def test_the_first_screen_names_every_command_and_exit_code():

@@ -66,7 +66,7 @@ def plan(
             "--out",
             "-o",
             show_default=False,
-            help="Folder for plan.json, plan.png and plan.svg [runs/plan-SOURCE].",
+            help="Folder for plan.json, plan.png and plan.svg [RUN/plan or runs/plan-SOURCE].",
         ),
     ] = None,
     seed: Seed = 0,
@@ -75,9 +75,9 @@ def plan(
     """How many steps, which process, solver and grid reach a target W2 on data like this.
 
     Prints the ranked table, and always writes it too, with a picture of W2 against evaluations:
-    into --out, or into runs/plan-SOURCE here. SOURCE may also be a run folder: then its training
-    rows are used, and with --model its own score. Of rows on disk up to 20,000 are drawn by the
-    seed, and the plan says so.
+    into --out, or into runs/plan-SOURCE here; -MODEL follows. SOURCE may also be a run folder:
+    then its training rows are used, with --model its own score, and the plan goes into RUN/plan.
+    Of rows on disk up to 20,000 are drawn by the seed, and the plan says so.
 
     **Examples**
 

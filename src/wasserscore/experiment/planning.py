@@ -13,6 +13,7 @@ from wasserscore.experiment.drawn import about, rows_of
 from wasserscore.experiment.folder import is_run
 from wasserscore.experiment.models import fit_empirical
 from wasserscore.experiment.pipelines import (
+    PREFIX,
     is_pipeline,
     pipeline_model,
     require_no_pipeline,
@@ -61,6 +62,22 @@ def plan_steps(
 
 def _about(rows: Dataset, found: Plan) -> Plan:
     return replace(found, source=about(found.source, rows))
+
+
+def folder_of(source: str, model: str | None) -> Path:
+    """Where a plan goes unless told: into the run itself, or under ``runs/``, by its data's name.
+
+    A run and its data often share their name, and so do ``my.csv`` and ``my.parquet``; the plan of
+    one would take the place of the other's.
+
+    Args:
+        source: A data set or a run folder.
+        model: As :func:`plan_steps` takes it; its name follows.
+    """
+    of = "" if model is None else f"-{Path(model.removeprefix(PREFIX)).resolve().name}"
+    if is_run(source):
+        return Path(source) / f"plan{of}"
+    return Path("runs") / f"plan-{Path(source).resolve().name}{of}"
 
 
 def write_plan(found: Plan, out: Path) -> list[Path]:

@@ -31,7 +31,7 @@ def plan(
 ) -> None:
     """A plan in words or as JSON; as JSON and pictures in a folder."""
     source = source_of(source, data, model, "SOURCE")
-    folder = out or Path("runs") / f"plan-{Path(source).stem}"
+    folder = out or planning.folder_of(source, model)
     require_folder(folder)
     with Bars(Console(stderr=True)) as bars:
         found = planning.plan_steps(source, target_w2, model=model, callback=bars, **options)
