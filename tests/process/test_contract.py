@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from tests.process.families import MEMBERS
 
-from wasserscore.process import LinearSDE, Process, from_dict
+from wasserscore.core.errors import InputError
+from wasserscore.process import EDM, LinearSDE, Process, from_dict
+from wasserscore.process.base import as_time
 
 pytestmark = pytest.mark.filterwarnings("ignore::scipy.integrate.IntegrationWarning")
 FRACTIONS = (1e-6, 0.05, 0.4, 0.9)
@@ -146,6 +149,33 @@ def test_perturb_takes_a_time_per_point(process, generator):
     for row in range(2):
         expected = process.alpha(t[row]) * x0[row] + process.sigma(t[row]) * z[row]
         torch.testing.assert_close(x_t[row], expected)
+
+
+@members
+@pytest.mark.parametrize("t", [-1.0, float("nan"), torch.tensor([0.1, -1e-9])])
+def test_no_function_of_time_takes_what_is_no_time(process, t, generator):
+    weight = lambda t: process.exponential_weight(t, 0.0)
+    perturb = lambda t: process.perturb(torch.ones(2, 3), t, generator=generator)
+    for function in (process.f, process.g2, process.alpha, process.sigma, process.integrated_f,
+                     process.integrated_g2, process.variance, process.noise_to_signal,
+                     process.time_at, weight, perturb):  # fmt: skip
+        with pytest.raises(InputError, match="must not be negative or NaN, got"):
+            function(t)
+
+
+def test_times_may_be_lists_and_arrays_of_numbers():
+    for times in ([0.1, 0.9], np.array([0.1, 0.9])):
+        assert as_time(times).tolist() == [0.1, 0.9]
+    for wrong in ("half", None, 1j, ["a"]):
+        with pytest.raises(InputError, match="t must be a number, got"):
+            as_time(wrong)
+
+
+def test_perturb_refuses_points_and_times_that_are_none(generator):
+    with pytest.raises(InputError, match="one for each of 2 points"):
+        EDM().perturb(torch.zeros(2, 3), torch.ones(3), generator=generator)
+    with pytest.raises(InputError, match="x0 must be finite"):
+        EDM().perturb(torch.full((2, 3), torch.inf), 0.5, generator=generator)
 
 
 @members

@@ -8,6 +8,7 @@ from scipy.stats import norm
 
 from wasserscore.core.errors import InputError
 from wasserscore.process import EDM, OU, VE, VP, LinearSDE, Prior, SubVP, from_dict
+from wasserscore.process.keywords import non_negative, positive
 
 T = torch.linspace(0, 1, 7, dtype=torch.float64)
 
@@ -66,6 +67,14 @@ def test_vp_from_betas_has_the_rates_asked_for(shape, order, beta):
 )
 def test_diffusion_of_the_general_parametrisation(process, g):
     torch.testing.assert_close(process.g2(T), g(T) ** 2, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("wrong", ["1", None, [1.0]])
+def test_coefficients_are_numbers(wrong):
+    with pytest.raises(InputError, match="VE: a must be positive, got"):
+        positive("VE", a=wrong)
+    with pytest.raises(InputError, match="VE: b must be non-negative, got"):
+        non_negative("VE", b=wrong)
 
 
 def test_edm_is_the_sqrt_process():

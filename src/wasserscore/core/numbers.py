@@ -26,10 +26,9 @@ def is_number(value: object) -> bool:
 def as_times(t: Any, n: int, device: torch.device | None = None) -> Tensor:
     """Forward times, float64: one number, or one for each of n points.
 
-    Those that lie on a GPU are not asked for their sign, which would wait for it.
-
     Raises:
-        InputError: If they are no such numbers, negative or NaN.
+        InputError: If they are no such numbers, negative or NaN (where :func:`require_forward`
+            asks).
     """
     try:
         time = torch.as_tensor(t, dtype=torch.float64, device=device)
@@ -38,7 +37,17 @@ def as_times(t: Any, n: int, device: torch.device | None = None) -> Tensor:
     if time.ndim and time.shape not in ((1,), (n,)):
         raise InputError(explain(f"t must be a number, or one for each of {n} points",
                                  got=f"shape {tuple(time.shape)}"))  # fmt: skip
-    plain = isinstance(t, float | int)  # compared in a tenth of the time
-    if not (t >= 0 if plain else time.is_cuda or bool((time >= 0).all())):
-        raise InputError(explain("t must not be negative or NaN", got=f"t={t}"))
+    if not (isinstance(t, float | int) and t >= 0):  # a number tells in a tenth of the time
+        require_forward(time)
     return time
+
+
+def require_forward(time: Tensor, name: str = "t") -> None:
+    """Refuse times before the data's, and NaN; on a GPU they are not asked, which would wait.
+
+    Raises:
+        InputError: Names the first.
+    """
+    if not time.is_cuda and not (good := time >= 0).all():
+        bad = time[~good].flatten()[0].item()
+        raise InputError(explain(f"{name} must not be negative or NaN", got=f"{name}={bad}"))

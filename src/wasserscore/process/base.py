@@ -21,9 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wasserscore.core.errors import InputError, explain
+from wasserscore.core.numbers import as_times, require_forward
 from wasserscore.core.random import normal_like
 from wasserscore.core.results import plain
-from wasserscore.core.tensors import expand_like
+from wasserscore.core.tensors import as_points, expand_like
 from wasserscore.core.typing import Points
 from wasserscore.process.keywords import Named
 from wasserscore.process.prior import Prior
@@ -36,15 +38,29 @@ DEFAULT_NOISE_TO_SIGNAL = 1e4
 """S at the default horizon: the data's standard deviation is then 1 % of the noise's."""
 
 
-def as_time(t: Time) -> Tensor:
-    """``t`` as a floating tensor; numbers and integers become float64."""
+def as_time(t: Any, name: str = "t") -> Tensor:
+    """``t`` as a floating tensor; numbers, arrays, lists and integers become float64.
+
+    Raises:
+        InputError: If these are no numbers, or as :func:`require_forward` says.
+    """
     if isinstance(t, Tensor):
-        return t if t.is_floating_point() else t.to(torch.float64)
-    return torch.tensor(float(t), dtype=torch.float64)
+        time = t if t.is_floating_point() else t.to(torch.float64)
+    else:
+        try:
+            time = torch.as_tensor(t, dtype=torch.float64)
+        except (TypeError, ValueError, RuntimeError):
+            raise InputError(explain(f"{name} must be a number", got=repr(t))) from None
+    if not (isinstance(t, float | int) and t >= 0):  # a number tells in a tenth of the time
+        require_forward(time, name)
+    return time
 
 
 class Process(Named, ABC):
     """A forward noising process with known marginals; members are frozen and keyword-only.
+
+    Every function of a time refuses what is no number, negative or NaN (on a GPU the latter two
+    are not looked for). Times beyond the horizon are fine where the formula goes on.
 
     Attributes:
         horizon: The final forward time, positive.
@@ -110,7 +126,12 @@ class Process(Named, ABC):
             x0: Clean points, ``(b, *shape)``.
             t: One time, or one per point.
             generator: Where the noise comes from.
+
+        Raises:
+            InputError: If the points or the times are none.
         """
+        x0 = as_points(x0, "x0")
+        t = as_times(t, len(x0), x0.device)
         z = normal_like(x0, generator)
         return expand_like(self.alpha(t), x0) * x0 + expand_like(self.sigma(t), x0) * z, z
 

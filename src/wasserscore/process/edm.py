@@ -65,7 +65,7 @@ class EDM(Process):
 
     def time_at(self, noise_to_signal: Time) -> Tensor:
         """``sqrt(S)``."""
-        return as_time(noise_to_signal).sqrt()
+        return as_time(noise_to_signal, "noise_to_signal").sqrt()
 
     def exponential_weight(self, t: Time, s: Time) -> Tensor:
         """``t^2 - s^2``."""

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from wasserscore.core.errors import explain, require
+from wasserscore.core.numbers import is_number
 
 P = ParamSpec("P")
 C = TypeVar("C")
@@ -47,19 +48,19 @@ class Named:
         return super().__new__(cls)
 
 
-def positive(family: str, do: str = "", /, **values: float) -> None:
+def positive(family: str, do: str = "", /, **values: Any) -> None:
     """Refuse coefficients that are not finite numbers above zero.
 
     Raises:
         InputError: Names the family and the coefficient.
     """
     for name, value in values.items():
-        good = math.isfinite(value) and value > 0
-        require(good, f"{family}: {name} must be positive", got=value, do=do)
+        good = is_number(value) and math.isfinite(value) and value > 0
+        require(good, f"{family}: {name} must be positive", got=repr(value), do=do)
 
 
-def non_negative(family: str, **values: float) -> None:
+def non_negative(family: str, **values: Any) -> None:
     """Refuse coefficients that are not finite numbers from zero up."""
     for name, value in values.items():
-        good = math.isfinite(value) and value >= 0
-        require(good, f"{family}: {name} must be non-negative", got=value)
+        good = is_number(value) and math.isfinite(value) and value >= 0
+        require(good, f"{family}: {name} must be non-negative", got=repr(value))

@@ -99,7 +99,7 @@ class LinearSDE(Process):
 
     def time_at(self, noise_to_signal: Time) -> Tensor:
         """Root of ``S(t) = S``, bracketed by the panel it lies in."""
-        target = as_time(noise_to_signal)
+        target = as_time(noise_to_signal, "noise_to_signal")
         wide = target.to("cpu", torch.float64)
         edges = self._panels.edges
         values = self._ratio(edges)

@@ -71,7 +71,9 @@ class OU(Process):
 
     def time_at(self, noise_to_signal: Time) -> Tensor:
         """``log(1 + 2 alpha S / sigma^2) / (2 alpha)``."""
-        return torch.log1p(as_time(noise_to_signal) / self._stationary) / (2 * self.rate)
+        return torch.log1p(as_time(noise_to_signal, "noise_to_signal") / self._stationary) / (
+            2 * self.rate
+        )
 
     def exponential_weight(self, t: Time, s: Time) -> Tensor:
         """``sigma^2 (exp(alpha (t - s)) - 1) / alpha``."""

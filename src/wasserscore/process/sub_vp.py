@@ -73,7 +73,9 @@ class SubVP(Scheduled):
 
     def time_at(self, noise_to_signal: Time) -> Tensor:
         """The time at which ``B = 2 asinh(sqrt(S)/2)``."""
-        return self.schedule.inverse(2 * torch.asinh(as_time(noise_to_signal).sqrt() / 2))
+        return self.schedule.inverse(
+            2 * torch.asinh(as_time(noise_to_signal, "noise_to_signal").sqrt() / 2)
+        )
 
     def exponential_weight(self, t: Time, s: Time) -> Tensor:
         r"""With :math:`D = B_t - B_s`, integrate :math:`e^{x/2}(1 - e^{-2B_s} e^{-2x})` to D.

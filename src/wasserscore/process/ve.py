@@ -134,7 +134,7 @@ class VE(Scheduled):
 
     def time_at(self, noise_to_signal: Time) -> Tensor:
         """The inverse of ``G``."""
-        return self.schedule.inverse(as_time(noise_to_signal))
+        return self.schedule.inverse(as_time(noise_to_signal, "noise_to_signal"))
 
     def exponential_weight(self, t: Time, s: Time) -> Tensor:
         """``G(t) - G(s)``."""

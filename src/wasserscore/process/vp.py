@@ -206,7 +206,7 @@ class VP(Scheduled):
 
     def time_at(self, noise_to_signal: Time) -> Tensor:
         """The time at which ``B = log(1 + S)``."""
-        return self.schedule.inverse(torch.log1p(as_time(noise_to_signal)))
+        return self.schedule.inverse(torch.log1p(as_time(noise_to_signal, "noise_to_signal")))
 
     def exponential_weight(self, t: Time, s: Time) -> Tensor:
         """``2 (exp((B_t - B_s)/2) - 1)``."""
