@@ -12,6 +12,20 @@ def test_what_comes_back_is_a_python_int(kind):
     assert [type(size) for size in as_shape([kind(3), kind(2)])] == [int, int]
 
 
+@pytest.mark.parametrize("make", [tuple, list, np.array, torch.tensor])
+def test_a_shape_may_be_an_array_or_a_tensor(make):
+    assert as_shape(make([3, 8])) == (3, 8)
+    for wrong in (make([3.0, 8.0]), make([3, 0])):
+        with pytest.raises(InputError, match="a size of shape must be a positive integer, got"):
+            as_shape(wrong)
+
+
+@pytest.mark.parametrize("wrong", [3, None, np.array(3), torch.tensor(3)])
+def test_a_number_is_no_shape(wrong):
+    with pytest.raises(InputError, match="a shape must be a tuple of sizes, got"):
+        as_shape(wrong)
+
+
 @pytest.mark.parametrize("other", [True, np.True_, 3.0, np.float64(3), "3", None, torch.tensor(3)])
 def test_what_is_no_integer_is_refused(other):
     with pytest.raises(InputError, match="n must be a positive integer, got"):

@@ -1,5 +1,6 @@
 """What a U-Net and a transformer of patches have in common."""
 
+import numpy as np
 import pytest
 import torch
 from tests.network.pictures import SMALL, awake, inputs
@@ -112,6 +113,11 @@ def test_one_image_is_learned_by_heart(kind):
         losses.append(float(loss.detach()))
     assert losses[0] == pytest.approx(float(image.square().mean()), rel=1e-6)
     assert losses[-1] < 0.02 * losses[0]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_shape_may_be_an_array():
+    assert DiT(np.array([1, 8, 8]), width=8, heads=1).shape == (1, 8, 8)
 
 
 @KINDS

@@ -266,6 +266,27 @@ def test_default_horizons_are_times_that_float64_has(size, families, generator):
 
 
 @pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("options", "words"), [
+    ({"solver": 3}, "unknown solver, got 3; one of heun"),
+    ({"solver": []}, r"solver must name one at least, got \[\]"),
+    ({"grids": 3}, r"unknown grid, got \[3\]; some of uniform"),
+    ({"grids": "cubic"}, r"unknown grid, got \['cubic'\]"),
+])  # fmt: skip
+def test_names_that_are_none_are_refused(options, words):
+    target = Gaussian(torch.ones(2).double(), torch.eye(2).double())
+    with pytest.raises(InputError, match=words):
+        plan(target, 0.5, **options)
+
+
+def test_one_grid_may_be_named_alone():
+    target = Gaussian(torch.ones(2).double(), torch.eye(2).double())
+    one, listed = (plan(target, 0.5, solver="heun", most_steps=64, grids=grids)
+                   for grids in ("karras", ["karras"]))  # fmt: skip
+    assert {option.grid_kind for option in one.options} == {"karras"}
+    assert one.steps == listed.steps
+
+
+@pytest.mark.usefixtures("unchecked")
 def test_a_number_of_numpy_is_a_target():
     target = Gaussian(torch.ones(2).double(), torch.eye(2).double())
     made = plan(target, np.float32(0.5), solver="heun", most_steps=64)

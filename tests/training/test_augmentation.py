@@ -226,3 +226,10 @@ def test_what_does_not_fit_is_refused(network, data, given, message):
 def test_the_probability_is_checked():
     with pytest.raises(InputError, match="probability must lie in"):
         Augmentation(("flip",), 0.0)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("wrong", [3, True, ["flip", 3], [["flip"]], ["flip", "flip"], []])
+def test_what_names_no_transformation_is_refused(wrong):
+    with pytest.raises(InputError, match="augment must name some of flip, rotate, translate, got"):
+        Augmentation.named(wrong)

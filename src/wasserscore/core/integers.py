@@ -30,11 +30,12 @@ def as_integer(value: Any, name: str, *, least: int = 1, most: int | None = None
     return int(value)
 
 
-def as_shape(shape: Iterable[Any]) -> tuple[int, ...]:
-    """The shape of a point as Python ints.
+def as_shape(shape: Any) -> tuple[int, ...]:
+    """The shape of a point as Python ints, of an array or a tensor of sizes, too.
 
     Raises:
         InputError: If it has no sizes, or one is no positive integer.
     """
+    shape = shape.tolist() if hasattr(shape, "tolist") else shape
     require(isinstance(shape, Iterable), "a shape must be a tuple of sizes", got=repr(shape))
     return tuple(as_integer(size, "a size of shape") for size in shape)

@@ -75,7 +75,7 @@ def distil_generator(
         measure_every: Steps between two measurements.
         callbacks: Called as ``callback(step, logs)`` after every step.
         out: Folder of the run; None keeps nothing on disk.
-        checkpoint_every: Steps between two checkpoints.
+        checkpoint_every: Steps between two checkpoints, where there is ``out``.
         seed: Of latents, noise levels and noise.
 
     Raises:

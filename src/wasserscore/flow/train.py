@@ -83,7 +83,7 @@ def train_generator(
             there.
         callbacks: Called as ``callback(step, logs)`` after every step.
         out: Folder of the run; None keeps nothing on disk.
-        checkpoint_every: Steps between two checkpoints.
+        checkpoint_every: Steps between two checkpoints, where there is ``out``.
         seed: Of the latents, the order of the target and the drift's noise.
 
     Raises:

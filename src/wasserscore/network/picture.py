@@ -1,11 +1,12 @@
 """What networks of images share: their shape, and what they are told besides the image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
 from wasserscore.core.errors import require
-from wasserscore.core.integers import as_integer
+from wasserscore.core.integers import as_integer, as_shape
 from wasserscore.core.typing import Points
 from wasserscore.network.told import Listening
 
@@ -16,18 +17,18 @@ class Picture(Listening):
     gain = 3**0.5
     shape: tuple[int, int, int]
 
-    def admit(self, shape: tuple[int, ...] | list[int], sizes: Mapping[str, int]) -> list[int]:
-        """Note the shape; return the sizes as they came, as Python ints.
+    def admit(self, shape: Any, settings: Mapping[str, int]) -> list[int]:
+        """Note the shape; return the settings as they came, as Python ints.
 
         Raises:
-            InputError: Names the setting that is no image or no size.
+            InputError: Names what is no shape of an image, or no size.
         """
-        good = isinstance(shape, Sequence) and len(shape) == 3
-        require(good, "shape must be (channels, height, width), positive integers", got=shape)
-        channels, height, width = (as_integer(k, "shape", most=2**14) for k in shape)
+        sizes = as_shape(shape)
+        require(len(sizes) == 3, "shape must be (channels, height, width)", got=sizes)
+        channels, height, width = (as_integer(k, "shape", most=2**14) for k in sizes)
         self.shape = (channels, height, width)
         return [as_integer(value, name, most=2**16 if name == "width" else 2**8)
-                for name, value in sizes.items()]  # fmt: skip
+                for name, value in settings.items()]  # fmt: skip
 
     @property
     def dim(self) -> int:

@@ -1,6 +1,7 @@
 """``plan``: which process, which solver, which grid, how many steps for a target W2."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from types import UnionType
 from typing import Any
 
 from wasserscore.certificate.base import Assumption
@@ -39,7 +40,7 @@ def plan(
     solver: str | Solver | Sequence[str | Solver] | None = None,
     mode: str = "calibrated",
     surrogate: str | None = None,
-    grids: Sequence[str] | None = None,
+    grids: str | Sequence[str] | None = None,
     score_error: float = 0.0,
     most_steps: int | None = None,
     seed: int = 0,
@@ -101,9 +102,10 @@ def plan(
     given = processes is None or isinstance(processes, Sequence)
     require(given and all(isinstance(process, Process) for process in processes or ()),
             "processes must be a list of processes", got=repr(processes))  # fmt: skip
-    unknown = [kind for kind in grids or () if kind not in GRIDS]
-    require(grids is None or (len(grids) > 0 and not unknown), "unknown grid", got=unknown,
-            do=f"some of {', '.join(GRIDS)}")  # fmt: skip
+    if grids is not None:
+        grids = _several(grids, str)
+        require(len(grids) > 0 and all(kind in GRIDS for kind in grids), "unknown grid",
+                got=grids, do=f"some of {', '.join(GRIDS)}")  # fmt: skip
     own = getattr(score, "process", None)
     if processes is None and own is not None:
         processes = [own]
@@ -181,13 +183,20 @@ def _compare(
 def _solvers(given: str | Solver | Sequence[str | Solver] | None) -> list[Solver]:
     if given is None:
         return list(solvers())
-    several = [given] if isinstance(given, str | Solver) else list(given)
+    several = _several(given, str | Solver)
+    require(len(several) > 0, "solver must name one at least", got=several, do="leave it out")
     fixed = {entry.name for entry in solvers()}
     for name in several:
         adaptive = isinstance(name, str) and solver_named(name).name not in fixed
         require(not adaptive, "only solvers of fixed cost can be planned", got=repr(name),
                 do=f"some of {', '.join(sorted(fixed))}")  # fmt: skip
     return [solver_named(entry) for entry in several]
+
+
+def _several(given: Any, one: type | UnionType) -> list[Any]:
+    """What may be given alone or in a list."""
+    alone = isinstance(given, one) or not isinstance(given, Iterable)
+    return [given] if alone else list(given)
 
 
 def _only_the_theorems(

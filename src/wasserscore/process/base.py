@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain
+from wasserscore.core.integers import as_shape
 from wasserscore.core.numbers import as_times, require_forward
 from wasserscore.core.random import normal_like
 from wasserscore.core.results import plain
@@ -117,7 +118,7 @@ class Process(Named, ABC):
 
     def prior(self, shape: tuple[int, ...]) -> Prior:
         """The law sampling starts from, for points of ``shape``."""
-        return Prior(std=float(self.sigma(self.horizon)), shape=tuple(shape))
+        return Prior(std=float(self.sigma(self.horizon)), shape=as_shape(shape))
 
     def perturb(self, x0: Points, t: Time, *, generator: torch.Generator) -> tuple[Points, Points]:
         """Draw ``x_t = alpha_t x0 + sigma_t z`` and return it with its noise ``z``.

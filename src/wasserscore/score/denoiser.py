@@ -13,6 +13,7 @@ from math import prod
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.integers import as_shape
 from wasserscore.core.numbers import as_times
 from wasserscore.core.tensors import as_tensor, beside, expand_like
 from wasserscore.core.typing import PerPoint, Points, Times
@@ -37,6 +38,9 @@ class DenoiserScore:
     process: Process
     shape: tuple[int, ...]
     scaling: Scaling | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", as_shape(self.shape))
 
     @property
     def dim(self) -> int:

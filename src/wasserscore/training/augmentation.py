@@ -9,7 +9,7 @@ Source: :cite:`karras2022` appendix F.2, the transformations that need no interp
 after Karras et al., "Training generative adversarial networks with limited data" (NeurIPS 2020).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.numbers import is_number
 from wasserscore.core.typing import Points
 from wasserscore.network.told import Condition
 
@@ -84,17 +85,19 @@ class Augmentation:
     probability: float = 0.12
 
     def __post_init__(self) -> None:
-        known = bool(self.kinds) and set(self.kinds) <= set(KINDS)
+        known = bool(self.kinds) and all(kind in tuple(KINDS) for kind in self.kinds)
         require(known and len(set(self.kinds)) == len(self.kinds),
                 f"augment must name some of {', '.join(KINDS)}", got=self.kinds)  # fmt: skip
-        require(0 < self.probability <= 1, "probability must lie in (0, 1]", got=self.probability)
+        require(is_number(self.probability) and 0 < self.probability <= 1,
+                "probability must lie in (0, 1]", got=repr(self.probability))  # fmt: skip
 
     @classmethod
-    def named(cls, given: "str | Sequence[str] | Augmentation") -> "Augmentation":
-        """One by its kind or kinds."""
+    def named(cls, given: Any) -> "Augmentation":
+        """One as ``augment`` of :func:`~wasserscore.training.train_score` names it."""
         if isinstance(given, Augmentation):
             return given
-        return cls((given,) if isinstance(given, str) else tuple(given))
+        several = isinstance(given, Iterable) and not isinstance(given, str)
+        return cls(tuple(given) if several else (given,))
 
     @property
     def length(self) -> int:

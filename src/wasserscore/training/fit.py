@@ -141,7 +141,7 @@ def train_score(
             :class:`~wasserscore.training.JsonLines` and
             :class:`~wasserscore.training.TensorBoard`.
         out: Folder of the run; None keeps nothing on disk.
-        checkpoint_every: Steps between two checkpoints.
+        checkpoint_every: Steps between two checkpoints, where there is ``out``.
         keep: How many of the last checkpoints stay.
         seed: Of the order of the data, the noise levels and the noise.
 
