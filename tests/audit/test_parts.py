@@ -63,6 +63,14 @@ def test_some_rows_are_asked_for_their_spacing_and_all_for_copies(rows, mapped, 
     assert bool((parts.two_nearest(rows, mapped)[0][:, 0] == 0).all())
 
 
+@pytest.mark.parametrize("unit", [1e300, 1e-170])
+def test_rows_whose_squares_are_no_numbers_are_refused(rows, unit):
+    columns = {name: (rows[:, j] * unit).numpy() for j, name in enumerate("abc")}
+    large = Mapped(datasets.Dataset.from_dict(columns), tuple("abc")).to(torch.float64)
+    with pytest.raises(InputError, match="largest coordinate must be between"):
+        ws.audit(train=large, generated=rows)
+
+
 def test_what_needs_rows_in_memory_is_refused(rows, mapped):
     with pytest.raises(InputError, match="audited as given, got features"):
         ws.audit(train=mapped, generated=rows, features="pca")

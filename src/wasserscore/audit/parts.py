@@ -15,6 +15,7 @@ from wasserscore.core.random import Streams
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Mapped
+from wasserscore.distance.clouds import require_squares
 from wasserscore.kernel import nearest
 
 PART_NUMBERS = 2**23
@@ -58,11 +59,13 @@ def training_in_parts(rows: Mapped, *, seed: int = 0) -> TrainingInParts:
         seed: Of the rows whose spacing is asked, where there are more than some.
 
     Raises:
-        InputError: With fewer than three distinct rows.
+        InputError: With fewer than three distinct rows, or numbers whose squares are none.
     """
-    seen = [
-        torch.tensor([hash(key) for key in keys(points)]) for _, points in _parts(rows)
-    ]  # eight bytes a row
+    seen, sizes = [], []
+    for _, points in _parts(rows):
+        seen.append(torch.tensor([hash(key) for key in keys(points)]))  # eight bytes a row
+        sizes.append(points.abs().max())
+    require_squares(torch.stack(sizes))
     count = len(torch.cat(seen).unique())
     require(count >= 3, "train needs at least 3 distinct rows", got=count, do=FEW)
     drawn = Streams(seed).subset("spacing", len(rows), SPACING_ROWS)
