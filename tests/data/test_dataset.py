@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -23,6 +24,19 @@ def test_embedded_sets_are_the_same_every_time(name):
     assert one.sha256 == two.sha256
     assert one.points.dtype == torch.float64
     assert len(one.columns) == one.d
+
+
+@pytest.mark.parametrize("unit", [1e155, 1e-155])
+def test_numbers_whose_squares_are_none_are_refused_where_they_decide_a_scale(unit):
+    import pandas as pd
+
+    x = np.random.default_rng(0).normal(size=(20, 2))
+    tall = pd.DataFrame(x * [1, unit], columns=["a", "b"])
+    with pytest.raises(InputError, match=r"size between 1e-100 and 1e\+100.* in column 'b'; give"):
+        load(tall)
+    with pytest.raises(InputError, match=r"size between 1e-100 and 1e\+100.*another unit"):
+        load(x * unit)
+    assert load(x * [1, min(1.0, unit)]).n == 20  # one scale for both columns
 
 
 def test_hash_sees_values_columns_and_shape():

@@ -18,6 +18,8 @@ from wasserscore.data.layout import Kind, Layout, column_names
 if TYPE_CHECKING:
     from wasserscore.data.tables import Codec
 
+LARGE, SMALL = 1e100, 1e-100
+"""Largest numbers of data whose squares, and what samplers make of them, are numbers with ease."""
 MIXED_UNITS = "units of the table's metric"
 """Each column in the unit that its codec states."""
 
@@ -61,7 +63,7 @@ class Dataset(Layout):
 
         Raises:
             InputError: Fewer than two rows, a cell that is not finite (named by row and column),
-                or nothing that varies.
+                nothing that varies, or numbers so large or small that their squares are none.
         """
         shape = tuple(points.shape[1:])
         require(points.ndim >= 2, f"{name} must be 2-D, one row per point (or a stack of images)",
@@ -73,6 +75,7 @@ class Dataset(Layout):
         _require_finite(flat, columns, name)
         require(len(flat) >= 2, f"{name} needs at least 2 rows", got=f"{len(flat)} row"
                 + "s" * (len(flat) != 1), do="give more data")  # fmt: skip
+        _require_squares(flat, columns, name, apart=kind == "table")
         constant = (flat == flat[0]).all(0)
         require(not bool(constant.all()), f"{name} must vary in at least one column",
                 got=f"{len(flat)} identical rows", do="give data that varies")  # fmt: skip
@@ -154,6 +157,21 @@ def _require_finite(points: Tensor, columns: tuple[str, ...], name: str) -> None
                 do="drop or fill these cells",
             )
         )
+
+
+def _require_squares(points: Tensor, columns: tuple[str, ...], name: str, *, apart: bool) -> None:
+    """Refuse what no model can scale: where columns are scaled apart, each must have a size."""
+    sizes = points.abs().amax(0)
+    if not apart:
+        sizes = sizes.max()[None]
+    bad = (sizes > LARGE) | ((sizes < SMALL) & (sizes > 0))
+    if bool(bad.any()):
+        place = int(bad.nonzero()[0])
+        where = f" in column {columns[place]!r}" if apart else ""
+        raise InputError(explain(
+            f"{name} must be numbers of a size between {SMALL:.0e} and {LARGE:.0e}, for squares "
+            "are summed", got=f"a largest one of {float(sizes[place]):.3g}{where}",
+            do="give the data in another unit"))  # fmt: skip
 
 
 def _digest(points: Tensor, shape: tuple[int, ...], columns: tuple[str, ...]) -> str:
