@@ -170,6 +170,8 @@ def test_run_prints_the_verdict_and_the_page(finished):
     assert "Empirical score memorized the training rows." in result.stdout
     assert "floor: two real halves" in result.stdout
     assert (out / "report.html").is_file()
+    assert ("Wasserstein-proximal kernel: rows are drawn exactly, without a sampler; "
+            "steps serve certificates and curves only.") in result.stdout  # fmt: skip
     assert result.stderr == ""  # no terminal, no bars
 
 

@@ -53,7 +53,18 @@ def run(config: RunConfig, out: Path, *, force: bool) -> None:
     console.width = max(console.width, 88)
     console.print(run_table(results))
     print_lines(*(f"{model['title']}: {model['verdict']}" for model in results["models"]),
+                *_without_sampler(config, results["models"]),
                 f"Report: {out / 'report.html'}")  # fmt: skip
+
+
+def _without_sampler(config: RunConfig, models: list[dict[str, Any]]) -> list[str]:
+    """What a solver or steps that were asked for did not do."""
+    asked = [name for name in ("solver", "steps") if name in config.model_fields_set]
+    exact = [model["title"] for model in models if model["exact"]]
+    if not asked or not exact:
+        return []
+    return [f"{', '.join(exact)}: rows are drawn exactly, without a sampler; "
+            f"{' and '.join(asked)} serve certificates and curves only."]  # fmt: skip
 
 
 def fit(config: RunConfig, out: Path, *, force: bool) -> None:
