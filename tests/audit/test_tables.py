@@ -63,3 +63,10 @@ def test_the_coarsest_type_counts_for_all(single):
     rows = as_rows(*sets)
     assert {x.dtype for x in rows} == {torch.float32}
     assert exact_matches(rows.generated, rows.train).all()
+
+
+def test_rows_that_are_not_there_are_asked_for():
+    rows = torch.zeros(3, 2)
+    for train, generated in ((None, rows), (rows, None)):
+        with pytest.raises(InputError, match="needs train and generated rows"):
+            as_rows(train, generated, None)

@@ -59,12 +59,23 @@ def test_tile_rows_shrink_for_large_points():
         (torch.ones(2, 2, dtype=torch.complex64), "must be real numbers, got dtype torch.complex"),
         (np.array([[0.0, 1.0], [np.nan, 1.0]]), "nan at row 1, column 0"),
         (np.array([[0.0, np.inf]]), "inf at row 0, column 1"),
+        (np.ma.masked_array([[0, 1], [2, 99]], [[0, 0], [0, 1]]), "nan at row 1, column 1"),
+        (pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}), "nan at row 1, column 0"),
+        (pd.DataFrame({"a": ["1", "2"]}), "must be numbers, got dtype"),
+        (torch.eye(2).to_sparse(), "must be a dense tensor, got one of torch.sparse_coo; pass"),
     ],
 )
 def test_bad_points_are_refused_in_one_line(x, message):
     with pytest.raises(InputError, match=message) as error:
         as_points(x)
     assert "\n" not in str(error.value)
+
+
+def test_whole_masked_arrays_and_nullable_columns_are_numbers():
+    assert as_points(np.ma.masked_array(np.ones((2, 1), np.float32))).dtype == torch.float32
+    whole = pd.DataFrame({"a": pd.array([1, 2], dtype="Int64"), "b": [0.5, 1.5]})
+    assert as_points(whole.astype({"b": "Float64"})).tolist() == [[1, 0.5], [2, 1.5]]
+    assert as_points(whole.convert_dtypes()).tolist() == [[1, 0.5], [2, 1.5]]
 
 
 def test_rows_of_an_array_may_come_backwards():

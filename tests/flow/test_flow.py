@@ -258,6 +258,8 @@ def test_clouds_are_asked_for_where_they_are_needed():
     [
         (lambda: ScoreDifferenceFlow([]), "bandwidths must be positive"),
         (lambda: ScoreDifferenceFlow([1.0, -1.0]), "bandwidths must be positive"),
+        (lambda: ScoreDifferenceFlow(1.0), "one per step, got 1.0; pass a list"),
+        (lambda: ScoreDifferenceFlow(["a"]), "bandwidths must be numbers"),
         (lambda: ScoreDifferenceFlow("linear"), "unknown annealing"),
         (lambda: ScoreDifferenceFlow([1.0], step=0.0), "step must be positive"),
         (lambda: ScoreDifferenceFlow([1.0], batch=0), "batch must be positive"),
@@ -275,6 +277,7 @@ def test_clouds_are_asked_for_where_they_are_needed():
         (lambda: SVGD()(X[:1].repeat(3, 1), LAW, 1.0, Streams(0)), "particles that differ"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_what_is_refused(make, words):
     with pytest.raises(InputError, match=words):
         make()

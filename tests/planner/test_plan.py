@@ -278,6 +278,13 @@ def test_names_that_are_none_are_refused(options, words):
         plan(target, 0.5, **options)
 
 
+@pytest.mark.parametrize("unit", [1e200, 1e-200])
+def test_points_whose_squares_are_none_are_refused_as_that(generator, unit):
+    points = unit * torch.randn(50, 2, generator=generator, dtype=torch.float64)
+    with pytest.raises(InputError, match="largest coordinate must be between"):
+        plan(points, unit)
+
+
 def test_one_grid_may_be_named_alone():
     target = Gaussian(torch.ones(2).double(), torch.eye(2).double())
     one, listed = (plan(target, 0.5, solver="heun", most_steps=64, grids=grids)

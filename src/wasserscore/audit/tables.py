@@ -31,6 +31,8 @@ def as_rows(train: Any, generated: Any, holdout: Any) -> Rows:
         InputError: Names missing, extra, repeated or non-numeric columns, the first bad cell, or
             the shapes that do not fit.
     """
+    require(train is not None and generated is not None, "an audit needs train and generated rows",
+            got="no rows in place of one", do="pass both")  # fmt: skip
     mapped = isinstance(train, Mapped)
     given = {"train": None if mapped else train, "generated": generated, "holdout": holdout}
     columns = list(train.columns) if hasattr(train, "columns") else None

@@ -35,14 +35,17 @@ def beside(a: Tensor | float, x: Tensor) -> Tensor:
 def as_floats(x: Any, name: str) -> Tensor:
     """A floating tensor of any shape from a tensor, an array, a DataFrame or nested lists.
 
-    Keeps float32 and float64; other number types become float64. A tensor that is one already is
-    returned itself, all else is copied.
+    Keeps float32 and float64; other number types become float64, and what a masked array or a
+    column of pandas leaves out NaN. A tensor that is one already is returned itself, all else is
+    copied.
 
     Raises:
-        InputError: If these are no real numbers.
+        InputError: If these are no real numbers, or a sparse tensor.
     """
     if hasattr(x, "to_numpy"):
-        x = x.to_numpy()
+        x = _frame_numbers(x)
+    if isinstance(x, np.ma.MaskedArray):
+        x = np.ma.filled(x.astype(np.float64), np.nan) if np.ma.is_masked(x) else x.data
     if not isinstance(x, Tensor):
         x = np.asarray(x)
         require(x.dtype.kind in "fiub", f"{name} must be numbers", got=f"dtype {x.dtype}")
@@ -50,8 +53,19 @@ def as_floats(x: Any, name: str) -> Tensor:
         x = torch.from_numpy(np.array(x, dtype=wanted, order="C"))
     require(not x.is_complex(), f"{name} must be real numbers", got=f"dtype {x.dtype}",
             do="pass real and imaginary parts as columns")  # fmt: skip
+    require(x.layout == torch.strided, f"{name} must be a dense tensor", got=f"one of {x.layout}",
+            do="pass x.to_dense()")  # fmt: skip
     real: Tensor = x if x.dtype in (torch.float32, torch.float64) else x.to(torch.float64)
     return real
+
+
+def _frame_numbers(frame: Any) -> Any:
+    """The numbers of a frame or a column, also of pandas' types that know missing values."""
+    found = frame.to_numpy()
+    kinds = [getattr(kind, "kind", "O") for kind in np.atleast_1d(getattr(frame, "dtypes", "O"))]
+    if found.dtype == object and all(kind in "fiub" for kind in kinds):
+        return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    return found
 
 
 def as_tensor(x: Any) -> Tensor:

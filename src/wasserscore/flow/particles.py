@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
-from wasserscore.core.tensors import as_points
+from wasserscore.core.tensors import as_floats, as_points
 from wasserscore.flow.annealing import Annealing
 from wasserscore.flow.difference import DriftField, LearntField
 from wasserscore.flow.kernels import GAUSSIAN, Kernel
@@ -61,10 +61,12 @@ class Flow(ABC):
         if isinstance(self.bandwidths, str):
             object.__setattr__(self, "bandwidths", Annealing(self.bandwidths))
         if not isinstance(self.bandwidths, Annealing):
-            widths = tuple(float(width) for width in self.bandwidths)
-            good = bool(widths) and all(0 < width < math.inf for width in widths)
-            require(good, "bandwidths must be positive and finite, one per step",
-                    got=list(self.bandwidths)[:5])  # fmt: skip
+            given = as_floats(self.bandwidths, "bandwidths").double()
+            widths = tuple(given.flatten().tolist())
+            good = given.ndim == 1 and widths and all(0 < width < math.inf for width in widths)
+            require(bool(good), "bandwidths must be positive and finite, one per step",
+                    got=widths[:5] if given.ndim else widths[0],
+                    do="pass a list of them, or the name of a schedule")  # fmt: skip
             object.__setattr__(self, "bandwidths", widths)
 
     @property

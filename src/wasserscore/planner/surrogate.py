@@ -13,6 +13,7 @@ from wasserscore.core.results import Record
 from wasserscore.core.tensors import as_points
 from wasserscore.core.typing import Matrix, Vector
 from wasserscore.data import Mapped
+from wasserscore.distance.clouds import require_squares
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Surrogate(Record):
             scale = _scale(getattr(data, "scaling", None))
             return cls._from_moments(mean, covariance, scale, None, "moments of the reference")
         points = as_points(data, minimum=2).flatten(1).to("cpu", torch.float64)
+        require_squares(points)
         n, d = points.shape
         if n >= 10 * d:
             covariance, how = torch.cov(points.T, correction=0), "sample moments"
