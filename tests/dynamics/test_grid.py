@@ -11,6 +11,13 @@ def grid(*times):
     return TimeGrid(torch.tensor(times))
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_times_may_be_a_list():
+    assert TimeGrid([4.0, 1.0, 0.0]).times.tolist() == [4.0, 1.0, 0.0]
+    with pytest.raises(InputError, match="times must be numbers"):
+        TimeGrid(["late", "early"])
+
+
 def test_steps_go_down():
     times = grid(4.0, 1.0, 0.0)
     assert (times.steps, times.start, times.stop) == (2, 4.0, 0.0)

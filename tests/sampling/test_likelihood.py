@@ -159,6 +159,9 @@ def test_what_has_no_likelihood_is_refused(points):
         log_likelihood(lambda x, t: score(x.detach(), t), points, process=score.process)
     with pytest.raises(InputError, match="needs a process"):
         log_likelihood(lambda x, t: -x, points)
+    for wrong in (0.0, -1.0, float("nan")):
+        with pytest.raises(InputError, match="least_noise must be positive and finite, got"):
+            log_likelihood(score, points, least_noise=wrong)
     with pytest.raises(InputError, match="at least 2"):
         log_likelihood(score, points, probes=1)
     with pytest.raises(InputError, match="steps"):

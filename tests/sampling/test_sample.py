@@ -222,6 +222,7 @@ def test_a_network_is_run_in_its_own_dtype_without_gradients(dtype):
         ({"batch_size": 0}, "batch_size"),
         ({"solver": "hein"}, "unknown solver.*heun"),
         ({"grid": "sigmoid"}, "unknown grid.*karras"),
+        ({"grid": np.array([2.0, 1.0])}, r"unknown grid, got array.*TimeGrid"),
         ({"eta": 0.5}, "heun is deterministic"),
         ({"eta": 1.5, "solver": "ddim"}, "eta must lie"),
         ({"stop": 100.0}, "0 <= stop < start"),
@@ -233,6 +234,7 @@ def test_a_network_is_run_in_its_own_dtype_without_gradients(dtype):
         ({"grid": TimeGrid(torch.tensor([2.0, 1.0])), "steps": 5}, "steps must match"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_input_is_refused_by_name(options, message):
     call = {"n": 3, "process": PROCESS, "shape": (6,), **options}
     with pytest.raises(InputError, match=message):

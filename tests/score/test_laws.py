@@ -222,7 +222,15 @@ def test_bad_laws_are_refused():
         (lambda: GaussianScore(draw(2), skew, p), "symmetric"),
         (lambda: GaussianScore(draw(2), one, p, shape=(3,)), "shape must fit"),
         (lambda: EmpiricalScore(draw(5, 2), p, bandwidth=-1.0), "bandwidth"),
+        (lambda: EmpiricalScore(draw(5, 2), p, bandwidth=1e300), "bandwidth .* its square finite"),
         (lambda: EmpiricalScore(draw(5, 2), p, shape=(3,)), "shape must fit"),
     ]:
         with pytest.raises(InputError, match=words):
             call()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("wrong", ["a", None, [0.1, 0.2], True])
+def test_a_bandwidth_is_a_number(wrong):
+    with pytest.raises(InputError, match=r"bandwidth must be non-negative, .* got"):
+        EmpiricalScore(torch.ones(5, 2), EDM(sigma_max=80.0), bandwidth=wrong)

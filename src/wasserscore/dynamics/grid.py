@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.tensors import as_floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,7 @@ class TimeGrid:
     times: Tensor
 
     def __post_init__(self) -> None:
-        times = self.times.detach().to("cpu", torch.float64)
+        times = as_floats(self.times, "times").detach().to("cpu", torch.float64)
         require(times.ndim == 1 and times.numel() >= 2, "a time grid needs at least two times",
                 got=f"shape {tuple(times.shape)}")  # fmt: skip
         require(bool(torch.isfinite(times).all()), "times must be finite", got=times.tolist())

@@ -55,7 +55,7 @@ def time_grid(
     if isinstance(kind, TimeGrid):
         return _checked(kind, process, steps, start, stop)
     steps = 18 if steps is None else as_integer(steps, "steps")
-    require(kind in KINDS, "unknown grid", got=repr(kind),
+    require(isinstance(kind, str) and kind in KINDS, "unknown grid", got=repr(kind),
             do=f"one of {', '.join(KINDS)}, or a TimeGrid")  # fmt: skip
     require(0 <= last < first <= process.horizon, "a grid needs 0 <= stop < start <= horizon",
             got=f"stop={last}, start={first}, horizon={process.horizon}")  # fmt: skip

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
+from wasserscore.core.numbers import is_number
 from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate, Record
 from wasserscore.core.tensors import as_points, tile_rows, tiles
@@ -130,6 +131,8 @@ def log_likelihood(
     chosen = 0 if d <= EXACT_UP_TO else 16
     if probes is not None:
         chosen = as_integer(probes, "probes", least=0)
+    small = is_number(least_noise) and 0 < least_noise < math.inf
+    require(small, "least_noise must be positive and finite", got=repr(least_noise))
     require(chosen != 1, "probes must be 0 (exact) or at least 2", got=probes)
     scaling = getattr(score, "scaling", None)
     model = x if scaling is None else scaling.apply(x)

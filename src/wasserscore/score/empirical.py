@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_shape
+from wasserscore.core.numbers import is_number
 from wasserscore.core.tensors import as_points, as_tensor, expand_like, tiles
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
@@ -54,10 +55,11 @@ class EmpiricalScore(ClosedFormScore):
         points = as_points(self.points)
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "shape", as_shape(self.shape or points.shape[1:]))
-        object.__setattr__(self, "bandwidth", float(self.bandwidth))
+        width = self.bandwidth
+        good = is_number(width) and width >= 0 and float(width) * float(width) < float("inf")
+        require(good, "bandwidth must be non-negative, and its square finite", got=repr(width))
+        object.__setattr__(self, "bandwidth", float(width))
         require(points[0].numel() == self.dim, "shape must fit the points", got=self.shape)
-        require(0 <= self.bandwidth < float("inf"), "bandwidth must be finite and non-negative",
-                got=self.bandwidth)  # fmt: skip
 
     @cached_property
     def keys(self) -> Keys:
