@@ -1,6 +1,6 @@
 """What networks of images share: their shape, and what they are told besides the image."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -23,8 +23,9 @@ class Picture(Listening):
         Raises:
             InputError: Names what is no shape of an image, or no size.
         """
-        sizes = as_shape(shape)
-        require(len(sizes) == 3, "shape must be (channels, height, width)", got=sizes)
+        sizes = as_shape(shape) if isinstance(shape, Iterable) else ()
+        require(len(sizes) == 3, "shape must be (channels, height, width), positive integers",
+                got=shape)  # fmt: skip
         channels, height, width = (as_integer(k, "shape", most=2**14) for k in sizes)
         self.shape = (channels, height, width)
         return [as_integer(value, name, most=2**16 if name == "width" else 2**8)
