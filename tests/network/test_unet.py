@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from wasserscore.network import UNet, describe, rebuild
-from wasserscore.network.residual import RESAMPLE
+from wasserscore.network.residual import RESAMPLE, Attention
 
 HALF = 0.5**0.5
 
@@ -138,3 +138,12 @@ def test_a_network_with_filters_is_another_and_comes_back():
     again = rebuild(describe(made[1]), dict(made[1].state_dict()))
     assert torch.equal(again(x, c), filtered)
     assert "fir" not in made[0].config()
+
+
+@pytest.mark.parametrize(
+    ("side", "heights"), [(8, (8,)), (28, (14,)), (32, (16,)), (64, (16,)), (128, ())]
+)
+def test_images_of_any_size_have_attention_where_they_are_small(side, heights):
+    network = UNet((1, side, side), 4, blocks=1)
+    assert network.attention == heights
+    assert any(isinstance(m, Attention) for m in network.modules()) == bool(heights)

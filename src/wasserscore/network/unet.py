@@ -14,6 +14,9 @@ from wasserscore.network.picture import Picture
 from wasserscore.network.residual import Attention, Residual, normalised
 from wasserscore.network.told import Condition, Labels, Told
 
+ATTENTIVE = 16
+"""Rows of an image at which pixels look at each other, if nothing is said: DDPM++ does at 16."""
+
 
 class UNet(Picture):
     r"""The U-Net "DDPM++" of score-based models, for images of any number of channels.
@@ -34,7 +37,8 @@ class UNet(Picture):
         width: Channels of the first level.
         multipliers: Channels of each level, in units of ``width``.
         blocks: Residual blocks of each level on the way down; one more on the way up.
-        attention: Heights of the levels whose blocks end with self-attention.
+        attention: Heights of the levels whose blocks end with self-attention; by default the
+            first level of at most 16 rows.
         fir: Whether images are filtered by (1, 3, 3, 1) where their size changes.
         classes: How many classes there are; 0 where images have none.
         condition: Length of a vector that comes with an image; 0 where none does.
@@ -50,7 +54,7 @@ class UNet(Picture):
         width: int = 64,
         multipliers: Sequence[int] = (1, 2, 2),
         blocks: int = 2,
-        attention: Sequence[int] = (16,),
+        attention: Sequence[int] | None = None,
         *,
         fir: bool = False,
         classes: int = 0,
@@ -64,7 +68,6 @@ class UNet(Picture):
             shape, {"width": width, "blocks": blocks, **sizes}
         )
         self.multipliers = tuple(whole)
-        self.attention = tuple(as_integer(height, "attention") for height in attention)
         factor = 2 ** (len(self.multipliers) - 1)
         require(
             bool(sizes) and all(size % factor == 0 for size in self.shape[1:]),
@@ -73,6 +76,9 @@ class UNet(Picture):
             do="pad the images, or take fewer multipliers",
         )
         heights = [self.shape[1] >> level for level in range(len(sizes))]
+        if attention is None:
+            attention = [height for height in heights if height <= ATTENTIVE][:1]
+        self.attention = tuple(as_integer(height, "attention") for height in attention)
         require(
             set(self.attention) <= set(heights),
             f"attention must name heights of the levels, {heights}",

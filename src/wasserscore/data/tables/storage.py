@@ -131,7 +131,7 @@ class Storage:
         dtype: Any = pd.api.types.pandas_dtype(self.dtype)
         unit = getattr(dtype, "unit", None) or np.datetime_data(dtype)[0]
         stamps = ticks.astype("int64").view(f"datetime64[{unit}]").copy()
-        stamps[absent] = np.datetime64("NaT", unit)
+        stamps[absent] = np.array("NaT", stamps.dtype)
         index = pd.DatetimeIndex(stamps)
         zone = getattr(dtype, "tz", None)
         if zone is not None:
