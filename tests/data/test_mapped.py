@@ -112,6 +112,7 @@ def test_training_ends_with_the_weights_of_training_in_memory(folder, network, l
         ({"a": [[1.0], [1.0, 2.0]]}, None, "column 'a' must hold numbers, or lists of"),
         ({"a": [[[1.0]], [[1.0, 2.0]]]}, None, "lists of several lengths; choose other columns="),
         ({"a": [[1.0], None]}, None, "lists of several lengths"),
+        ({"a": [1, -(2**53) - 1]}, None, "must hold numbers, .* integers from 2\\^53 on"),
         ({"a": [[1.0], [2.0]], "b": [1.0, 2.0]}, None, "one column of arrays, or several"),
         ({"a": [1.0, 2.0]}, "z", r"columns must be in the file, got \['z'\]; choose from a"),
         ({"a": [1.0]}, None, "at least 2 rows, got 1"),

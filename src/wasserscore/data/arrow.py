@@ -135,6 +135,9 @@ def numbers_of(column: Any, name: str) -> NDArray[np.float64]:
     kind = array.type
     _require_numbers(pa.types.is_integer(kind) or pa.types.is_floating(kind), name, str(kind))
     numbers: NDArray[np.float64] = array.to_numpy(zero_copy_only=False).astype(np.float64)
+    if pa.types.is_integer(kind):
+        _require_numbers(not (np.abs(numbers) >= 2**53).any(), name,
+                         "integers from 2^53 on, which no double holds")  # fmt: skip
     return numbers.reshape(shape)
 
 
