@@ -11,7 +11,7 @@ from scipy.integrate import quad
 from tests.process.families import MEMBERS
 
 from wasserscore.core.errors import InputError
-from wasserscore.process import EDM, LinearSDE, Process, from_dict
+from wasserscore.process import EDM, VP, LinearSDE, Process, from_dict
 from wasserscore.process.base import as_time
 
 pytestmark = pytest.mark.filterwarnings("ignore::scipy.integrate.IntegrationWarning")
@@ -171,11 +171,26 @@ def test_times_may_be_lists_and_arrays_of_numbers():
             as_time(wrong)
 
 
-def test_perturb_refuses_points_and_times_that_are_none(generator):
+def test_perturb_refuses_times_that_do_not_fit_the_points(generator):
     with pytest.raises(InputError, match="one for each of 2 points"):
         EDM().perturb(torch.zeros(2, 3), torch.ones(3), generator=generator)
-    with pytest.raises(InputError, match="x0 must be finite"):
-        EDM().perturb(torch.full((2, 3), torch.inf), 0.5, generator=generator)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_perturb_keeps_the_type_of_points(dtype, generator):
+    drawn = EDM().perturb(torch.zeros(2, 3, dtype=dtype), torch.ones(2), generator=generator)
+    assert [x.dtype for x in drawn] == [dtype, dtype]
+
+
+@pytest.mark.parametrize("process", [EDM(), VP.linear(a=0.1, b=19.9)])
+def test_functions_of_time_are_mapped_and_compiled_and_traced(process):
+    times = torch.tensor([0.1, 0.2, 0.4])
+    each = torch.stack([torch.func.grad(process.sigma)(t) for t in times])
+    mapped = torch.vmap(torch.func.grad(process.sigma))(times)
+    torch.testing.assert_close(mapped, each)
+    whole = torch.compile(process.sigma, fullgraph=True, backend="eager")
+    torch.testing.assert_close(whole(times), process.sigma(times))
+    assert process.sigma(times.to("meta")).shape == (3,)
 
 
 @members

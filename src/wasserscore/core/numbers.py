@@ -43,11 +43,20 @@ def as_times(t: Any, n: int, device: torch.device | None = None) -> Tensor:
 
 
 def require_forward(time: Tensor, name: str = "t") -> None:
-    """Refuse times before the data's, and NaN; on a GPU they are not asked, which would wait.
+    """Refuse times before the data's, and NaN.
+
+    Those on a GPU are not asked, which would wait, nor those whose values are not known: within
+    ``torch.compile`` and ``torch.vmap``, and of a tensor without any (``meta``).
 
     Raises:
         InputError: Names the first.
     """
-    if not time.is_cuda and not (good := time >= 0).all():
+    if time.is_cuda or torch.compiler.is_compiling():
+        return
+    try:
+        forward = bool((good := time >= 0).all())
+    except RuntimeError:
+        return
+    if not forward:
         bad = time[~good].flatten()[0].item()
         raise InputError(explain(f"{name} must not be negative or NaN", got=f"{name}={bad}"))

@@ -26,7 +26,7 @@ from wasserscore.core.integers import as_shape
 from wasserscore.core.numbers import as_times, require_forward
 from wasserscore.core.random import normal_like
 from wasserscore.core.results import plain
-from wasserscore.core.tensors import as_points, expand_like
+from wasserscore.core.tensors import as_tensor, expand_like
 from wasserscore.core.typing import Points
 from wasserscore.process.keywords import Named
 from wasserscore.process.prior import Prior
@@ -60,8 +60,9 @@ def as_time(t: Any, name: str = "t") -> Tensor:
 class Process(Named, ABC):
     """A forward noising process with known marginals; members are frozen and keyword-only.
 
-    Every function of a time refuses what is no number, negative or NaN (on a GPU the latter two
-    are not looked for). Times beyond the horizon are fine where the formula goes on.
+    Every function of a time refuses what is no number, negative or NaN (the latter two where
+    :func:`~wasserscore.core.numbers.require_forward` looks). Times beyond the horizon are fine
+    where the formula goes on.
 
     Attributes:
         horizon: The final forward time, positive.
@@ -129,9 +130,9 @@ class Process(Named, ABC):
             generator: Where the noise comes from.
 
         Raises:
-            InputError: If the points or the times are none.
+            InputError: If the points or the times are no numbers, or the times no forward ones.
         """
-        x0 = as_points(x0, "x0")
+        x0 = as_tensor(x0)
         t = as_times(t, len(x0), x0.device)
         z = normal_like(x0, generator)
         return expand_like(self.alpha(t), x0) * x0 + expand_like(self.sigma(t), x0) * z, z
