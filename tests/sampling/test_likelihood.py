@@ -76,6 +76,18 @@ def test_mixture(generator):
     assert (result.value - score.log_prob(x)).abs().max() < 2e-4
 
 
+def test_a_network_that_errs_at_a_far_horizon_moves_no_data_away(generator):
+    """What it errs by in units of the noise is a shift of the mean of 20,000 times as much."""
+    process = VP.linear(a=19.9, b=0.1)
+    process = VP.linear(a=19.9, b=0.1, horizon=float(process.time_at(4e8)))
+    means = torch.tensor([[-1.0, 0.0], [1.0, 0.5]], dtype=torch.float64)
+    exact = MixtureScore(torch.ones(2, dtype=torch.float64), means, torch.full((2,), 0.1), process)
+    score = lambda x, t: exact(x, t) - 0.02 / process.sigma(t)
+    points = means.repeat(4, 1) + 0.3 * torch.randn(8, 2, generator=generator, dtype=torch.float64)
+    few, many = (log_likelihood(score, points, process=process, steps=k) for k in (40, 160))
+    torch.testing.assert_close(few.value, many.value, rtol=0, atol=0.01)
+
+
 def test_hutchinson_is_unbiased_with_an_honest_error(points):
     score = GaussianScore(MEAN, COVARIANCE, EDM(sigma_max=80.0))
     exact = log_likelihood(score, points, steps=15).value

@@ -12,8 +12,9 @@ proportional to r, and one evaluation at ``least_noise`` is enough: the score is
 zero noise, nor that of a chain below its first step. What is integrated is
 :math:`w = (y - m) / \sqrt{r^2 + 1}`, which hardly moves at either end, and the divergence in
 excess of its value :math:`d\,r/(r^2+1)` for unit Gaussian data. The centre
-:math:`m = x - r_T \hat z(x, r_T)` of a point is the mean of the data as the score knows it at the
-horizon: without it w carries along how far the data are from zero, and errs in proportion.
+:math:`m = x - r \hat z(x, r)` of a point is nearly the mean of the data as the score knows it, at
+:math:`r = 10` or the horizon if that is nearer (r times what a network errs by moves it away):
+without it w carries along how far the data are from zero, and errs in proportion.
 
 Source: :cite:p:`song2021`, eq. (39) and appendix D.2.
 """
@@ -40,6 +41,8 @@ from wasserscore.sampling.subject import process_of
 
 EXACT_UP_TO = 64
 """Up to this many coordinates the trace is summed exactly unless the user says otherwise."""
+FAR = 10.0
+"""Square root of S where a score is asked for the mean of the data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +199,8 @@ class _Flow:
 
         y = x.flatten(1)
         with torch.no_grad():
-            centre = y - top * noise_at(top)(y)
+            far = min(top, FAR)
+            centre = y - far * noise_at(far)(y)
         noise, trace = divergence(noise_at(least), y, probes)
         y, gained = y + least / 2 * noise, least / 2 * trace.T
         state = torch.cat([(y - centre) / math.hypot(least, 1), gained], 1)
