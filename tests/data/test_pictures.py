@@ -122,10 +122,28 @@ def test_images_of_several_depths_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mode", "clear"), [("P", 3), ("P", b"\x80" * 256), ("RGB", (1, 2, 3)), ("L", 0)]
+    ("mode", "clear"), [("P", 7), ("P", b"\x80" * 256), ("RGB", (7, 7, 7)), ("L", 7)]
 )
 def test_transparency_is_refused_wherever_a_file_keeps_it(tmp_path, mode, clear):
     for k in range(2):
-        Image.fromarray(GREY[k]).convert(mode).save(tmp_path / f"{k}.png", transparency=clear)
+        grey = GREY[k].copy()
+        grey[0, 0] = 7
+        Image.fromarray(grey).convert(mode).save(tmp_path / f"{k}.png", transparency=clear)
     with pytest.raises(InputError, match=f"grey or RGB, got {mode} with transparency; flatten"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "unused"),
+    [("P", b"\xff" * 256), ("RGB", (1, 2, 3)), ("L", 1), ("RGBA", None), ("LA", None)],
+)
+def test_images_that_could_be_clear_and_are_not_are_taken(tmp_path, mode, unused):
+    for k in range(2):
+        grey = Image.fromarray(GREY[k] | 2)
+        grey.convert(mode).save(tmp_path / f"{k}.png", transparency=unused)
+    found = load(tmp_path)
+    expected = np.stack([GREY[k] | 2 for k in range(2)])
+    colours = 1 if mode in ("L", "LA") else 3
+    assert np.array_equal(
+        found.points.numpy().reshape(2, *GREY[0].shape, colours)[..., 0], expected
+    )

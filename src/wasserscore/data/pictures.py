@@ -67,8 +67,8 @@ def unpacked(planes: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(sums)
 
 
-WHOLE = {"P": "RGB", "1": "L"}
-"""What images of a palette, and black and white ones, are as bytes."""
+WHOLE = {"P": "RGB", "PA": "RGB", "RGBA": "RGB", "LA": "L", "1": "L"}
+"""What images of a palette, opaque ones with an alpha channel, and black and white ones are."""
 UNREADABLE = (OSError, EOFError, zlib.error)
 """What reading a damaged file raises."""
 
@@ -91,7 +91,11 @@ def decoded(source: Path | BytesIO, path: Path, do: str) -> NDArray[Any]:
     try:
         with Image.open(source) as image:
             image.load()
-            clear = image.has_transparency_data  # a palette, too, may have a clear colour
+            # a palette, too, may have a clear colour; the library does not look for one of 16 bits
+            clear = image.has_transparency_data and (
+                image.mode == "I;16" or min(image.convert("RGBA").getchannel("A").tobytes()) < 255
+            )
+            image.info.pop("transparency", None)
             picture = image if clear else image.convert(WHOLE.get(image.mode, image.mode))
             mode, pixels = picture.mode, np.asarray(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
