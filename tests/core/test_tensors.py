@@ -60,6 +60,8 @@ def test_tile_rows_shrink_for_large_points():
         (np.array([[0.0, 1.0], [np.nan, 1.0]]), "nan at row 1, column 0"),
         (np.array([[0.0, np.inf]]), "inf at row 0, column 1"),
         (np.ma.masked_array([[0, 1], [2, 99]], [[0, 0], [0, 1]]), "nan at row 1, column 1"),
+        (np.ma.masked_array([["a"], ["b"]], [[0], [1]]), "must be numbers, got dtype <U1"),
+        (np.ma.masked_array([[1j], [2]], [[0], [1]]), "must be numbers, got dtype complex128"),
         (pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}), "nan at row 1, column 0"),
         (pd.DataFrame({"a": ["1", "2"]}), "must be numbers, got dtype"),
         (torch.eye(2).to_sparse(), "must be a dense tensor, got one of torch.sparse_coo; pass"),

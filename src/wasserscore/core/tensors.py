@@ -45,7 +45,8 @@ def as_floats(x: Any, name: str) -> Tensor:
     if hasattr(x, "to_numpy"):
         x = _frame_numbers(x)
     if isinstance(x, np.ma.MaskedArray):
-        x = np.ma.filled(x.astype(np.float64), np.nan) if np.ma.is_masked(x) else x.data
+        left_out = np.ma.is_masked(x) and x.dtype.kind in "fiub"
+        x = np.ma.filled(x.astype(np.float64), np.nan) if left_out else x.data
     if not isinstance(x, Tensor):
         x = np.asarray(x)
         require(x.dtype.kind in "fiub", f"{name} must be numbers", got=f"dtype {x.dtype}")
