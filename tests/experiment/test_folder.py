@@ -159,6 +159,16 @@ def test_a_stage_whose_files_are_not_as_it_left_them_is_computed_again(tmp_path,
     assert stage(4) == 3
 
 
+def test_of_several_ranks_one_looks_at_what_a_stage_left(tmp_path, monkeypatch):
+    run = RunFolder.create(tmp_path, {})
+    run.stage("fit", lambda: 1, together=True)
+    place = "wasserscore.experiment.folder"
+    monkeypatch.setattr(f"{place}.rank", lambda: 1)
+    monkeypatch.setattr(f"{place}.publish", lambda _: {"there": torch.tensor(True)})
+    monkeypatch.setattr(f"{place}.RunFolder._complete", lambda *_: pytest.fail("second look"))
+    assert run.stage("fit", lambda: 2, together=True) == 1
+
+
 def test_samples_round_trip(tmp_path):
     folder = RunFolder.create(tmp_path / "run", DESCRIPTION)
     x = torch.arange(6.0).reshape(3, 2).double()

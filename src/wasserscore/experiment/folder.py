@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.claim import LOCK, Claim
-from wasserscore.core.distributed import on_first, publish
+from wasserscore.core.distributed import on_first, publish, rank
 from wasserscore.core.errors import InputError, explain
 from wasserscore.core.files import require_folder, write_atomically, write_json
 from wasserscore.experiment.config import differences
@@ -128,7 +128,7 @@ class RunFolder:
         # one rank says what is there: another may look when it has just been written
         if not together:
             on_first(lambda: None if self._complete(name) else keep())
-        elif not publish({"there": torch.tensor(self._complete(name))})["there"]:
+        elif not publish({"there": torch.tensor(rank() == 0 and self._complete(name))})["there"]:
             keep()
         kept = self.read(f"{STAGES}/{name}.json")
         self.seconds[name] = kept["seconds"]
