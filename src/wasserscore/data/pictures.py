@@ -93,7 +93,7 @@ def decoded(source: Path | BytesIO, path: Path, do: str) -> NDArray[Any]:
             image.load()
             # a palette, too, may have a clear colour; the library does not look for one of 16 bits
             clear = image.has_transparency_data and (
-                image.mode == "I;16" or min(image.convert("RGBA").getchannel("A").tobytes()) < 255
+                image.mode == "I;16" or any(image.convert("RGBA").getchannel("A").histogram()[:-1])
             )
             image.info.pop("transparency", None)
             picture = image if clear else image.convert(WHOLE.get(image.mode, image.mode))
