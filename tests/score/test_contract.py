@@ -298,6 +298,15 @@ def test_points_may_be_arrays_or_lists(law, told, generator):
 
 
 @laws
+@pytest.mark.parametrize("given", ["VP", EDM, None])
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_process_is_refused_when_it_is_given(law, given):
+    score = BUILDERS[law](EDM(sigma_max=80.0), 2)
+    with pytest.raises(InputError, match=r"process must be one of wasserscore's, got .*; pass an"):
+        score.under(given)
+
+
+@laws
 def test_saved_and_loaded(law, tmp_path, generator):
     score = BUILDERS[law](VP.linear(a=2.0, b=0.1), 2)
     save(score, tmp_path / "law")

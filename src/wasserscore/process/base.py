@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wasserscore.core.errors import InputError, explain
+from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.integers import as_shape
 from wasserscore.core.numbers import as_times, require_forward
 from wasserscore.core.random import normal_like
@@ -178,3 +178,13 @@ class Process(Named, ABC):
 
     def __repr__(self) -> str:
         return self.call()
+
+
+def require_process(process: Any) -> None:
+    """Refuse what is no process of ours: its name, or its class.
+
+    Raises:
+        InputError: Says what came.
+    """
+    require(isinstance(process, Process), "the process must be one of wasserscore's",
+            got=repr(process), do="pass an object, such as ws.EDM()")  # fmt: skip

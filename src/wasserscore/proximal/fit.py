@@ -22,7 +22,7 @@ from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.tensors import as_points
 from wasserscore.data import Scaling
-from wasserscore.process.base import Process
+from wasserscore.process.base import Process, require_process
 from wasserscore.proximal.axes import principal_axes, turned_axes
 from wasserscore.proximal.choose import TUNING_ROWS, choose, tried
 from wasserscore.proximal.memory import require_room
@@ -101,9 +101,10 @@ def fit_proximal(
         The score; with ``latent`` a :class:`~wasserscore.score.LatentScore` of it.
 
     Raises:
-        InputError: For an unknown method, points that cannot be fitted, or a fit that needs more
-            memory than there is.
+        InputError: For no process, an unknown method, points that cannot be fitted, or a fit that
+            needs more memory than there is.
     """
+    require_process(process)
     names = ("auto", *METHODS, *NETWORKS)
     require(method in names, f"method must be one of {', '.join(names)}", got=repr(method))
     require(fit_points is None or (method in NETWORKS and latent is None),

@@ -13,7 +13,7 @@ from torch import Tensor
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.integers import as_shape
 from wasserscore.data import Scaling
-from wasserscore.process import Process
+from wasserscore.process.base import Process, require_process
 
 
 def process_of(score: Any, process: Process | None) -> Process:
@@ -23,6 +23,7 @@ def process_of(score: Any, process: Process | None) -> Process:
     if chosen is None:
         advice = "pass process=, for example process=ws.EDM(sigma_max=80.0)"
         raise InputError(explain("a plain callable needs a process", got=None, do=advice))
+    require_process(chosen)
     require(own is None or own == chosen, "the score belongs to another process",
             got=f"{process!r} for a score under {own!r}",
             do="leave process out, or take score.under(process)")  # fmt: skip

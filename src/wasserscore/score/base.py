@@ -37,7 +37,7 @@ from wasserscore.core.tensors import as_tensor, expand_like
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
 from wasserscore.data import Scaling
 from wasserscore.process import from_dict as process_from_dict
-from wasserscore.process.base import Process
+from wasserscore.process.base import Process, require_process
 
 Law = TypeVar("Law", bound="ClosedFormScore")
 Tau = Float[Tensor, ""] | Float[Tensor, " b"]
@@ -62,6 +62,9 @@ class ClosedFormScore(ABC):
     process: Process
     shape: tuple[int, ...]
     scaling: Scaling | None
+
+    def __post_init__(self) -> None:
+        require_process(self.process)
 
     # The contract of a subclass -----------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from wasserscore.core.numbers import as_times
 from wasserscore.core.tensors import as_tensor, beside, expand_like
 from wasserscore.core.typing import PerPoint, Points, Times
 from wasserscore.data import Scaling
-from wasserscore.process.base import Process
+from wasserscore.process.base import Process, require_process
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +40,7 @@ class DenoiserScore:
     scaling: Scaling | None = None
 
     def __post_init__(self) -> None:
+        require_process(self.process)
         object.__setattr__(self, "shape", as_shape(self.shape))
 
     @property

@@ -52,6 +52,7 @@ class EmpiricalScore(ClosedFormScore):
     scaling: Scaling | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         points = as_points(self.points)
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "shape", as_shape(self.shape or points.shape[1:]))

@@ -43,6 +43,7 @@ class GaussianScore(ComponentScore):
     law: Components = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("mean", "covariance"):
             object.__setattr__(self, name, as_floats(getattr(self, name), name))
         object.__setattr__(self, "shape", as_shape(self.shape or self.mean.shape))

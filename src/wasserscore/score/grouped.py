@@ -54,6 +54,7 @@ class GroupedScore(ClosedFormScore):
     scaling: Scaling | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         dims = [law.dim for law in self.laws]
         require(len(set(dims)) == 1, "laws must be of points with as many coordinates", got=dims)
         good = len(self.weights) == len(dims) and bool((self.weights > 0).all())

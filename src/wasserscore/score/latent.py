@@ -65,6 +65,7 @@ class LatentScore(ClosedFormScore):
     scaling: Scaling | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         d, l = self.axes.shape
         require(self.latent.dim == l and len(self.middle) == d,
                 f"a law of {self.latent.dim} coordinates needs as many axes and a middle of {d}",

@@ -91,6 +91,7 @@ class MixtureScore(ComponentScore):
     law: Components = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("weights", "means", "covariances"):
             object.__setattr__(self, name, as_floats(getattr(self, name), name))
         object.__setattr__(self, "shape", as_shape(self.shape or self.means.shape[1:]))

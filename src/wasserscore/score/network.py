@@ -17,7 +17,7 @@ from wasserscore.data import Scaling
 from wasserscore.network import describe, rebuild
 from wasserscore.network.told import Condition, Labels
 from wasserscore.process import from_dict as process_from_dict
-from wasserscore.process.base import Process
+from wasserscore.process.base import Process, require_process
 from wasserscore.score.denoiser import natural_clock, tweedie
 from wasserscore.score.preconditioning import (
     PRECONDITIONINGS,
@@ -81,8 +81,7 @@ class NetworkScore:
                     "shape must be given for a network without a dim", got=())  # fmt: skip
             shape = (self.network.dim,)  # type: ignore[assignment]
         object.__setattr__(self, "shape", as_shape(shape))
-        require(isinstance(self.process, Process), "the process must be one of wasserscore's",
-                got=repr(self.process), do="pass an object, such as ws.EDM()")  # fmt: skip
+        require_process(self.process)
         require(self.scaling is None or isinstance(self.scaling, Scaling),
                 "scaling must be a ws.data.Scaling", got=repr(self.scaling))  # fmt: skip
         require(self.scaling is None or self.scaling.shift.numel() == self.dim,

@@ -73,6 +73,7 @@ class ProximalScore(ClosedFormScore):
     law: SpikedMixture = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         n, d = self.centres.shape
         require(tuple(self.covariance.factors.shape[:2]) == (n, d),
                 f"covariance needs factors of shape ({n}, {d}, r), one per centre",
