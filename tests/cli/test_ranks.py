@@ -14,6 +14,11 @@ def started(*words, fails=False):
     return launch("-m", "wasserscore", *words, fails=fails)
 
 
+def printed(text):
+    """The JSON in what was printed: PyTorch 2.8 greets before it."""
+    return json.loads(text[text.index("{") :])
+
+
 @pytest.mark.slow
 def test_two_ranks_make_the_run_of_one(tmp_path):
     table = tiny.write_table(tmp_path / "table.csv")
@@ -45,7 +50,7 @@ def test_two_ranks_make_the_run_of_one(tmp_path):
 
     asked = ["--model", "network", "-n", "16", "--steps", "3", "--json"]
     told = started("certify", two, *asked).stdout
-    assert json.loads(told) == json.loads(call("certify", two, *asked).output)
+    assert printed(told) == json.loads(call("certify", two, *asked).output)
 
     audited = ["audit", table, table, "--json"]
-    assert json.loads(started(*audited).stdout) == json.loads(call(*audited).output)
+    assert printed(started(*audited).stdout) == json.loads(call(*audited).output)

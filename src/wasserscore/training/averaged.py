@@ -100,10 +100,10 @@ class Averaged:
         self.optimizer.zero_grad()
         loss = torch.zeros((), device=self.device)
         for term in losses:
-            # of weights in parts the backward pass has taken the mean over the ranks
-            (term * world() if self.sharded else term).backward()
+            term.backward()
             loss = loss + term.detach()
         if shared and world() > 1:
+            # of weights in parts the backward pass has summed the gradients
             loss = total(loss) if self.sharded else self._summed(loss)
         norm = whole(clip_grad_norm_(self.weights.values(), self.clip))
         rate = self.schedule.rate(self.count)

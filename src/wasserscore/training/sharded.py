@@ -40,7 +40,10 @@ def shard(network: nn.Module) -> nn.Module:
     # True of a network that ends with a reshape, and a score never writes into what it returns.
     warnings.filterwarnings("ignore", r"FSDP2-wrapped module .* returned a view tensor")
     for block in (*reversed(blocks), network):  # inner ones first
-        fully_shard(block, mesh=mesh, reshard_after_forward=True)
+        parts = fully_shard(block, mesh=mesh, reshard_after_forward=True)
+        # sums over the ranks, as of whole weights; PyTorch 2.8 leaves means undivided on a CPU
+        parts.set_force_sum_reduction_for_comms(True)
+        parts.set_gradient_divide_factor(1.0)
     return network
 
 
