@@ -33,6 +33,7 @@ from wasserscore.process import EDM, VP
 from wasserscore.process.base import Process
 from wasserscore.score.network import NetworkScore
 from wasserscore.score.pipeline import PARTS, diffusers_library, read_pipeline
+from wasserscore.score.vault import not_finite
 
 PREDICTS = {"epsilon": "noise", "v_prediction": "velocity", "sample": "data"}
 
@@ -119,7 +120,7 @@ def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
     kind = _prediction(scheduler, edm)
     network = DiffusersNetwork(name, settings, edm, edm and kind == "epsilon", label)
     network.model.load_state_dict(model.state_dict(), strict=False)
-    broken = [key for key, x in network.model.state_dict().items() if not x.isfinite().all()]
+    broken = not_finite(network.model.state_dict())
     require(not broken, "weights of the model must be finite",
             got=f"NaN or infinity in {broken[:1]}")  # fmt: skip
     network.eval().requires_grad_(False)

@@ -23,7 +23,7 @@ from wasserscore.network import built, describe, filled, register
 from wasserscore.network.told import Labels
 from wasserscore.process import EDM
 from wasserscore.score.network import NetworkScore
-from wasserscore.score.vault import read_tensors
+from wasserscore.score.vault import not_finite, read_tensors
 
 PREFIX = "model."
 """What the names of weights begin with where a preconditioned network was saved."""
@@ -86,7 +86,7 @@ def from_edm(
     tensors = dict(weights) if isinstance(weights, Mapping) else read_tensors(Path(weights))
     if all(name.startswith(PREFIX) for name in tensors):
         tensors = {name.removeprefix(PREFIX): value for name, value in tensors.items()}
-    broken = [name for name, value in tensors.items() if not value.isfinite().all()]
+    broken = not_finite(tensors)
     require(not broken, "weights must be finite", got=f"NaN or infinity in {broken[:1]}")
     whole = EDMNetwork(filled(deepcopy(network), tensors), classes)
     whole.eval().requires_grad_(False)

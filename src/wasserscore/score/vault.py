@@ -8,11 +8,11 @@ every number must be finite. The sidecar holds no path, so no file can point out
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -87,10 +87,14 @@ def _tensors(path: Path, data: bytes) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = safetensors.torch.load(data)
     except (SafetensorError, KeyError, ValueError, RuntimeError, OverflowError) as error:
         _refuse(path, f"is not a valid safetensors file ({error})")
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            _refuse(path, f"holds numbers that are not finite, in {name[:80]!r}")
+    if broken := not_finite(tensors):
+        _refuse(path, f"holds numbers that are not finite, in {broken[0][:80]!r}")
     return tensors
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """The names of those that hold NaN or infinity."""
+    return [name for name, value in tensors.items() if not bool(value.isfinite().all())]
 
 
 def _read_document(path: Path) -> dict[str, Any]:
