@@ -178,3 +178,15 @@ def test_what_has_no_likelihood_is_refused(points):
         log_likelihood(score, points, probes=1)
     with pytest.raises(InputError, match="steps"):
         log_likelihood(score, points, steps=0)
+
+
+@pytest.mark.parametrize(("sigma_max", "asked"), [(80.0, 10.0), (5.0, 5.0)])
+def test_the_mean_of_the_data_is_asked_at_a_noise_of_ten_or_the_horizon(sigma_max, asked):
+    seen = []
+
+    def score(x, t):
+        seen.append(float(t.max()))
+        return -x / (1 + t.square())
+
+    log_likelihood(score, torch.zeros(2, 2).double(), process=EDM(sigma_max=sigma_max))
+    assert seen[0] == pytest.approx(asked, rel=1e-12)
