@@ -31,8 +31,8 @@ from benchmarks.accept.check import (
 )
 from benchmarks.kernel_engine import NAME, SIGMAS
 from benchmarks.out_of_core import Peak
+from wasserscore.core.products import product as product_of
 from wasserscore.kernel import Keys, softmax_mean
-from wasserscore.kernel.products import product as product_of
 
 KEOPS = {2: 3, 64: 6, 784: 20}
 NAIVE = {2: 4, 64: 3, 784: 1.4}

@@ -6,10 +6,10 @@ from tests.kernel.test_softmax import draw
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from wasserscore.core import products
 from wasserscore.kernel import (
     effective_size,
     nearest,
-    products,
     softmax_mean,
     softmax_means,
     softmax_pick,

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
+from wasserscore.core import products
 from wasserscore.core.errors import InputError
-from wasserscore.kernel import nearest, products, screen, stream
+from wasserscore.kernel import nearest, screen, stream
 
 
 def draw(*shape: int, seed: int = 0, dtype=torch.float64) -> torch.Tensor:

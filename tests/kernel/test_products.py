@@ -10,7 +10,8 @@ from tests.kernel import test_softmax, test_ways
 from tests.kernel.test_softmax import dense, draw
 from torch.utils.flop_counter import FlopCounterMode
 
-from wasserscore.kernel import Keys, attention, products, small, softmax_mean, softmax_means
+from wasserscore.core import products
+from wasserscore.kernel import Keys, attention, small, softmax_mean, softmax_means
 
 F32, F64 = torch.float32, torch.float64
 OP = torch.ops.mkldnn._linear_pointwise
@@ -199,7 +200,7 @@ def test_memory_does_not_grow_with_numbers_of_rows():
     """oneDNN keeps code for every size of a product; 700 sizes held 800 MB."""
     code = (
         "import torch\n"
-        "from wasserscore.kernel import products\n"
+        "from wasserscore.core import products\n"
         "products.unused = lambda: True\n"
         "held = lambda: int(open('/proc/self/statm').read().split()[1]) * 4096\n"
         "b = torch.randn(512, 256).T\n"

@@ -5,8 +5,9 @@ import torch
 from tests.kernel.test_softmax import dense, draw
 from torch.utils.flop_counter import FlopCounterMode
 
+from wasserscore.core import products
 from wasserscore.core.errors import InputError
-from wasserscore.kernel import Keys, products, schedule, softmax_mean, softmax_means
+from wasserscore.kernel import Keys, schedule, softmax_mean, softmax_means
 from wasserscore.kernel.keys import LARGEST_FAST
 
 F32, F64 = torch.float32, torch.float64

@@ -12,7 +12,8 @@ from tests.kernel.test_softmax import draw
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from wasserscore.kernel import Keys, attention, products, softmax_mean
+from wasserscore.core import products
+from wasserscore.kernel import Keys, attention, softmax_mean
 
 F32 = torch.float32
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from wasserscore.core.products import faster, product
 from wasserscore.core.tensors import tiles
 from wasserscore.kernel.dense import RUN, VANISHING
 from wasserscore.kernel.keys import EXACT, FAST, MASKED
-from wasserscore.kernel.products import faster, product
 from wasserscore.kernel.stream import Block, tile_bytes
 from wasserscore.kernel.sums import Sums, Values
 

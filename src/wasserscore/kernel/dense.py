@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from wasserscore.core.products import faster, product
 from wasserscore.core.tensors import tiles
-from wasserscore.kernel.products import faster, product
 from wasserscore.kernel.stream import Block
 from wasserscore.kernel.sums import Values
 

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from wasserscore.core.products import product
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import PerPoint
 from wasserscore.kernel.boxes import OPENED, boxes_of
 from wasserscore.kernel.keys import FAST
-from wasserscore.kernel.products import product
 from wasserscore.kernel.stream import Block, block_size, tile_bytes
 from wasserscore.kernel.sums import Sums, Values
 

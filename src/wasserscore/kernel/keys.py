@@ -30,10 +30,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wasserscore.core import products
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import as_points
 from wasserscore.core.typing import Cloud, Vector
-from wasserscore.kernel import products
 
 T = TypeVar("T")
 Queries = Float[Tensor, "b d"]

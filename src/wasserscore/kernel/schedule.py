@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from wasserscore.core.errors import require
+from wasserscore.core.products import product
 from wasserscore.core.tensors import tiles
 from wasserscore.kernel.dense import dense_sums
 from wasserscore.kernel.digits import all_digits
 from wasserscore.kernel.keys import FAST, LARGEST_FAST, Keys, LogWeights, Queries, Rows
-from wasserscore.kernel.products import product
 from wasserscore.kernel.softmax import KernelMean, as_widths, prepare, softmax_mean
 from wasserscore.kernel.stream import Block
 from wasserscore.kernel.sums import Sums, Values

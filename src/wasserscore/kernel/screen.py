@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from wasserscore.core import products
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud, PerPoint, Vector
-from wasserscore.kernel import products
 from wasserscore.kernel.keys import Queries, Rows
 from wasserscore.kernel.stream import tile_bytes
 

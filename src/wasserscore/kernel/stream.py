@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from wasserscore.core.products import product
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud, PerPoint
 from wasserscore.kernel.keys import (
@@ -22,7 +23,6 @@ from wasserscore.kernel.keys import (
     largest_double,
     rounding,
 )
-from wasserscore.kernel.products import product
 
 TILE_BYTES = 2**21
 """Size of one tile of float64 logits."""

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from wasserscore.core.products import affine, faster, product
 from wasserscore.core.typing import Cloud, PerPoint
 from wasserscore.kernel.dense import RUN, VANISHING, in_runs
 from wasserscore.kernel.few import GROUP
 from wasserscore.kernel.keys import FAST, MASKED, TOLERANCE, Keys, rounding
-from wasserscore.kernel.products import affine, faster, product
 from wasserscore.kernel.stream import Block
 from wasserscore.kernel.sums import Sums, Values
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from wasserscore.core.errors import require
 from wasserscore.core.random import as_seed
 from wasserscore.core.typing import Points
+from wasserscore.network.linear import Linear
 
 FREQUENCIES = 16
 EMBEDDING = 64
@@ -37,7 +38,7 @@ class Fourier(Fixed):
     def __init__(self, features: int) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.empty(FREQUENCIES))
-        self.linear = nn.Linear(2 * FREQUENCIES, features)
+        self.linear = Linear(2 * FREQUENCIES, features)
 
     @torch.no_grad()
     def fill(self) -> None:

@@ -10,6 +10,7 @@ from torch.nn import functional
 from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network.conditioned import Fixed
+from wasserscore.network.linear import Linear
 from wasserscore.network.picture import Picture
 from wasserscore.network.told import Condition, Labels, Told
 
@@ -55,9 +56,9 @@ class Block(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
-        self.told = nn.Linear(width, 6 * width)
-        self.into, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.wide, self.back = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.told = Linear(width, 6 * width)
+        self.into, self.out = Linear(width, 3 * width), Linear(width, width)
+        self.wide, self.back = Linear(width, 4 * width), Linear(4 * width, width)
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
         """Patches ``(b, n, width)`` to patches."""
@@ -123,12 +124,12 @@ class DiT(Picture):
         numbers = channels * patch**2
         with self.drawn(seed):
             self.told = Told(width, classes, condition)
-            self.first = nn.Linear(numbers, width)
+            self.first = Linear(numbers, width)
             self.positions = Positions(height // patch, breadth // patch, width)
             self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
             self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
-            self.modulate = nn.Linear(width, 2 * width)
-            self.last = nn.Linear(width, numbers)
+            self.modulate = Linear(width, 2 * width)
+            self.last = Linear(width, numbers)
 
     def silent(self) -> list[nn.Module]:
         """The output, and all modulations."""

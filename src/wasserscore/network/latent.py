@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import Cloud, Points
 from wasserscore.network.conditioned import Seeded
+from wasserscore.network.linear import Linear
 
 COMPACT = 0.1
 """Size of the first output weights, in units of the usual one."""
@@ -20,8 +21,8 @@ class PlainBlock(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.into = nn.Linear(width, width)
-        self.back = nn.Linear(width, width)
+        self.into = Linear(width, width)
+        self.back = Linear(width, width)
 
     def forward(self, h: Tensor) -> Tensor:
         """Hidden ``(b, width)`` to hidden."""
@@ -62,10 +63,10 @@ class LatentMLP(Seeded):
         self.width = width = as_integer(width, "width", most=2**20)
         self.depth = depth = as_integer(depth, "depth", most=2**20)
         with self.drawn(seed):
-            self.first = nn.Linear(latent, width)
+            self.first = Linear(latent, width)
             self.blocks = nn.ModuleList(PlainBlock(width) for _ in range(depth))
             self.norm = nn.LayerNorm(width)
-            self.last = nn.Linear(width, prod(self.shape))
+            self.last = Linear(width, prod(self.shape))
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:

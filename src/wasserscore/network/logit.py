@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network.conditioned import EMBEDDING, Conditioned, Fourier
+from wasserscore.network.linear import Linear
 from wasserscore.network.mlp import ResidualBlock
 
 
@@ -32,9 +33,9 @@ class LogitMLP(Conditioned):
         self.depth = depth = as_integer(depth, "depth", most=2**20)
         with self.drawn(seed):
             self.embedding = Fourier(EMBEDDING)
-            self.first = nn.Linear(dim, width)
+            self.first = Linear(dim, width)
             self.blocks = nn.ModuleList(ResidualBlock(width, EMBEDDING) for _ in range(depth))
-            self.last = nn.Linear(width, 1)
+            self.last = Linear(width, 1)
 
     def config(self) -> dict[str, Any]:
         """What rebuilds this network, as JSON types; the weights come beside it."""

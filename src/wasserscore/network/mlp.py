@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network.conditioned import EMBEDDING, Conditioned, Fourier
+from wasserscore.network.linear import Linear
 from wasserscore.network.told import Condition, Given, Labels, Listening
 
 
@@ -16,9 +17,9 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int, features: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.into = nn.Linear(width, width)
-        self.embed = nn.Linear(features, width, bias=False)
-        self.back = nn.Linear(width, width)
+        self.into = Linear(width, width)
+        self.embed = Linear(features, width, bias=False)
+        self.back = Linear(width, width)
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
         """Hidden ``(b, width)`` to hidden."""
@@ -57,10 +58,10 @@ class MLP(Conditioned, Listening):
         with self.drawn(seed):
             self.embedding = Fourier(EMBEDDING)
             self.told = Given(EMBEDDING, classes, condition)
-            self.first = nn.Linear(dim, width)
+            self.first = Linear(dim, width)
             self.blocks = nn.ModuleList(ResidualBlock(width, EMBEDDING) for _ in range(depth))
             self.norm = nn.LayerNorm(width)
-            self.last = nn.Linear(width, dim)
+            self.last = Linear(width, dim)
 
     def config(self) -> dict[str, Any]:
         """What rebuilds this network, as JSON types; the weights come beside it."""

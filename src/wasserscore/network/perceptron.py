@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network.conditioned import EMBEDDING, Conditioned, Fourier
+from wasserscore.network.linear import Linear
 
 
 class Perceptron(Conditioned):
@@ -37,11 +38,9 @@ class Perceptron(Conditioned):
         sizes = [dim, *[width] * depth]
         with self.drawn(seed):
             self.embedding = Fourier(EMBEDDING)
-            self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-            self.shifts = nn.ModuleList(
-                nn.Linear(EMBEDDING, width, bias=False) for _ in range(depth)
-            )
-            self.last = nn.Linear(width, dim)
+            self.hidden = nn.ModuleList(Linear(a, b) for a, b in pairwise(sizes))
+            self.shifts = nn.ModuleList(Linear(EMBEDDING, width, bias=False) for _ in range(depth))
+            self.last = Linear(width, dim)
         self.activation = nn.Softplus()
 
     def config(self) -> dict[str, Any]:

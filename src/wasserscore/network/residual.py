@@ -5,6 +5,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wasserscore.network.linear import Linear
+
 HALF = 0.5**0.5
 """Sums of two streams are multiplied by this, so that they keep their variance."""
 HEAD = 64
@@ -69,7 +71,7 @@ class Residual(nn.Module):
         self.resample, self.grows = RESAMPLE[resample], resample.startswith("larger")
         self.norm = normalised(into)
         self.first = nn.Conv2d(into, out, 3, padding=1)
-        self.told = nn.Linear(features, out)
+        self.told = Linear(features, out)
         self.middle = normalised(out)
         self.second = nn.Conv2d(out, out, 3, padding=1)
         self.bypass = nn.Conv2d(into, out, 1) if into != out else nn.Identity()

@@ -8,6 +8,7 @@ from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import PerPoint
 from wasserscore.network.conditioned import Fourier, Seeded
+from wasserscore.network.linear import Linear
 
 Labels = Int[Tensor, " b"]
 """A class per point, 0 to ``classes - 1``; ``classes`` itself says that the class is not told."""
@@ -32,7 +33,7 @@ class Given(nn.Module):
         self.classes = as_integer(classes, "classes", least=0, most=2**20)
         self.length = as_integer(condition, "condition", least=0, most=2**16)
         self.table = nn.Embedding(self.classes + 1, features) if classes else None
-        self.vector = nn.Linear(self.length, features, bias=False) if condition else None
+        self.vector = Linear(self.length, features, bias=False) if condition else None
 
     def forward(self, h: Tensor, labels: Labels | None, condition: Condition | None) -> Tensor:
         """Features ``(b, features)`` to features.
@@ -59,7 +60,7 @@ class Told(Given):
     def __init__(self, features: int, classes: int, condition: int) -> None:
         super().__init__(features, classes, condition)
         self.level = Fourier(features)
-        self.linear = nn.Linear(features, features)
+        self.linear = Linear(features, features)
 
     def forward(
         self, c_noise: PerPoint, labels: Labels | None, condition: Condition | None

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from wasserscore.core.integers import as_integer
 from wasserscore.core.typing import Cloud
 from wasserscore.network.conditioned import Seeded
+from wasserscore.network.linear import Linear
 
 LARGEST = 8.0
 """Logarithms of the diagonal stay within this, so that no square of it overflows."""
@@ -42,10 +43,8 @@ class Triangular(Seeded):
         self.width = width = as_integer(width, "width")
         self.depth = depth = as_integer(depth, "depth")
         with self.drawn(seed):
-            self.hidden = nn.ModuleList(
-                nn.Linear(a, b) for a, b in pairwise([dim, *[width] * depth])
-            )
-            self.last = nn.Linear(width, dim * (dim + 1) // 2)
+            self.hidden = nn.ModuleList(Linear(a, b) for a, b in pairwise([dim, *[width] * depth]))
+            self.last = Linear(width, dim * (dim + 1) // 2)
 
     def forward(self, z: Cloud) -> Float[Tensor, "n d d"]:
         """Points ``(n, d)`` to lower-triangular matrices."""

@@ -32,7 +32,7 @@ def unused() -> bool:
 
 def faster(like: Tensor, q: int, e: int, k: int) -> bool:
     """Whether oneDNN makes a product of ``(q, e)`` and ``(e, k)`` numbers as those of a tensor."""
-    if like.dtype != torch.float32 or like.is_cuda:
+    if like.dtype != torch.float32 or not like.is_cpu:
         return False
     return q >= ROWS and q * e * k >= WORTH and unused()
 
@@ -49,7 +49,7 @@ def affine(
 ) -> Tensor:
     """``scale (plus + a @ b)`` with one number per column in ``plus``, as :func:`product`."""
     if _by_onednn(a, b):
-        return _onednn(a * scale, b, plus * scale)
+        return _onednn(a, b, plus) if scale == 1 else _onednn(a * scale, b, plus * scale)
     return torch.addmm(plus, a, b, beta=scale, alpha=scale, out=out)
 
 
