@@ -124,6 +124,7 @@ LEFT_TO_PYTORCH = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower")  # of Python 3.13.0
 @pytest.mark.usefixtures("_onednn_is_an_error", "unchecked")
 @pytest.mark.parametrize("way", LEFT_TO_PYTORCH)
 def test_what_is_left_to_pytorch(way):
