@@ -6,12 +6,16 @@ from jaxtyping import config, install_import_hook
 
 install_import_hook("wasserscore", "beartype.beartype")
 
+import pandas  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported; its kernels run on the CPU
+
+if not hasattr(pandas.Series, "__class_getitem__"):  # before 3.0 no annotation that is evaluated
+    pandas.Series.__class_getitem__ = classmethod(lambda cls, _: cls)
 
 settings.register_profile("wasserscore", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("wasserscore")

@@ -161,7 +161,7 @@ def bad(folder):
 
     np.save(f / "object.npy", objects, allow_pickle=True)
     (f / "raw.npy").write_bytes(pickle.dumps(Bomb(f / "owned")))
-    np.savez(f / "object.npz", a=objects, allow_pickle=True)
+    np.savez(f / "object.npz", a=objects)
     with zipfile.ZipFile(f / "raw.npz", "w") as archive:
         archive.writestr("a.npy", pickle.dumps(Bomb(f / "owned")))
     (f / "broken.npz").write_bytes(b"PK\x03\x04 not an archive")

@@ -52,7 +52,8 @@ def as_time(t: Any, name: str = "t") -> Tensor:
             time = torch.as_tensor(t, dtype=torch.float64)
         except (TypeError, ValueError, RuntimeError):
             raise InputError(explain(f"{name} must be a number", got=repr(t))) from None
-    if not (isinstance(t, float | int) and t >= 0):  # a number tells in a tenth of the time
+    # A number tells in a tenth of the time; a union of types cannot be compiled by PyTorch 2.8.
+    if not (isinstance(t, (float, int)) and t >= 0):
         require_forward(time, name)
     return time
 

@@ -37,15 +37,16 @@ class Grid:
         return found
 
 
-def apart(numbers: Array, start: int | float) -> Array:
-    """``numbers - start``, exact for 64-bit integers where the difference fits a double."""
+def steps_from(numbers: Array, first: int, stride: int) -> Array:
+    """``(numbers - first) / stride``; up to 2^53 steps of 64-bit integers are exact."""
     if numbers.dtype.kind == "f":
-        return numbers - start
+        floats: Array = (numbers - first) / stride
+        return floats
     far = bool(len(numbers)) and max(abs(int(numbers.min())), abs(int(numbers.max()))) > 2**62
-    if far or not -EXACT <= start <= EXACT:
-        wide = numbers.astype(object) - int(start)
-        return wide.astype(float)
-    out: Array = numbers.astype(np.int64) - int(start)
+    wide = far or abs(first) > 2**62
+    gaps = numbers.astype(object) - first if wide else numbers.astype(np.int64) - first
+    whole = gaps // stride
+    out: Array = whole.astype(float) + (gaps - whole * stride).astype(float) / stride
     return out
 
 

@@ -82,10 +82,11 @@ def _is_text(present: "pd.Series[Any]", storage: Storage) -> bool:
     if storage.dtype != "object":
         return isinstance(present.dtype, pd.StringDtype) or storage.dtype == "category"
     types = {type(v).__name__ for v in present}
-    require(types <= {"str"} or types <= {"bool", "bool_"},
+    text = types <= {"str", "str_"}
+    require(text or types <= {"bool", "bool_"},
             f"column {present.name!r} must hold text or booleans", got=f"dtype object with cells"
             f" of type {', '.join(sorted(types))}", do="convert it with astype")  # fmt: skip
-    return types == {"str"}
+    return text
 
 
 def _names_rows(present: "pd.Series[Any]", storage: Storage, name: str) -> bool:

@@ -49,10 +49,9 @@ def infer_number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Numbe
     whole = storage.moments or seen.dtype.kind in "iu"
     seen = seen if len(seen) else np.zeros(1, dtype=seen.dtype)
     low, high = as_python(seen.min()), as_python(seen.max())
-    require(not whole or int(high) - int(low) <= EXACT,
-            f"integers of column {name!r} must span at most 2^53", got=f"{low} to {high}",
-            do="declare it an identifier or categorical in the schema")  # fmt: skip
     grid = _grid(seen, whole)
+    if whole and grid is not None:
+        _require_countable(name, storage, int(high) - int(low), grid)
     atom = wish.atom if wish.atom is not None else _atom(seen, wish.kind)
     body = seen[seen != atom] if atom is not None and (seen != atom).any() else seen
     kind, spread = wish.kind or _kind(body, whole, storage, atom, grid), None
@@ -70,6 +69,19 @@ def infer_number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Numbe
         high=_bound(name, "high", wish.high, high, max),
         exponent=_exponent(body, grid if whole else None), middle=middle, spread=spread, grid=grid,
         atom=atom, missing=bool(absent.any()), seen=few,
+    )  # fmt: skip
+
+
+def _require_countable(name: str, storage: Storage, span: int, grid: Grid) -> None:
+    """Whole numbers and ticks are counted in steps, as doubles."""
+    what = "moments" if storage.moments else "integers"
+    do = "declare it an identifier or categorical in the schema"
+    if storage.moments:
+        do = "round it, for example by .dt.floor('us')"
+    require(
+        span // grid.stride <= EXACT,
+        f"{what} of column {name!r} must span at most 2^53 steps", do=do,
+        got=f"{span} with a step of {grid.stride}",
     )  # fmt: skip
 
 
@@ -151,6 +163,8 @@ def _atom(seen: Array, kind: str | None) -> float | int | None:
 def _grid(seen: Array, whole: bool) -> Grid | None:
     if whole:
         first = int(seen.min())
+        if int(seen.max()) - first >= 2**63:  # too far apart to be counted
+            return Grid(first, 1)
         apart = seen.astype(object) - first if seen.dtype == np.uint64 else seen - seen.min()
         return Grid(first, int(np.gcd.reduce(apart.astype(np.int64))) or 1)
     largest = float(np.abs(seen).max())

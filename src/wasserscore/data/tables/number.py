@@ -26,7 +26,7 @@ import pandas as pd
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.typing import Array
 from wasserscore.data.tables.codes import APART
-from wasserscore.data.tables.grid import Grid, apart, shift
+from wasserscore.data.tables.grid import Grid, shift, steps_from
 from wasserscore.data.tables.storage import Storage
 
 
@@ -189,7 +189,7 @@ class Number:
             out: Array = np.arcsinh((numbers.astype(float) - self.middle) / self.spread)
             return out
         if self.grid is not None and self.whole:
-            numbers = apart(numbers, self.grid.first) / self.grid.stride
+            numbers = steps_from(numbers, self.grid.first, self.grid.stride)
         scaled: Array = np.ldexp(numbers.astype(float), -self.exponent)
         return scaled
 

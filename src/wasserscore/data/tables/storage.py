@@ -115,7 +115,7 @@ class Storage:
                 cells = moments
             stamps = pd.DatetimeIndex(cells)
             stamps = stamps.tz_convert("UTC").tz_localize(None) if stamps.tz else stamps
-            return np.asarray(stamps.asi8, dtype=np.int64)
+            return np.where(absent, 0, np.asarray(stamps.asi8, dtype=np.int64))
         different, which = np.unique(cells[~absent].to_numpy(dtype=object), return_inverse=True)
         ticks = np.zeros(len(cells), dtype=np.int64)
         if len(different):
