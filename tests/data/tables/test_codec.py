@@ -310,6 +310,18 @@ def test_atoms_come_back_as_they_were():
     assert (shaken["income_gap"].isna() == before["income_gap"].isna()).all()
 
 
+@pytest.mark.parametrize("days", [1.0, 365.0, 200 * 365.0])
+@pytest.mark.parametrize("step", ["D", "s", "us"])
+def test_nanoseconds_are_counted_in_steps(days, step):
+    """2^53 of them are 104 days."""
+    most = int(days * 86400e9)
+    ticks = np.random.default_rng(0).integers(-most // 2, most // 2, 500)
+    moments = pd.Series(ticks.view("datetime64[ns]")).dt.floor(step)
+    frame = pd.DataFrame({"when": moments.where(moments.index != 3), "x": np.arange(500.0)})
+    codec = Codec.infer(frame)
+    pd.testing.assert_frame_equal(codec.decode(codec.encode(frame)), frame)
+
+
 def refused(frame, message, **options):
     with pytest.raises(InputError, match=message) as refusal:
         Codec.infer(frame, **options)
