@@ -28,6 +28,7 @@ from wasserscore.data.tables.infer import infer_column
 from wasserscore.data.tables.listing import listing
 from wasserscore.data.tables.number import Number
 from wasserscore.data.tables.overrides import Overrides
+from wasserscore.data.tables.own_types import own_types
 from wasserscore.data.tables.rules import Rule, find_rules
 
 VERSION = 1
@@ -74,6 +75,7 @@ class Codec(Columns):
         require_names(frame)
         require(len(frame) > 0, "a table needs at least one row", got="none")
         overrides.require_columns(tuple(frame.columns))
+        frame = own_types(frame)
         columns = [infer_column(frame[name], overrides.columns.get(str(name))) for name in frame]
         codec = cls(tuple(columns))
         points = codec.encode(frame)
@@ -109,6 +111,7 @@ class Codec(Columns):
         missing = [name for name in self.names if name not in frame.columns]
         require(not missing, "the table must have every column of the schema",
                 got=f"no {', '.join(map(repr, missing))}")  # fmt: skip
+        frame = own_types(frame, self.names)
         parts = [np.zeros((len(frame), 0))]
         parts += [column.encode(frame[column.name], exact=exact) for column in self.columns]
         return torch.from_numpy(np.concatenate(parts, axis=1))

@@ -11,6 +11,7 @@ from wasserscore.data.dataset import MIXED_UNITS, Dataset
 from wasserscore.data.tables.codec import Codec
 from wasserscore.data.tables.frames import read_frame
 from wasserscore.data.tables.overrides import Overrides
+from wasserscore.data.tables.own_types import own_types
 
 
 def read_table(path: Path, overrides: Overrides | None = None) -> Dataset:
@@ -46,6 +47,7 @@ def from_frame(
             + "s" * (len(frame) != 1), do="give more data")  # fmt: skip
     codec, rows = Codec.with_points(frame, overrides)
     if codec.numeric and overrides is None:
+        frame = own_types(frame)
         points = torch.from_numpy(frame.to_numpy(dtype=np.float64, copy=True))
         return Dataset.build(points, name=name, kind="table", source=source, columns=codec.names,
                              dtypes=tuple(map(str, frame.dtypes)))  # fmt: skip

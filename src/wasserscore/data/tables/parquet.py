@@ -25,7 +25,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
 
     try:
         schema = pq.read_schema(path)
-        _require_known(schema)
+        require_known(schema)
         frame = pd.read_parquet(path, engine="pyarrow")
         if any(name is not None for name in frame.index.names):
             frame = frame.reset_index()
@@ -34,12 +34,18 @@ def read_parquet(path: Path) -> pd.DataFrame:
     except (ValueError, OSError, MemoryError) as error:
         raise unreadable(path, error, "write it with DataFrame.to_parquet") from None
     for field in (f for f in schema if f.name in frame):  # an index without a name is none
-        kind = str(field.type)
-        if kind.startswith("date"):
-            frame[field.name] = frame[field.name].astype("datetime64[s]")
-        elif kind.startswith("decimal"):
-            frame[field.name] = _numbers(frame[field.name], whole=field.type.scale == 0)
+        if not isinstance(frame[field.name].dtype, pd.ArrowDtype):
+            frame[field.name] = of_type(frame[field.name], field.type)
     return frame
+
+
+def of_type(cells: "pd.Series[Any]", kind: Any) -> "pd.Series[Any]":
+    """Cells that came from an Arrow type: days as moments, decimals as numbers."""
+    if str(kind).startswith("date"):
+        return cells.astype("datetime64[s]")
+    if str(kind).startswith("decimal"):
+        return _numbers(cells, whole=kind.scale == 0)
+    return cells
 
 
 def write_parquet(path: Path, pieces: Iterator[pd.DataFrame]) -> None:
@@ -58,7 +64,8 @@ def write_parquet(path: Path, pieces: Iterator[pd.DataFrame]) -> None:
             writer.close()
 
 
-def _require_known(schema: Any) -> None:
+def require_known(schema: Any) -> None:
+    """Refuse a type that is no number, text, truth value or date, by column."""
     from pyarrow import types
 
     known = (types.is_integer, types.is_floating, types.is_boolean, types.is_string,

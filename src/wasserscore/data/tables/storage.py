@@ -55,8 +55,8 @@ class Storage:
         except (TypeError, ValueError):
             same = False
         odd = isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype)
-        known = text == "object" or isinstance(dtype, pd.StringDtype) or dtype.kind in "biufMOU"
-        if odd or not (same and known):
+        known = same and (text == "object" or dtype.kind in "biufMOU")
+        if odd or not (known or isinstance(dtype, pd.StringDtype)):
             raise InputError(explain(
                 f"column {cells.name!r} must hold numbers, text, booleans or dates",
                 got=f"dtype {text}", do="convert or drop it"))  # fmt: skip
