@@ -63,7 +63,12 @@ def test_tile_rows_shrink_for_large_points():
         (np.ma.masked_array([["a"], ["b"]], [[0], [1]]), "must be numbers, got dtype <U1"),
         (np.ma.masked_array([[1j], [2]], [[0], [1]]), "must be numbers, got dtype complex128"),
         (pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}), "nan at row 1, column 0"),
-        (pd.DataFrame({"a": ["1", "2"]}), "must be numbers, got dtype"),
+        (pd.DataFrame({"a": ["1", "2"]}), "must be numbers, got dtype .* ws.data.load"),
+        (
+            {"a": [1.0, 2.0]},
+            "an array, a tensor or a table .* of class dict",
+        ),
+        (torch.utils.data.TensorDataset(torch.ones(3, 2)), "an array.* of class TensorDataset"),
         (torch.eye(2).to_sparse(), "must be a dense tensor, got one of torch.sparse_coo; pass"),
     ],
 )

@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
@@ -30,16 +31,16 @@ def write(folder, kind):
     elif kind == "parquet":
         frame.to_parquet(path)
     else:
-        frame.to_csv(path, index=False)
+        frame.to_csv(path, index=False, sep="\t" if kind.startswith("tsv") else ",")
     return path
 
 
-@pytest.mark.parametrize("kind", ["npy", "npz", "csv", "csv.gz", "parquet"])
+@pytest.mark.parametrize("kind", ["npy", "npz", "csv", "csv.gz", "tsv", "tsv.gz", "parquet"])
 def test_round_trip(tmp_path, kind):
     data = load(write(tmp_path, kind))
     assert np.array_equal(data.points.numpy(), X)
     assert data.name == "table"
-    named = kind in ("csv", "csv.gz", "parquet")
+    named = not kind.startswith("np")
     assert data.kind == ("table" if named else "vectors")
     assert data.columns == (("a", "b", "c") if named else ("column_0", "column_1", "column_2"))
     assert data.source == f"file table.{kind}"
@@ -70,6 +71,13 @@ def test_arrays_tensors_and_frames():
     frame = load(pd.DataFrame(X, columns=["a", "b", "c"]))
     assert (frame.kind, frame.columns) == ("table", ("a", "b", "c"))
     assert load(np.random.default_rng(0).random((5, 3, 2))).shape == (3, 2)
+
+
+def test_tables_of_other_libraries():
+    frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(d=list("uvuv"))
+    table = load(pa.Table.from_pandas(frame))
+    assert table.columns == load(frame).columns
+    assert torch.equal(table.points, load(frame).points)
 
 
 MIXED = "age,city,income\n30,Bonn,1.5\n31,Ulm,\n40,Bonn,2.5\n"

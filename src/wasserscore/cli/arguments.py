@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 _MEMORY = (
-    "digits, moons, wine, ... or a file (.npy .npz .csv .csv.gz .parquet), or a folder of images"
+    "digits, moons, wine, ... or a file (.npy .npz .csv .csv.gz .tsv .parquet), or a folder of "
+    "images"
 )
 _DISK = "FOLDER[:COLUMNS] of Arrow or Parquet files or .tar shards of images, which stay on disk"
 

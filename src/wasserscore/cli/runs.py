@@ -103,7 +103,7 @@ def sample(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", help="A new .csv, .csv.gz, .parquet or .npy file.", show_default=False
+            "--out", "-o", help="A new .csv, .tsv, .parquet or .npy file.", show_default=False
         ),
     ],
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many rows.")] = 1000,

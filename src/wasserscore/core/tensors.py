@@ -1,7 +1,7 @@
 """Broadcasting, checks and fixed tiles: the only places where shapes are handled by hand."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -42,14 +42,19 @@ def as_floats(x: Any, name: str) -> Tensor:
     Raises:
         InputError: If these are no real numbers, or a sparse tensor.
     """
-    if hasattr(x, "to_numpy"):
+    table = hasattr(x, "to_numpy")
+    if table:
         x = _frame_numbers(x)
     if isinstance(x, np.ma.MaskedArray):
         left_out = np.ma.is_masked(x) and x.dtype.kind in "fiub"
         x = np.ma.filled(x.astype(np.float64), np.nan) if left_out else x.data
     if not isinstance(x, Tensor):
+        known = isinstance(x, Sequence | int | float) or hasattr(x, "__array__")
+        require(known, f"{name} must be an array, a tensor or a table of numbers",
+                got=f"an object of class {type(x).__name__}")  # fmt: skip
         x = np.asarray(x)
-        require(x.dtype.kind in "fiub", f"{name} must be numbers", got=f"dtype {x.dtype}")
+        require(x.dtype.kind in "fiub", f"{name} must be numbers", got=f"dtype {x.dtype}",
+                do="take ws.data.load(table).points" if table else "")  # fmt: skip
         wanted = x.dtype if x.dtype in (np.float32, np.float64) else np.float64
         x = torch.from_numpy(np.array(x, dtype=wanted, order="C"))
     require(not x.is_complex(), f"{name} must be real numbers", got=f"dtype {x.dtype}",

@@ -126,7 +126,7 @@ def read_images(folder: Path) -> Dataset:
 
 IMAGES = (".png", ".jpg", ".jpeg")
 """Endings of images in a folder."""
-TABLES = (".csv", ".csv.gz", ".parquet")
+TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 """Endings of tables, which :mod:`wasserscore.data.tables` reads."""
 READERS: dict[str, Callable[[Path, str | None], Dataset]] = {
     ".npy": read_npy,

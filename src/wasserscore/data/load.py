@@ -24,10 +24,11 @@ def load(source: Any, *, schema: "Overrides | str | Path | None" = None) -> Data
     Args:
         source: An embedded name ("digits", "moons", ...); a file ``.npy``, ``.npz`` (one array,
             ``file.npz:name``, or packed planes ``d`` with labels ``y``), ``-ubyte`` and ``.idx``
-            with or without ``.gz`` (MNIST and its relatives), ``.csv``, ``.csv.gz``,
-            ``.parquet``; a folder of PNG or JPEG images of one size, or of
-            a folder of such per class; or an array, tensor or DataFrame
-            with one row per point.
+            with or without ``.gz`` (MNIST and its relatives), ``.csv`` and
+            ``.tsv`` with or without ``.gz``, ``.parquet``; a folder of PNG or JPEG images of one
+            size, or of a folder of such per class; or an array, tensor or DataFrame with one row
+            per point, or a table of another library that knows ``to_pandas`` (polars, Arrow,
+            datasets).
         schema: For a table: what its columns are, or the TOML or JSON file that says so.
 
     Raises:
@@ -85,6 +86,8 @@ def _split_key(source: str) -> tuple[Path, str | None]:
 
 
 def _from_array(array: Any, overrides: "Overrides | None") -> Dataset:
+    if hasattr(array, "to_pandas"):
+        array = array.to_pandas()
     if hasattr(array, "columns"):
         from wasserscore.data.tables.dataset import from_frame
 

@@ -118,7 +118,7 @@ def read_sides(
         InputError: On files that cannot be used or do not fit each other.
     """
     require(on_disk(fake) is None, "generated rows are read into memory", got=repr(fake),
-            do="give one .npy, .csv or .parquet file, as wasserscore sample writes")  # fmt: skip
+            do="give one file, as wasserscore sample writes it")  # fmt: skip
     train: Dataset | Whole
     fresh = None
     if is_run(real):

@@ -15,7 +15,7 @@ from wasserscore.data.tables.own_types import own_types
 
 
 def read_table(path: Path, overrides: Overrides | None = None) -> Dataset:
-    """A ``.csv``, ``.csv.gz`` or ``.parquet`` table.
+    """A table in a file, as :func:`read_frame` reads it.
 
     Args:
         path: The file.
@@ -24,7 +24,7 @@ def read_table(path: Path, overrides: Overrides | None = None) -> Dataset:
     """
     frame = read_frame(path, overrides=overrides)
     name = path.name
-    for ending in (".gz", ".csv", ".parquet"):
+    for ending in (".gz", ".csv", ".tsv", ".parquet"):
         name = name.removesuffix(ending)
     return from_frame(frame, name=name, source=f"file {path.name}", overrides=overrides)
 

@@ -1,6 +1,6 @@
 """How a CSV file is written: its separator, its decimals, its letters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,11 @@ class Dialect:
         except LookupError:
             raise InputError(explain("encoding must be a code of letters", got=repr(self.encoding),
                                      do="for example 'cp1252' or 'utf-16'")) from None  # fmt: skip
+
+    def of_file(self, name: str) -> "Dialect":
+        """For a file of that name: in ``.tsv``, cells always stand between tabs."""
+        tabs = name.lower().removesuffix(".gz").endswith(".tsv")
+        return replace(self, separator="\t") if tabs else self
 
     @property
     def between(self) -> str:

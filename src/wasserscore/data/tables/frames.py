@@ -1,4 +1,4 @@
-"""Tables as files: CSV, gzipped CSV and Parquet, with cells kept as they are.
+"""Tables as files: CSV and TSV, gzipped or not, and Parquet, with cells kept as they are.
 
 A CSV cell is a number only where every cell of its column is one, written as numbers are: ``007``
 makes a column of text, and so does ``1,5`` unless a schema says that decimals follow a comma. An
@@ -47,7 +47,7 @@ _FLOAT = re.compile(_INTEGER + r"(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|-?\.[0-9]+(?:
 def read_frame(
     path: str | Path, *, like: Codec | None = None, overrides: Overrides | None = None
 ) -> pd.DataFrame:
-    """The table of a ``.csv``, ``.csv.gz`` or ``.parquet`` file.
+    """The table of a ``.csv``, ``.csv.gz``, ``.tsv``, ``.tsv.gz`` or ``.parquet`` file.
 
     Args:
         path: The file.
@@ -65,7 +65,8 @@ def read_frame(
         require_names(frame)
         return frame
     overrides = overrides or Overrides()
-    raw = [c._replace(name=original(c.name)) for c in read_texts(path, overrides.dialect)]
+    dialect = overrides.dialect.of_file(path.name)
+    raw = [c._replace(name=original(c.name)) for c in read_texts(path, dialect)]
     require_names(pd.DataFrame(columns=pd.Index([c.name for c in raw])))
     texts = {c.name for c in like.columns if _holds_text(c)} if like is not None else set()
     try:
@@ -82,7 +83,7 @@ def write_frame(
     """A table, or its pieces in order, as a file that is whole or absent.
 
     Args:
-        path: Ends in ``.csv``, ``.csv.gz`` or ``.parquet``.
+        path: Ends as one that :func:`read_frame` reads.
         frames: The table; pieces of one table are written one after the other.
         dialect: How a CSV file is written; with commas and points, in UTF-8, by default.
 
@@ -98,7 +99,8 @@ def write_frame(
         if name.endswith(".parquet"):
             write_parquet(temporary, pieces)
         else:
-            _write_csv(temporary, pieces, dialect or Dialect(), packed=name.endswith(".gz"))
+            dialect = (dialect or Dialect()).of_file(name)
+            _write_csv(temporary, pieces, dialect, packed=name.endswith(".gz"))
 
 
 def inert(text: str) -> str:
