@@ -99,6 +99,16 @@ def test_marginals_have_the_moments_of_the_law(law, process, generator):
         assert_moments(x, alpha * mean, expected)
 
 
+@laws
+def test_a_score_is_shown_in_one_line_whatever_its_size(law):
+    score = BUILDERS[law](PROCESSES["EDM"], 2)
+    shown = repr(score)
+    assert shown.startswith(f"{type(score).__name__}({score.components}")
+    assert str(score.shape) in shown
+    assert shown.endswith(f", {score.process.call(4)})")
+    assert "\n" not in shown
+
+
 def assert_moments(x, mean, covariance):
     """Sample mean and covariance within four standard errors, entry by entry."""
     n, centred = len(x), x - x.mean(0)

@@ -66,6 +66,11 @@ class ClosedFormScore(ABC):
     def __post_init__(self) -> None:
         require_process(self.process)
 
+    def __repr__(self) -> str:
+        known = f"{self.components:,} component" + "s" * (self.components != 1)
+        points = f"{known}, points {self.shape}, {self.process.call(4)}"
+        return f"{type(self).__name__}({points})"
+
     # The contract of a subclass -----------------------------------------------------------------
 
     @property

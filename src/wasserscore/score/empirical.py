@@ -24,7 +24,7 @@ TILE = 2**20
 """Distances held at a time."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EmpiricalScore(ClosedFormScore):
     r"""The law of the data points with Gaussian noise of standard deviation ``bandwidth``.
 
@@ -66,6 +66,10 @@ class EmpiricalScore(ClosedFormScore):
     def keys(self) -> Keys:
         """The points as rows, prepared for the kernel engine."""
         return Keys(self.points.reshape(len(self.points), self.dim))
+
+    def __repr__(self) -> str:
+        known = f"{self.components:,} points {self.shape}, bandwidth {self.bandwidth:.4g}"
+        return f"EmpiricalScore({known}, {self.process.call(4)})"
 
     @property
     def components(self) -> int:

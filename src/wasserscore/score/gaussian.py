@@ -20,7 +20,7 @@ Covariance = Float[Tensor, "d d"] | Float[Tensor, " d"] | Float[Tensor, ""]
 """A matrix, a diagonal, or one variance."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GaussianScore(ComponentScore):
     r"""The law :math:`N(m, C)` along a forward process.
 

@@ -32,7 +32,7 @@ Member = ProximalScore | LatentScore
 MEMBERS: dict[str, type[Member]] = {"ProximalScore": ProximalScore, "LatentScore": LatentScore}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GroupedScore(ClosedFormScore):
     """The score of a mixture of proximal laws, at every noise level.
 

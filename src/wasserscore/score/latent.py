@@ -39,7 +39,7 @@ INNER = "latent."
 """What the names of the inner law's tensors start with in a file."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LatentScore(ClosedFormScore):
     r"""The score of a proximal law on some axes with isotropic noise across them.
 

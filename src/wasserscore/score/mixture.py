@@ -63,7 +63,7 @@ class ComponentScore(ClosedFormScore):
         return self.law.draw(n, generator)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MixtureScore(ComponentScore):
     r"""A Gaussian mixture :math:`\sum_i w_i N(m_i, C_i)` along a forward process.
 

@@ -39,7 +39,7 @@ TILE = 2**20
 """Log densities of components held at a time."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ProximalScore(ClosedFormScore):
     r"""The score of a mixture of Gaussians with spiked covariances, at every noise level.
 
