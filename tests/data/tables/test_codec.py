@@ -447,6 +447,29 @@ def test_dates_with_one_ending_are_dates(tail):
         Codec.infer(frame)
 
 
+@pytest.mark.parametrize("digits", [3, 6, 9])
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"])
+@pytest.mark.parametrize("zone", ["", "Z", "+01:00"])
+def test_parts_of_seconds_are_read_and_written(digits, form, zone):
+    ticks = np.random.default_rng(0).integers(-(10**8), 10**8, 60) * 10 ** (9 - digits)
+    moments = pd.Series(ticks.view("datetime64[ns]"))
+    parts = pd.Series(ticks // 10 ** (9 - digits) % 10**digits).astype(str).str.zfill(digits)
+    frame = pd.DataFrame({"at": moments.dt.strftime(form) + "." + parts + zone, "n": range(60)})
+    codec = Codec.infer(frame.astype({"at": "str"}))
+    column = codec.columns[0]
+    assert (column.kind, column.storage.date) == ("datetime", f"{form}.%{digits}f{zone}")
+    assert column.encode(frame["at"])[:, 0] * column.unit == pytest.approx(
+        (ticks - ticks.min()) / 10 ** (9 - digits), rel=1e-12
+    )
+    again = codec.decode(codec.encode(frame.astype({"at": "str"})))
+    assert again["at"].tolist() == frame["at"].tolist()
+    wish = Overrides({"at": Wish("datetime", date=f"{form}.%f{zone}")})
+    if digits == 6:
+        assert Codec.infer(frame.astype({"at": "str"}), wish).columns[0].kind == "datetime"
+    else:
+        refused(frame.astype({"at": "str"}), "'at' must read .* got", overrides=wish)
+
+
 def test_a_table_is_encoded_once(monkeypatch):
     """The points that a codec was tried on are those of the data set."""
     frame, done, encode = big_table(), [], Codec.encode

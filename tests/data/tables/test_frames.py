@@ -97,6 +97,27 @@ def test_evil_text_is_inert_and_comes_back(tmp_path, ending):
         assert "'=evil()" in cells[0]
 
 
+def test_spaces_behind_separators_belong_to_them(tmp_path):
+    text = 'age, name, x\n30, "Smith, John", 1.5\n31,  Ulm , -2\n'
+    frame = read(tmp_path, text)
+    assert frame.to_dict("list") == {
+        "age": [30, 31], "name": ["Smith, John", "Ulm "], "x": [1.5, -2.0],
+    }  # fmt: skip
+    some = read(tmp_path, "age,name\n30, Smith\n31, Ulm\n")
+    assert some["name"].tolist() == [" Smith", " Ulm"]  # the header has none
+
+
+def test_names_that_begin_with_spaces_come_back(tmp_path):
+    frame = pd.DataFrame({"a": [1, 2], " b": [" x", "y"]}).astype({" b": "str"})
+    write_frame(tmp_path / "t.csv", frame)
+    pd.testing.assert_frame_equal(read_frame(tmp_path / "t.csv"), frame)
+
+
+def test_lines_before_the_header_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"got 2 in line 2; remove lines that stand before"):
+        read(tmp_path, "made in May\na,b\n1,2\n")
+
+
 @given(st.text("'=+-@\t\r\n＝x, "))
 def test_inert_and_original_are_inverses(text):
     assert original(inert(text)) == text

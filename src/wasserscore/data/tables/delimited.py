@@ -12,6 +12,7 @@ import codecs
 import csv
 import gzip
 import io
+import operator
 import re
 import zlib
 from array import array
@@ -71,7 +72,9 @@ def read_texts(path: Path, dialect: Dialect) -> list[Texts]:
             if told is not None and dialect.separator is None:
                 dialect = _separated(dialect, told[1], path.name)
             separator = dialect.separator or _separator(file, dialect)
-            lines = csv.reader(_lines(file, first), delimiter=separator, strict=True)
+            spaced = _spaced(file, first, separator)
+            lines = csv.reader(_lines(file, first), delimiter=separator, strict=True,
+                               skipinitialspace=spaced)  # fmt: skip
             rows = _rows(lines, path.name, first)
             head = next(rows, None)
             if head is None:
@@ -125,6 +128,15 @@ def _separator(file: io.TextIOWrapper, dialect: Dialect) -> str:
     return max(found, key=lambda sign: found[sign])
 
 
+def _spaced(file: io.TextIOWrapper, first: int, separator: str) -> bool:
+    """Whether a space follows every separator of the first row."""
+    tight, loose = (
+        next(csv.reader(_lines(file, first), delimiter=separator, skipinitialspace=skip), [])
+        for skip in (False, True)
+    )
+    return len(tight) == len(loose) > 1 and all(map(operator.ne, tight[1:], loose[1:]))
+
+
 def _rows(reader: Any, name: str, before: int) -> Iterator[list[str]]:
     """Rows that are not blank, each with as many cells as the first; so many lines come before."""
     width = 0
@@ -138,7 +150,8 @@ def _rows(reader: Any, name: str, before: int) -> Iterator[list[str]]:
             raise InputError(explain(
                 f"{name} must have {width} cells in every row, as in its first",
                 got=f"{len(row)} in line {before + reader.line_num}",
-                do="correct the line (is the file cut off, or a separator not in quotes?), or say "
+                do="remove lines that stand before the header" if width == 1 else
+                "correct the line (is the file cut off, or a separator not in quotes?), or say "
                 "separator = ';' in a schema"))  # fmt: skip
         yield row
 

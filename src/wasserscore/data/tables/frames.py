@@ -229,7 +229,7 @@ def _harmless(frame: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     """The table with inert text, and whether its text needs quotes throughout."""
     require_names(frame)
     frame = frame.reset_index(drop=True)
-    quoted = any("\r" in name for name in frame.columns)
+    quoted = any("\r" in name or name.startswith(" ") for name in frame.columns)
     out = {}
     for name in frame.columns:
         cells = frame[name]

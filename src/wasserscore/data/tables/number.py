@@ -168,10 +168,7 @@ class Number:
 
     @property
     def _tick(self) -> float:
-        if self.storage.date is not None:
-            return 1.0
-        unit = self.storage.dtype.split("[")[1].split(",")[0].rstrip("]")
-        return {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[unit]
+        return {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[self.storage.tick]
 
     def _numbers(self, cells: "pd.Series[Any]") -> tuple[Array, Array]:
         if self.whole and cells.dtype.kind == "f":  # another table may hold 3.7 where ours counts

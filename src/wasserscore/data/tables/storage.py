@@ -15,8 +15,11 @@ FORMATS = (
     "%Y-%m-%dT%H:%M", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y",
 )  # fmt: skip
 """Text that is read as a date where every cell of a column has the same of these forms."""
-_TAIL = re.compile(r"(?<=:[0-9]{2})(?:\.0+)?(?:Z| ?UTC| ?[+-][0-9]{2}:?[0-9]{2})?$")
-"""What may follow a time of day, the same in every cell: a time zone, seconds in zeros."""
+_TAIL = re.compile(r"(?<=:[0-9]{2})(?:\.([0-9]+))?(Z| ?UTC| ?[+-][0-9]{2}:?[0-9]{2})?$")
+"""What may follow a time of day: parts of a second, and a time zone, the same in every cell."""
+_PARTS = re.compile(r"%([369]?)f")
+_UNITS = {"3": "ms", "6": "us", "9": "ns"}
+"""Of parts of a second with so many digits, ``%3f`` in the format; ``%f`` has six."""
 _SENTINELS: dict[str, Any] = {"None": None, "nan": np.nan, "NA": pd.NA, "NaT": pd.NaT}
 
 
@@ -29,7 +32,7 @@ class Storage:
         missing: Which object stands for a missing cell where the dtype leaves that open.
         categories: Dtype of the categories of a categorical column.
         ordered: Whether they are ordered.
-        date: ``strftime`` format of dates kept as text.
+        date: ``strftime`` format of dates kept as text, with ``%3f``, ``%6f`` and ``%9f`` too.
     """
 
     dtype: str
@@ -63,6 +66,14 @@ class Storage:
         return cls(text, _sentinel(cells) if text == "object" else None, date=date)
 
     @property
+    def tick(self) -> str:
+        """What moments are counted in: "s", "ms", "us" or "ns"."""
+        if self.date is not None:
+            return _tick(self.date)
+        dtype: Any = pd.api.types.pandas_dtype(self.dtype)
+        return str(getattr(dtype, "unit", None) or np.datetime_data(dtype)[0])
+
+    @property
     def moments(self) -> bool:
         """Whether cells are dates or times, as such or as text."""
         return self.dtype.startswith("datetime64") or self.date is not None
@@ -91,7 +102,7 @@ class Storage:
         index = pd.RangeIndex(len(values))
         if self.date is not None:
             found = np.empty(len(values), dtype=object)
-            found[:] = pd.Series(values.astype("datetime64[s]")).dt.strftime(self.date).to_numpy()
+            found[:] = _written(values.astype("int64").view(f"datetime64[{self.tick}]"), self.date)
             values = found
         elif self.moments:
             return self._stamps(values, absent, name)
@@ -128,12 +139,10 @@ class Storage:
         return ticks
 
     def _stamps(self, ticks: Array, absent: Array, name: str) -> "pd.Series[Any]":
-        dtype: Any = pd.api.types.pandas_dtype(self.dtype)
-        unit = getattr(dtype, "unit", None) or np.datetime_data(dtype)[0]
-        stamps = ticks.astype("int64").view(f"datetime64[{unit}]").copy()
+        stamps = ticks.astype("int64").view(f"datetime64[{self.tick}]").copy()
         stamps[absent] = np.array("NaT", stamps.dtype)
         index = pd.DatetimeIndex(stamps)
-        zone = getattr(dtype, "tz", None)
+        zone = getattr(pd.api.types.pandas_dtype(self.dtype), "tz", None)
         if zone is not None:
             index = index.tz_localize("UTC").tz_convert(zone)
         return pd.Series(index, name=name)
@@ -150,18 +159,36 @@ def _require_read(
 
 
 def parse_dates(texts: Array, form: str) -> Array | None:
-    """Seconds since 1970 of texts that all have a format and survive it; None otherwise."""
+    """Ticks since 1970 of texts that all have a format and survive it; None otherwise."""
+    plain = _PARTS.sub("%f", form)
     try:
-        stamps = pd.to_datetime(pd.Series(texts, dtype=object), format=form, errors="coerce")
+        stamps = pd.to_datetime(pd.Series(texts, dtype=object), format=plain, errors="coerce")
     except ValueError:  # offsets that differ
         return None
     if stamps.isna().any():
         return None
-    seconds = stamps.to_numpy().astype("datetime64[s]")
-    again = pd.Series(seconds).dt.strftime(form).to_numpy(dtype=object)
-    if not np.array_equal(again, np.asarray(texts, dtype=object)):
+    ticks = stamps.to_numpy().astype(f"datetime64[{_tick(form)}]")
+    if not np.array_equal(_written(ticks, form), np.asarray(texts, dtype=object)):
         return None
-    return np.asarray(seconds.astype(np.int64))
+    return np.asarray(ticks.astype(np.int64))
+
+
+def _tick(form: str) -> str:
+    parts = _PARTS.search(form)
+    return "s" if parts is None else _UNITS[parts[1] or "6"]
+
+
+def _written(ticks: Array, form: str) -> Array:
+    """Moments as text."""
+    moments: pd.Series[Any] = pd.Series(ticks)
+    whole = lambda part: moments.dt.strftime(part).to_numpy(dtype=object)
+    parts = _PARTS.search(form)
+    if parts is None:
+        return np.asarray(whole(form))
+    digits, before, after = int(parts[1] or 6), form[: parts.start()], form[parts.end() :]
+    small = [f"{tick % 10**digits:0{digits}d}" for tick in ticks.astype(np.int64).tolist()]
+    found = whole(before) + np.array(small, dtype=object)
+    return np.asarray(found + whole(after) if after else found)
 
 
 def date_format(texts: Array) -> str | None:
@@ -173,10 +200,15 @@ def date_format(texts: Array) -> str | None:
     if not all(re.match(r"[0-9]{2,4}[-/.][0-9]", text) for text in few):
         return None
     tail = _TAIL.search(few[0])
-    end = tail.group() if tail else ""
-    likely = [form + end for form in FORMATS if parse_dates(few, form + end) is not None]
-    found = [form for form in likely if parse_dates(texts, form) is not None]
-    return found[0] if len(found) == 1 else None
+    ends = [tail.group() if tail else ""]
+    if tail and str(len(tail[1] or "")) in _UNITS:
+        ends.append(f".%{len(tail[1])}f{tail[2] or ''}")
+    for end in ends:
+        likely = [form + end for form in FORMATS if parse_dates(few, form + end) is not None]
+        found = [form for form in likely if parse_dates(texts, form) is not None]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def _sentinel(cells: "pd.Series[Any]") -> str | None:
