@@ -142,6 +142,12 @@ def test_small_layers_are_left_to_pytorch(monkeypatch):
 
 
 @pytest.mark.usefixtures("_onednn_is_an_error")
+def test_all_is_left_to_a_pytorch_that_does_not_tell(monkeypatch):
+    monkeypatch.setattr(linear, "TELLS", False)
+    layer()(drawn(50, 30))
+
+
+@pytest.mark.usefixtures("_onednn_is_an_error")
 def test_what_does_not_fit_is_pytorchs_error():
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         layer()(drawn(5, 31))

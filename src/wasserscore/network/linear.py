@@ -4,13 +4,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.autograd import forward_ad
 
 from wasserscore.core.products import affine, faster, product
 
 WORTH = 2**23
 """Multiplications of a layer that make up for the way of its derivatives through Python."""
+_WRAPPED: Any = getattr(torch._C._functorch, "is_functorch_wrapped_tensor", None)
+TELLS = _WRAPPED is not None and hasattr(forward_ad, "_current_level")
+"""Whether this PyTorch says what is going on; no public name does."""
 
 
 class Linear(nn.Linear):
@@ -32,7 +34,7 @@ class Linear(nn.Linear):
             return False  # PyTorch says what is wrong
         if x.numel() * self.out_features < WORTH or torch.is_autocast_enabled("cpu"):
             return False
-        if forward_ad._current_level >= 0 or is_functorch_wrapped_tensor(x):
+        if not TELLS or forward_ad._current_level >= 0 or _WRAPPED(x):
             return False
         return faster(x, x.numel() // self.in_features, self.in_features, self.out_features)
 
