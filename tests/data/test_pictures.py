@@ -10,6 +10,7 @@ from PIL import Image
 
 from wasserscore.core.errors import InputError
 from wasserscore.data import load
+from wasserscore.data.layout import channels_first
 from wasserscore.data.pictures import idx_array, unpacked
 
 GREY = np.random.default_rng(0).integers(0, 256, (6, 4, 5), dtype=np.uint8)
@@ -89,6 +90,16 @@ def test_other_arrays_of_those_names_are_not_taken_for_planes(tmp_path):
         load(tmp_path / "x.npz")
 
 
+@pytest.mark.parametrize(
+    ("shape", "first"),
+    [((3, 8, 8), True), ((8, 8, 3), False), ((1, 28, 20), True), ((28, 20, 1), False),
+     ((16, 8, 8), True), ((8, 8, 16), False), ((5, 8, 9), False), ((3, 4, 4), False),
+     ((8, 8), False), ((2, 3, 8, 8), False)],
+)  # fmt: skip
+def test_where_channels_are(shape, first):
+    assert channels_first(shape) == first
+
+
 def test_images_have_channels_first_for_networks_and_rows_come_back(tmp_path):
     np.savez(tmp_path / "cifar.npz", d=packed(RGB), y=np.arange(3, dtype=np.uint8))
     data = load(tmp_path / "cifar.npz")
@@ -98,6 +109,9 @@ def test_images_have_channels_first_for_networks_and_rows_come_back(tmp_path):
     (tmp_path / "x.idx").write_bytes(idx(GREY))
     grey = load(tmp_path / "x.idx")
     assert np.array_equal(grey.images(grey.points).numpy(), GREY[:, None])
+    first = load(images.numpy())  # as PyTorch has them
+    assert torch.equal(first.images(first.points), images)
+    assert torch.equal(first.rows(images), first.points)
     assert torch.equal(grey.rows(grey.images(grey.points)), grey.points)
     with pytest.raises(
         InputError, match=r"only images have channels, got vectors of shape \(2,\)"

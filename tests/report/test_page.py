@@ -171,3 +171,33 @@ def test_rows_of_a_table_are_drawn_by_their_range():
     sample = np.array(lines["samples"][0])
     drawn = axis.lines[1].get_ydata()
     assert drawn == pytest.approx([(sample[0] + 1) / 2, (sample[1] + 10) / 20, sample[2]])
+
+
+GREY = np.arange(30.0).reshape(5, 6)
+COLOURS = np.stack([GREY, GREY[::-1], GREY[:, ::-1]])
+PICTURES = {
+    "grey": (GREY, GREY),
+    "grey, one channel": (GREY[None], GREY),
+    "channels first": (COLOURS, np.moveaxis(COLOURS, 0, -1) / 29),
+    "channels last": (np.moveaxis(COLOURS, 0, -1), np.moveaxis(COLOURS, 0, -1) / 29),
+    "two channels": (COLOURS[:2], COLOURS[:2].mean(0)),
+    "transparency": (np.stack([*COLOURS, GREY]), np.moveaxis(COLOURS, 0, -1) / 29),
+}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_images_are_drawn_wherever_their_channels_are(kind):
+    image, shown = PICTURES[kind]
+    lines = {"samples": [image.tolist()], "nearest": [(29 - image).tolist()], "distances": [1.0]}
+    data = {"kind": "image", "shape": image.shape, "low": [0.0], "high": [29.0]}
+    axes = neighbours(lines, data).axes
+    np.testing.assert_allclose(axes[0].images[0].get_array(), shown)
+    opposite = (1 if shown.ndim == 3 else 29) - shown
+    np.testing.assert_allclose(axes[1].images[0].get_array(), opposite)
+
+
+def test_points_of_four_axes_are_drawn_as_rows():
+    film = np.zeros((1, 2, 3, 4, 3))
+    lines = {"samples": film.tolist(), "nearest": film.tolist(), "distances": [0.0]}
+    data = {"kind": "image", "shape": film.shape[1:], "low": [0.0], "high": [1.0]}
+    assert len(neighbours(lines, data).axes[0].lines[0].get_ydata()) == 24

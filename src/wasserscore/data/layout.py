@@ -1,5 +1,6 @@
 """What is known of a data set besides its rows: enough to turn a model's output into data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from wasserscore.data.tables import Codec
 
+CHANNELS = range(1, 5)
+"""How many channels an axis may hold: grey, with transparency, colours, both."""
 Kind = Literal["image", "table", "vectors", "mixed"]
 """A ``"table"`` is all numbers, in its own units; a ``"mixed"`` one is seen through its codec."""
 
@@ -29,7 +32,8 @@ class Layout:
     Args:
         name: What to call it.
         columns: The d column names.
-        shape: The shape of one item, ``(d,)`` or for images ``(h, w)`` or ``(h, w, c)``.
+        shape: The shape of one item, ``(d,)`` or for images ``(h, w)``, ``(h, w, c)``
+            or ``(c, h, w)``.
         kind: "image", "table", "vectors", or "mixed" for a table that went through a codec.
         lattice: Step of the lattice of each column, 0 where it has none; None if none has one.
         low: Smallest value, per column (images: over all pixels).
@@ -86,18 +90,23 @@ class Layout:
     def images(self, x: Cloud) -> Float[Tensor, "n c h w"]:
         """``x`` of shape ``(m, d)`` as ``(m, channels, height, width)``, as networks see images.
 
+        Images that have channels first stay as they are.
+
         Raises:
             InputError: If this is no data set of images.
         """
         require(self.kind == "image" and len(self.shape) in (2, 3), "only images have channels",
                 got=f"{self.kind} of shape {self.shape}")  # fmt: skip
+        if channels_first(self.shape):
+            return x.reshape(-1, *self.shape)
         return (
             x.reshape(-1, *self.shape, *(1,) * (3 - len(self.shape))).movedim(-1, 1).contiguous()
         )
 
     def rows(self, images: Float[Tensor, "n c h w"]) -> Cloud:
         """Images with channels first as rows ``(m, d)`` again: the inverse of :meth:`images`."""
-        flat = images.movedim(1, -1).flatten(1)
+        moved = images if channels_first(self.shape) else images.movedim(1, -1)
+        flat = moved.flatten(1)
         require(flat.shape[1] == self.d, f"images must have {self.d} entries", got=flat.shape[1])
         return flat
 
@@ -165,6 +174,13 @@ class Layout:
             codec=codec, dtypes=None if d.get("dtypes") is None else tuple(d["dtypes"]),
             margins=None if d.get("margins") is None else Margins.from_dict(d["margins"]),
         )  # fmt: skip
+
+
+def channels_first(shape: Sequence[int]) -> bool:
+    """Whether the first of three axes holds channels; where both ends might, the last does."""
+    if len(shape) != 3 or shape[2] in CHANNELS:
+        return False
+    return shape[0] in CHANNELS or shape[0] != shape[1] == shape[2]  # a square of many channels
 
 
 def column_names(shape: tuple[int, ...], kind: Kind) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.typing import Points
 from wasserscore.data.arrow import numbers_of, open_table
-from wasserscore.data.layout import Kind, Layout, column_names
+from wasserscore.data.layout import Kind, Layout, channels_first, column_names
 from wasserscore.data.moments import Moments, moments_of
 from wasserscore.data.scaling import Scaling
 
@@ -159,13 +159,14 @@ class Mapped:
         """The same images, unscaled yet, as ``(n, channels, height, width)``.
 
         Raises:
-            InputError: If rows are no images of the axes (height, width) or (height, width, c).
+            InputError: If rows are no images of the axes (height, width), (height, width, c) or,
+                as they come out, (c, height, width).
         """
         shape = tuple(self.shape[1:])
         good = self.kind == "image" and len(shape) in (2, 3) and self.scaling is None
         require(good and not self.channels_first, "only images, unscaled, have channels to move",
                 got=f"{self.kind} of shape {shape}")  # fmt: skip
-        return replace(self, channels_first=True)
+        return self if channels_first(shape) else replace(self, channels_first=True)
 
     def to(self, dtype: torch.dtype) -> "Mapped":
         """The same rows in another dtype."""

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wasserscore.core.typing import Array
+from wasserscore.data.layout import channels_first
 from wasserscore.report.canvas import ACCENT, MUTED, new
 
 
@@ -19,8 +20,9 @@ def neighbours(pairs: Mapping[str, Any], data: Mapping[str, Any]) -> Figure:
         data: The data part of the results: ``shape``, ``kind``, ``low``, ``high``.
     """
     samples, nearest = np.asarray(pairs["samples"]), np.asarray(pairs["nearest"])
-    if data["kind"] == "image":
+    if data["kind"] == "image" and len(data["shape"]) <= 3:
         return _image_pairs(samples, nearest, pairs["distances"], data)
+    samples, nearest = (rows.reshape(len(rows), -1) for rows in (samples, nearest))
     if data["kind"] == "table":  # every column from its least to its largest value
         low, high = np.asarray(data["low"]), np.asarray(data["high"])
         span = np.where(high > low, high - low, 1.0)
@@ -49,12 +51,18 @@ def _image_pairs(
 
 
 def _picture(row: Array, data: Mapping[str, Any]) -> Array:
-    """One image for matplotlib: grey (h, w), or colour (h, w, 3) scaled to [0, 1]."""
+    """One image for matplotlib: grey (h, w), or colour (h, w, 3) scaled to [0, 1].
+
+    Transparency is left out; of other numbers of channels the mean is shown.
+    """
     image = row.reshape(data["shape"])
     if image.ndim == 2:
         return image
+    image = np.moveaxis(image, 0, -1) if channels_first(image.shape) else image
+    if image.shape[-1] not in (3, 4):
+        return np.asarray(image.mean(-1))
     low, high = np.min(data["low"]), np.max(data["high"])
-    scaled: Array = np.clip((image - low) / (high - low), 0, 1)
+    scaled: Array = np.clip((image[..., :3] - low) / (high - low), 0, 1)
     return scaled
 
 
