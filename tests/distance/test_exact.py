@@ -214,3 +214,11 @@ def test_the_error_of_clouds_that_nearly_coincide_is_no_quotient_by_zero():
     near, apart = w2(x, x + 1e-4 * torch.sin(3 * x)), w2(x, x + 1.0)
     assert near.stderr < 0.003  # that of the square over twice the value: .027
     assert apart.stderr == pytest.approx(x.std(correction=0).item() * (2 / 300) ** 0.5, rel=0.01)
+
+
+def test_images_have_their_channels_in_one_place(generator):
+    x = torch.randn(12, 3, 4, 5, generator=generator)
+    with pytest.raises(InputError, match=r"same axes, got \(3, 4, 5\) and \(4, 5, 3\); put"):
+        w2(x, x.movedim(1, -1))
+    grey = x[:, :1]
+    assert float(w2(grey, grey[:, 0])) == float(w2(x, x.flatten(1))) == 0  # the same numbers

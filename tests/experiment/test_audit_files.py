@@ -266,3 +266,18 @@ def test_a_run_of_rows_on_disk_is_refused_by_name(finished, tmp_path):
     (folder / "config.json").write_text(json.dumps(described))
     with pytest.raises(InputError, match="name these rows instead of the run"):
         read_sides(str(folder), str(tmp_path / "part.parquet"))
+
+
+def test_images_are_compared_wherever_their_channels_are(tmp_path):
+    first = np.random.default_rng(0).random((20, 3, 6, 7))
+    images = {"first": first, "last": np.moveaxis(first, 1, -1), "grey": first[:, 0],
+              "one": first[:, :1], "turned": np.swapaxes(first, 2, 3)}  # fmt: skip
+    for name, array in images.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    path = lambda name: str(tmp_path / f"{name}.npy")
+    for known, other in (("first", "last"), ("last", "first"), ("grey", "one"), ("one", "grey")):
+        rows = load(path(known))
+        assert np.array_equal(rows_like(rows, path(other)).points, rows.points)
+    for known in ("first", "last"):
+        with pytest.raises(InputError, match=r"size of those in .* got \(3, 7, 6\)"):
+            rows_like(load(path(known)), path("turned"))

@@ -65,7 +65,20 @@ def rows_like(
         return Alike(other.points[:, order], other.name, (*notes, *extra))
     require(other.d == known.d, f"{source} must have the {known.d} columns of {known.name}",
             got=other.d)  # fmt: skip
-    return Alike(other.points, other.name, notes)
+    both = known.kind == other.kind == "image"
+    return Alike(_images(known, other, source) if both else other.points, other.name, notes)
+
+
+def _images(known: Layout, other: Dataset, source: str) -> Cloud:
+    """Images of another file with their channels where the known ones have them."""
+    axes, own = ([k for k in shape if k > 1] for shape in (other.shape, known.shape))
+    if axes == own:
+        return other.points
+    fit = all(len(shape) in (2, 3) for shape in (other.shape, known.shape))
+    sizes = [rows.images(torch.zeros(1, known.d)).shape for rows in (known, other)] if fit else []
+    require(fit and sizes[0] == sizes[1], f"{source} must have images of the size of those in "
+            f"{known.name}, {known.shape}", got=other.shape)  # fmt: skip
+    return known.rows(other.images(other.points))
 
 
 def _extra(
