@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from wasserscore.core.errors import InputError
-from wasserscore.core.tensors import as_points, expand_like, in_tiles, tile_rows, tiles
+from wasserscore.core.tensors import (
+    as_points,
+    expand_like,
+    in_tiles,
+    require_shape,
+    tile_rows,
+    tiles,
+)
 
 
 @pytest.mark.parametrize("shape", [(5,), (5, 2), (5, 3, 4)])
@@ -98,3 +105,17 @@ def test_points_keep_their_float_type_and_are_copied():
     assert points.sum() == 4
     assert as_points(np.ones((2, 2), dtype=np.uint8)).dtype == torch.float64
     assert as_points(pd.DataFrame({"a": [1, 2], "b": [0.5, 1.0]})).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("came", "shape", "good"),
+    [((3, 6, 6), (3, 6, 6), True), ((108,), (3, 6, 6), True), ((3, 6, 6), (108,), True),
+     ((6, 6), (1, 6, 6), True), ((6, 6, 1), (1, 6, 6), True), ((6, 6, 3), (3, 6, 6), False),
+     ((6, 3, 6), (3, 6, 6), False), ((3, 6), (3, 6, 6), False), ((107,), (3, 6, 6), False)],
+)  # fmt: skip
+def test_numbers_of_a_point_are_not_taken_in_another_order(came, shape, good):
+    if good:
+        require_shape(torch.zeros(5, *came), shape)
+        return
+    with pytest.raises(InputError, match=r"must have shape \(b, 3, 6, 6\), got \(5, "):
+        require_shape(torch.zeros(5, *came), shape)

@@ -120,6 +120,8 @@ def test_points_may_be_images_or_flat_and_keep_their_dtype(generator):
     assert torch.equal(score(x, 1.0).flatten(1), score(x.flatten(1), 1.0))
     with pytest.raises(InputError, match=r"shape \(b, 2, 3\)"):
         score(torch.zeros(4, 5), 1.0)
+    with pytest.raises(InputError, match=r"shape \(b, 2, 3\), got \(4, 3, 2\)"):
+        score(x.mT, 1.0)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])

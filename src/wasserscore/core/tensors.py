@@ -106,6 +106,18 @@ def as_points(x: Any, name: str = "points", *, minimum: int = 1) -> Tensor:
     return torch.as_tensor(x)
 
 
+def require_shape(x: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse points ``(b, ...)`` whose numbers would be taken in another order than ``shape``'s.
+
+    Flat rows are in that order, and axes of length one change nothing.
+    """
+    axes, own = ([k for k in sides if k > 1] for sides in (x.shape[1:], shape))
+    good = x.shape[1:].numel() == math.prod(shape)
+    require(good and (x.ndim == 2 or len(shape) == 1 or axes == own),
+            f"points must have shape (b, {', '.join(map(str, shape))})",
+            got=tuple(x.shape))  # fmt: skip
+
+
 @cache
 def tile_rows(shape: tuple[int, ...], device: str = "cpu") -> int:
     """How many rows one evaluation takes: fixed by the shape of a point, never by a batch.

@@ -12,10 +12,10 @@ from math import prod
 
 from torch import Tensor
 
-from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.errors import InputError, explain
 from wasserscore.core.integers import as_shape
 from wasserscore.core.numbers import as_times
-from wasserscore.core.tensors import as_tensor, beside, expand_like
+from wasserscore.core.tensors import as_tensor, beside, expand_like, require_shape
 from wasserscore.core.typing import PerPoint, Points, Times
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process, require_process
@@ -64,11 +64,7 @@ class DenoiserScore:
         return replace(self, process=process)
 
     def _denoise(self, x: Points, alpha: Tensor, r: Tensor) -> Points:
-        require(
-            prod(x.shape[1:]) == self.dim,
-            f"points must have shape (b, {', '.join(map(str, self.shape))})",
-            got=tuple(x.shape),
-        )
+        require_shape(x, self.shape)
         own = getattr(self.denoiser, "parameters", lambda: ())
         dtype = next((p.dtype for p in own()), x.dtype)
         seen = (x / expand_like(alpha, x)).to(dtype).reshape(len(x), *self.shape)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer, as_shape
 from wasserscore.core.numbers import is_number
-from wasserscore.core.tensors import as_tensor, beside, expand_like
+from wasserscore.core.tensors import as_tensor, beside, expand_like, require_shape
 from wasserscore.core.typing import Points, Times
 from wasserscore.data import Scaling
 from wasserscore.network import describe, rebuild
@@ -199,11 +199,7 @@ class NetworkScore:
         self, x: Tensor, t: Times, alpha: Tensor, r: Tensor,
         labels: Tensor | None = None, condition: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        require(
-            prod(x.shape[1:]) == self.dim,
-            f"points must have shape (b, {', '.join(map(str, self.shape))})",
-            got=tuple(x.shape),
-        )
+        require_shape(x, self.shape)
         time = torch.as_tensor(t, dtype=torch.float64).expand(len(x))
         c = self.preconditioner(time, alpha, r)
         dtype = next((p.dtype for p in self.network.parameters()), x.dtype)
