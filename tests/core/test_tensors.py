@@ -8,6 +8,7 @@ from wasserscore.core.tensors import (
     as_points,
     expand_like,
     in_tiles,
+    require_axes,
     require_shape,
     tile_rows,
     tiles,
@@ -119,3 +120,11 @@ def test_numbers_of_a_point_are_not_taken_in_another_order(came, shape, good):
         return
     with pytest.raises(InputError, match=r"must have shape \(b, 3, 6, 6\), got \(5, "):
         require_shape(torch.zeros(5, *came), shape)
+
+
+def test_images_of_other_axes_are_refused_by_name():
+    first, last, grey = torch.zeros(5, 3, 6, 7), np.zeros((4, 6, 7, 3)), np.zeros((4, 3, 6, 7, 1))
+    require_axes(train=first, holdout=grey, generated=first.flatten(1), more=[[1.0]])
+    require_axes(train=first, holdout=np.zeros((4, 6, 7)))  # of another dimension: said elsewhere
+    with pytest.raises(InputError, match=r"generated must have the axes of train, \(3, 6, 7\)"):
+        require_axes(train=first, holdout=grey, generated=last)

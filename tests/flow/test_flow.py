@@ -25,7 +25,7 @@ from wasserscore.flow import (
 from wasserscore.flow.annealing import crossing, spacing
 from wasserscore.flow.optimiser import Adam, Momentum
 from wasserscore.process import EDM
-from wasserscore.score import GaussianScore
+from wasserscore.score import EmpiricalScore, GaussianScore
 from wasserscore.score.vault import write_pair
 
 X, Y = draw(40), draw(60, seed=1, scale=2, shift=3)
@@ -268,6 +268,19 @@ def test_clouds_are_asked_for_where_they_are_needed():
         (lambda: ScoreDifferenceFlow([1.0]).run(X * np.nan, Y), "source must be finite"),
         (lambda: ScoreDifferenceFlow([1.0]).run(X, Y / 0), "target must be finite"),
         (lambda: ScoreDifferenceFlow([1.0]).run(X, draw(5, 3)), "same dimension"),
+        (
+            lambda: ScoreDifferenceFlow([1.0]).run(
+                draw(5, 12).reshape(5, 3, 4), draw(5, 12).reshape(5, 4, 3)
+            ),
+            r"target must have the axes of source, \(3, 4\), got \(4, 3\)",
+        ),
+        (
+            lambda: ScoreDifferenceFlow([1.0]).run(
+                draw(5, 12).reshape(5, 3, 4),
+                EmpiricalScore(draw(5, 12).reshape(5, 4, 3), EDM(), bandwidth=0.1),
+            ),
+            r"points must have shape \(b, 4, 3\)",
+        ),
         (lambda: ScoreDifferenceFlow("cosine").run(X, Y[:1]), "two different target points"),
         (lambda: ScoreDifferenceFlow("cosine").run(X, torch.neg), "how wide it is"),
         (lambda: ScoreDifferenceFlow([1.0]).run(X, lambda z: z * torch.inf), "must stay finite"),

@@ -118,6 +118,25 @@ def require_shape(x: Tensor, shape: tuple[int, ...]) -> None:
             got=tuple(x.shape))  # fmt: skip
 
 
+def require_axes(**points: Any) -> None:
+    """Refuse images of other axes than the first: other pixels would be compared.
+
+    Args:
+        points: By name, ``(b, *shape)``; flat rows may stand for any images.
+    """
+    shapes = {name: tuple(x.shape[1:]) for name, x in points.items()
+              if getattr(x, "ndim", 0) > 2}  # fmt: skip
+    if not shapes:
+        return
+    first, *others = shapes
+    own = [k for k in shapes[first] if k > 1]
+    for name in others:
+        axes = [k for k in shapes[name] if k > 1]
+        require(axes == own or math.prod(axes) != math.prod(own),
+                f"{name} must have the axes of {first}, {shapes[first]}", got=shapes[name],
+                do="put channels first, or last, in both")  # fmt: skip
+
+
 @cache
 def tile_rows(shape: tuple[int, ...], device: str = "cpu") -> int:
     """How many rows one evaluation takes: fixed by the shape of a point, never by a batch.

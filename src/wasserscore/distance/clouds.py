@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
-from wasserscore.core.tensors import as_points
+from wasserscore.core.tensors import as_points, require_axes
 
 FEW = 8
 """Up to so many coordinates differences are faster than products."""
@@ -31,13 +31,8 @@ def as_clouds(x: Any, y: Any, *, minimum: int = 1) -> tuple[Tensor, Tensor]:
         InputError: When a cloud is not finite numbers, too small, or the dimensions differ; and of
             images, when their axes do.
     """
-    whole = [as_points(c, name, minimum=minimum).detach() for c, name in ((x, "x"), (y, "y"))]
-    first, second = (c.flatten(1) for c in whole)
-    one, other = ([k for k in c.shape[1:] if k > 1] for c in whole)
-    if first.shape[1] == second.shape[1] and whole[0].ndim > 2 < whole[1].ndim:
-        require(one == other, "points of both clouds must have the same axes",
-                got=f"{tuple(whole[0].shape[1:])} and {tuple(whole[1].shape[1:])}",
-                do="put channels first, or last, in both")  # fmt: skip
+    require_axes(x=x, y=y)
+    first, second = as_cloud(x, "x", minimum=minimum), as_cloud(y, "y", minimum=minimum)
     require(
         first.shape[1] == second.shape[1],
         "both clouds must have the same dimension",
