@@ -8,7 +8,7 @@ from wasserscore.core.tensors import (
     as_points,
     expand_like,
     in_tiles,
-    require_axes,
+    require_alike,
     require_shape,
     tile_rows,
     tiles,
@@ -124,7 +124,15 @@ def test_numbers_of_a_point_are_not_taken_in_another_order(came, shape, good):
 
 def test_images_of_other_axes_are_refused_by_name():
     first, last, grey = torch.zeros(5, 3, 6, 7), np.zeros((4, 6, 7, 3)), np.zeros((4, 3, 6, 7, 1))
-    require_axes(train=first, holdout=grey, generated=first.flatten(1), more=[[1.0]])
-    require_axes(train=first, holdout=np.zeros((4, 6, 7)))  # of another dimension: said elsewhere
+    require_alike(train=first, holdout=grey, generated=first.flatten(1), more=[[1.0]])
+    require_alike(train=first, holdout=np.zeros((4, 6, 7)))  # of another dimension: said elsewhere
     with pytest.raises(InputError, match=r"generated must have the axes of train, \(3, 6, 7\)"):
-        require_axes(train=first, holdout=grey, generated=last)
+        require_alike(train=first, holdout=grey, generated=last)
+
+
+def test_tables_of_other_columns_are_refused_by_name():
+    table = pd.DataFrame(np.zeros((3, 2)), columns=["a", "b"])
+    require_alike(x=table, y=table.copy(), z=table.to_numpy(), w=pd.DataFrame(np.zeros((3, 2))))
+    for other in (table[["b", "a"]], table.rename(columns={"b": "c"})):
+        with pytest.raises(InputError, match=r"y must have the columns of x in their order, a, b"):
+            require_alike(x=table, y=other)

@@ -118,23 +118,28 @@ def require_shape(x: Tensor, shape: tuple[int, ...]) -> None:
             got=tuple(x.shape))  # fmt: skip
 
 
-def require_axes(**points: Any) -> None:
-    """Refuse images of other axes than the first: other pixels would be compared.
+def require_alike(**points: Any) -> None:
+    """Refuse images of other axes than the first, and tables of other columns.
+
+    Other pixels, or other columns, would be compared.
 
     Args:
-        points: By name, ``(b, *shape)``; flat rows may stand for any images.
+        points: By name, ``(b, *shape)``; rows without axes or names may stand for any.
     """
-    shapes = {name: tuple(x.shape[1:]) for name, x in points.items()
+    images = {name: tuple(x.shape[1:]) for name, x in points.items()
               if getattr(x, "ndim", 0) > 2}  # fmt: skip
-    if not shapes:
-        return
-    first, *others = shapes
-    own = [k for k in shapes[first] if k > 1]
-    for name in others:
-        axes = [k for k in shapes[name] if k > 1]
+    for name, shape in images.items():
+        first = next(iter(images))
+        axes, own = ([k for k in sides if k > 1] for sides in (shape, images[first]))
         require(axes == own or math.prod(axes) != math.prod(own),
-                f"{name} must have the axes of {first}, {shapes[first]}", got=shapes[name],
+                f"{name} must have the axes of {first}, {images[first]}", got=shape,
                 do="put channels first, or last, in both")  # fmt: skip
+    tables = {name: list(x.columns) for name, x in points.items() if hasattr(x, "columns")}
+    named = {name: own for name, own in tables.items() if all(isinstance(k, str) for k in own)}
+    for name, columns in named.items():
+        first = next(iter(named))
+        require(columns == named[first], f"{name} must have the columns of {first} in their order,"
+                f" {', '.join(named[first][:8])}", got=", ".join(columns[:8]))  # fmt: skip
 
 
 @cache

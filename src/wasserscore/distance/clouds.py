@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
-from wasserscore.core.tensors import as_points, require_axes
+from wasserscore.core.tensors import as_points, require_alike
 
 FEW = 8
 """Up to so many coordinates differences are faster than products."""
@@ -31,7 +31,7 @@ def as_clouds(x: Any, y: Any, *, minimum: int = 1) -> tuple[Tensor, Tensor]:
         InputError: When a cloud is not finite numbers, too small, or the dimensions differ; and of
             images, when their axes do.
     """
-    require_axes(x=x, y=y)
+    require_alike(x=x, y=y)
     first, second = as_cloud(x, "x", minimum=minimum), as_cloud(y, "y", minimum=minimum)
     require(
         first.shape[1] == second.shape[1],

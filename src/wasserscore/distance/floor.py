@@ -17,7 +17,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate, Record
-from wasserscore.core.tensors import require_axes
+from wasserscore.core.tensors import require_alike
 from wasserscore.distance.clouds import as_cloud
 
 Distance = Callable[[Tensor, Tensor], Any]
@@ -82,7 +82,7 @@ def noise_floor(
     Raises:
         InputError: On bad clouds, fewer than two resplits, or too few rows for ``n``.
     """
-    require_axes(train=train, holdout=holdout)
+    require_alike(train=train, holdout=holdout)
     train, holdout = as_cloud(train, "train"), as_cloud(holdout, "holdout")
     n = min(len(train), len(holdout)) if n is None else n
     require(resplits >= 2, "resplits must be at least 2", got=resplits)
@@ -137,7 +137,7 @@ def with_floor(
     Raises:
         InputError: On bad clouds, too few rows, or a ``floor`` at another number of points.
     """
-    require_axes(train=train, holdout=holdout, generated=generated)
+    require_alike(train=train, holdout=holdout, generated=generated)
     generated = as_cloud(generated, "generated")
     train, holdout = as_cloud(train, "train"), as_cloud(holdout, "holdout")
     most = min(len(generated), len(train), len(holdout))

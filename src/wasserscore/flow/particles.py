@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
-from wasserscore.core.tensors import as_floats, as_points, require_axes, require_shape
+from wasserscore.core.tensors import as_floats, as_points, require_alike, require_shape
 from wasserscore.flow.annealing import Annealing
 from wasserscore.flow.difference import DriftField, LearntField
 from wasserscore.flow.kernels import GAUSSIAN, Kernel
@@ -93,7 +93,7 @@ class Flow(ABC):
         points = as_points(source, "source").detach()
         if hasattr(target, "process"):
             require_shape(points, tuple(target.shape))
-        require_axes(source=points, target=target)
+        require_alike(source=source, target=target)
         x = points.flatten(1)
         side = as_side(target, x, self.smoother)
         streams = Streams(seed)
