@@ -25,6 +25,7 @@ def classic() -> pd.DataFrame:
         "count": pd.Series(rng.integers(0, 50, ROWS), dtype="Int64"),
         "large": pd.Series(2**53 + 1 + rng.integers(0, 9, ROWS), dtype="Int64"),
         "yes": pd.Series(rng.integers(0, 2, ROWS) == 1, dtype="boolean"),
+        "self": rng.normal(size=ROWS),
         "text": pd.Series(rng.choice(["a", "b", "c"], ROWS), dtype=pd.StringDtype(na_value=np.nan)
                           if pd.__version__ >= "3" else object),
         "when": hours.astype("datetime64[us]"),

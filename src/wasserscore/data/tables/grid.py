@@ -42,8 +42,8 @@ def steps_from(numbers: Array, first: int, stride: int) -> Array:
     if numbers.dtype.kind == "f":
         floats: Array = (numbers - first) / stride
         return floats
-    far = bool(len(numbers)) and max(abs(int(numbers.min())), abs(int(numbers.max()))) > 2**62
-    wide = far or abs(first) > 2**62
+    far = bool(len(numbers)) and max(abs(int(numbers.min())), abs(int(numbers.max()))) >= 2**62
+    wide = far or abs(first) >= 2**62
     gaps = numbers.astype(object) - first if wide else numbers.astype(np.int64) - first
     whole = gaps // stride
     out: Array = whole.astype(float) + (gaps - whole * stride).astype(float) / stride

@@ -29,7 +29,9 @@ def own_types(frame: pd.DataFrame, names: Iterable[str] | None = None) -> pd.Dat
     }
     if arrow or swapped:
         frame = frame.astype(swapped)
-    return frame.assign(**_of_arrow(frame[arrow])) if arrow else frame
+    for name, cells in (_of_arrow(frame[arrow]) if arrow else {}).items():
+        frame[name] = cells
+    return frame
 
 
 def _of_arrow(frame: pd.DataFrame) -> dict[str, Any]:
