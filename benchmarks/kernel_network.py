@@ -155,7 +155,7 @@ def figure(rows: list[resumable.Row], path: Path) -> None:
             ax.set_xscale("log")
             ax.set_xticks(TICKS, map(str, TICKS))
             ax.minorticks_off()
-            ax.set_xlim(1, 200)
+            ax.set_xlim(0.5, 200)
             ax.set_title(f"{name}, {mine[0]['rows x columns']}" if down == 0 else "", fontsize=9)
             ax.set_xlabel("training seconds, 2 cores" if down == 2 else "")
             ax.set_ylabel(title if across == 0 else "", fontsize=8)
