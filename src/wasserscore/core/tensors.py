@@ -106,14 +106,19 @@ def as_points(x: Any, name: str = "points", *, minimum: int = 1) -> Tensor:
     return torch.as_tensor(x)
 
 
+def same_axes(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two shapes hold as many numbers in one order: axes of length one change nothing."""
+    first, second = ([k for k in shape if k != 1] for shape in (one, other))
+    return first == second
+
+
 def require_shape(x: Tensor, shape: tuple[int, ...]) -> None:
     """Refuse points ``(b, ...)`` whose numbers would be taken in another order than ``shape``'s.
 
     Flat rows are in that order, and axes of length one change nothing.
     """
-    axes, own = ([k for k in sides if k > 1] for sides in (x.shape[1:], shape))
     good = x.shape[1:].numel() == math.prod(shape)
-    require(good and (x.ndim == 2 or len(shape) == 1 or axes == own),
+    require(good and (x.ndim == 2 or len(shape) == 1 or same_axes(x.shape[1:], shape)),
             f"points must have shape (b, {', '.join(map(str, shape))})",
             got=tuple(x.shape))  # fmt: skip
 
@@ -130,8 +135,8 @@ def require_alike(**points: Any) -> None:
               if getattr(x, "ndim", 0) > 2}  # fmt: skip
     for name, shape in images.items():
         first = next(iter(images))
-        axes, own = ([k for k in sides if k > 1] for sides in (shape, images[first]))
-        require(axes == own or math.prod(axes) != math.prod(own),
+        apart = math.prod(shape) != math.prod(images[first])  # said elsewhere
+        require(apart or same_axes(shape, images[first]),
                 f"{name} must have the axes of {first}, {images[first]}", got=shape,
                 do="put channels first, or last, in both")  # fmt: skip
     tables = {name: list(x.columns) for name, x in points.items() if hasattr(x, "columns")}

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from wasserscore.core.errors import InputError, require
+from wasserscore.core.tensors import same_axes
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, Layout, load
 from wasserscore.data.files import TABLES
@@ -71,8 +72,7 @@ def rows_like(
 
 def _images(known: Layout, other: Dataset, source: str) -> Cloud:
     """Images of another file with their channels where the known ones have them."""
-    axes, own = ([k for k in shape if k > 1] for shape in (other.shape, known.shape))
-    if axes == own:
+    if same_axes(other.shape, known.shape):
         return other.points
     fit = all(len(shape) in (2, 3) for shape in (other.shape, known.shape))
     sizes = [rows.images(torch.zeros(1, known.d)).shape for rows in (known, other)] if fit else []

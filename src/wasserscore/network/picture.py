@@ -7,6 +7,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer, as_shape
+from wasserscore.core.tensors import same_axes
 from wasserscore.core.typing import Points
 from wasserscore.network.told import Listening
 
@@ -45,7 +46,7 @@ class Picture(Listening):
         """
         good = x.shape[1:].numel() == self.dim
         require(good, f"points must have {self.dim} entries each", got=f"shape {tuple(x.shape)}")
-        axes, own = ([k for k in shape if k > 1] for shape in (x.shape[1:], self.shape))
-        require(x.ndim == 2 or axes == own, f"images must have shape {self.shape}",
+        require(x.ndim == 2 or same_axes(x.shape[1:], self.shape),
+                f"images must have shape {self.shape}",
                 got=tuple(x.shape[1:]), do="put channels first: data.images(points)")  # fmt: skip
         return x.reshape(-1, *self.shape)

@@ -74,10 +74,9 @@ def infer_number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Numbe
 
 def _require_countable(name: str, storage: Storage, span: int, grid: Grid) -> None:
     """Whole numbers and ticks are counted in steps, as doubles."""
-    what = "moments" if storage.moments else "integers"
-    do = "declare it an identifier or categorical in the schema"
+    what, do = "integers", "declare it an identifier or categorical in the schema"
     if storage.moments:
-        do = "round it, for example by .dt.floor('us')"
+        what, do = "moments", "round it, for example by .dt.floor('us')"
     require(
         span // grid.stride <= EXACT,
         f"{what} of column {name!r} must span at most 2^53 steps", do=do,
