@@ -145,8 +145,8 @@ def _require_sense(condition: Condition, layout: Layout) -> None:
             got=repr(condition.value))  # fmt: skip
     form = column.storage.date
     if form is not None and condition.sign not in ("=", "!="):
-        require(form.startswith("%Y"), f"dates of column {condition.column!r} have no order as "
-                "text", got=form, do="use = or !=")  # fmt: skip
+        require(form.startswith(("%Y", "%H")), f"dates of column {condition.column!r} have no "
+                "order as text", got=form, do="use = or !=")  # fmt: skip
     if form is not None:
         read = parse_dates(np.array([condition.value], dtype=object), form)
         require(read is not None, f"dates of column {condition.column!r} read {form}",

@@ -58,7 +58,6 @@ def _levels(column: Category, generated: Array, real: Array) -> dict[str, Any]:
 
 
 def _numbers(column: Number, generated: Array, real: Array) -> dict[str, Any]:
-    flags = [f"{column.atom}"] * (column.atom is not None) + ["missing"] * column.missing
     special = [column.special(side) for side in (generated, real)]
     ordinary = [side[~odd.any(1), 0] for side, odd in zip((generated, real), special, strict=True)]
     edges = _edges(column, ordinary[1] if len(ordinary[1]) else ordinary[0])
@@ -76,7 +75,7 @@ def _numbers(column: Number, generated: Array, real: Array) -> dict[str, Any]:
         "generated": bars[0],
         "real": bars[1],
         "special": [[label, *(float(odd[:, place].mean()) for odd in special)]
-                    for place, label in enumerate(flags)],
+                    for place, label in enumerate(column.flags)],
     }  # fmt: skip
 
 

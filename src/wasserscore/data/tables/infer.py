@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def infer_column(cells: "pd.Series[Any]", wish: Wish | None = None) -> Column:
         form = wish.date or date_format(np.asarray(pd.unique(present), dtype=object))
         if form is not None:
             dates = Storage.of(cells, form)
-            return infer_number(cells, dates, Wish("datetime", wish.low, wish.high))
+            return infer_number(cells, dates, replace(wish, date=None))
         require(kind is None, f"column {name!r} must hold dates of one format",
                 got=repr(present.iloc[0]), do="say which, as date = '%Y-%m-%d'")  # fmt: skip
     if numeric and kind not in Category.KINDS:

@@ -21,6 +21,8 @@ TAIL = 6.0
 """A hundredth of the values so many quartile deviations from the median is heavy (normal: 2.6)."""
 ATOM_SHARE, ATOM_RATIO, ATOM_LEVELS = 0.2, 5.0, 20
 """A value with this share of the rows, so many times the next one's, among so many others."""
+FAR_SHARE = 0.01
+"""A value far outside of the others' range is far too frequent with this share (and OFTEN)."""
 OFTEN = 10
 """Rows of each value, on average, in a column of few values (at most as many as above)."""
 MOST_SEEN, SPARSE = 1000, 1.25
@@ -48,17 +50,18 @@ def infer_number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Numbe
                 do="drop such cells or leave them empty")  # fmt: skip
     whole = storage.moments or seen.dtype.kind in "iu"
     seen = seen if len(seen) else np.zeros(1, dtype=seen.dtype)
-    low, high = as_python(seen.min()), as_python(seen.max())
-    grid = _grid(seen, whole)
-    if whole and grid is not None:
-        _require_countable(name, storage, int(high) - int(low), grid)
     atom = wish.atom if wish.atom is not None else _atom(seen, wish.kind)
     body = seen[seen != atom] if atom is not None and (seen != atom).any() else seen
+    seen = body if atom is not None and _is_far(atom, body) else seen
+    low, high, grid = as_python(seen.min()), as_python(seen.max()), _grid(seen, whole)
+    if whole and grid is not None:
+        _require_countable(name, storage, int(high) - int(low), grid)
     kind, spread = wish.kind or _kind(body, whole, storage, atom, grid), None
     middle = as_python(np.sort(body)[len(body) // 2])
-    free = wish == Wish() and not storage.moments  # the user may know of others
-    kept = kind == "few-valued" or (free and _repeats(seen, grid))
-    few = tuple(as_python(value) for value in np.unique(seen)) if kept else ()
+    free = wish == Wish()  # else the user may know of others
+    few = storage.moments and _has_gaps(seen, grid)
+    kept = kind == "few-valued" or (free and (few or _repeats(seen, grid)))
+    only = tuple(as_python(value) for value in np.unique(seen)) if kept else ()
     if kind == "heavy-tailed":
         spread = _quartile_deviation(body)
         require(grid is not None, f"column {name!r} of kind heavy-tailed must be on a grid",
@@ -68,7 +71,7 @@ def infer_number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Numbe
         name, storage, kind, low=_bound(name, "low", wish.low, low, min),
         high=_bound(name, "high", wish.high, high, max),
         exponent=_exponent(body, grid if whole else None), middle=middle, spread=spread, grid=grid,
-        atom=atom, missing=bool(absent.any()), seen=few,
+        atom=atom, missing=bool(absent.any()), seen=only,
     )  # fmt: skip
 
 
@@ -155,8 +158,20 @@ def _atom(seen: Array, kind: str | None) -> float | int | None:
     if len(seen) < MANY or len(values) <= ATOM_LEVELS:
         return None
     first, second = counts[order[0]], counts[order[1]]
-    often = first >= ATOM_SHARE * len(seen) and first >= ATOM_RATIO * second
-    return found if often else None
+    if first >= ATOM_SHARE * len(seen) and first >= ATOM_RATIO * second:
+        return found
+    ends = [(int(counts[end]), as_python(values[end])) for end in (0, -1)]
+    for count, value in sorted(ends, reverse=True):
+        if count >= max(OFTEN, FAR_SHARE * len(seen)) and _is_far(value, seen[seen != value]):
+            return value  # type: ignore[no-any-return]
+    return None
+
+
+def _is_far(atom: float | int, body: Array) -> bool:
+    """Whether a value lies so far from all others that it stands for none (-999, 1900-01-01)."""
+    values = body.astype(float)
+    away = max(float(values.min()) - atom, atom - float(values.max()))
+    return away > TAIL * _quartile_deviation(values)
 
 
 def _grid(seen: Array, whole: bool) -> Grid | None:

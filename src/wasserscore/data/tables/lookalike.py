@@ -30,8 +30,8 @@ _COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+(?:[eE][-+]?[0-9]+)?")
 _PADDED = re.compile(r"[-+]?0[0-9]")
 _ADVICE = {
     "numbers": "write plain numbers, such as 1200.5",
-    "moments": "write them all as 2024-12-31 or 2024-12-31 23:59:59, or say how they read, as "
-    "date = '%d.%m.%y' for the column in a schema",
+    "moments": "write them all as 2024-12-31, 2024-12-31 23:59:59 or 23:59, or say how they read, "
+    "as date = '%d.%m.%y' for the column in a schema",
 }
 
 

@@ -14,7 +14,8 @@ others; so does one of up to a thousand that come ten times each and leave much 
 
 A column with missing cells, and one where a single value is far too frequent (zeros of an amount),
 have one more coordinate for each: 0, or :data:`~wasserscore.data.tables.codes.APART` where the
-cell is missing or is that value. A missing cell sits at the median of the others.
+cell is missing or is that value. A missing cell sits at the median of the others, and so does that
+value where it lies far outside of their range (-999, 1900-01-01 for none).
 """
 
 from dataclasses import dataclass
@@ -39,10 +40,11 @@ class Number:
         storage: How its cells are held.
         kind: "numeric", "integer", "bounded", "few-valued", "heavy-tailed", "inflated" or
             "datetime".
-        low: Smallest value; what is decoded is cut to it. Integers and ticks stay whole.
+        low: Smallest value; what is decoded is cut to it, but for the atom. Integers and ticks
+            stay whole.
         high: Largest value.
         exponent: The unit is two to this power (steps of the grid, for integers and dates).
-        middle: The median, where missing cells sit.
+        middle: The median, where missing cells sit, and an atom outside of the range.
         spread: Of the asinh map, for heavy tails.
         grid: What values are rounded to; None for any double.
         atom: The value that is far too frequent, if any.
@@ -80,8 +82,15 @@ class Number:
     @property
     def coordinates(self) -> tuple[str, ...]:
         """Names of the coordinates."""
-        flags = [f"{self.name} is {self.atom}"] * (self.atom is not None)
-        return (self.name, *flags, *[f"{self.name} is missing"] * self.missing)
+        return (self.name, *(f"{self.name} is {flag}" for flag in self.flags))
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What the coordinates after the first one tell: the value that is far too frequent, and
+        that a cell is missing.
+        """
+        atom = () if self.atom is None else (self._shown(self.atom),)
+        return (*atom, *["missing"] * self.missing)
 
     @property
     def lattice(self) -> tuple[float, ...]:
@@ -111,12 +120,9 @@ class Number:
     @property
     def values(self) -> str:
         """The range, and what is special in it."""
-        if self.storage.moments:
-            ends = [str(self._cells(np.array([v]), np.array([False])).iloc[0])
-                    for v in (self.low, self.high)]  # fmt: skip
-        else:
-            ends = [f"{v:.6g}" if isinstance(v, float) else str(v) for v in (self.low, self.high)]
-        notes = [f"often {self.atom}"] if self.atom is not None else []
+        ends = [f"{v:.6g}" if isinstance(v, float) else self._shown(v)
+                for v in (self.low, self.high)]  # fmt: skip
+        notes = [f"often {self._shown(self.atom)}"] if self.atom is not None else []
         notes += [f"{len(self.seen)} values"] if self.seen else []
         if self.grid is not None and (self.grid.stride > 1 or self.grid.decimals):
             notes += [] if self.storage.moments else [f"steps of {self.grid.step:g}"]
@@ -140,11 +146,13 @@ class Number:
                 do="fill or drop it: the rows that the codec was made of have none")  # fmt: skip
         points = np.zeros((len(numbers), len(self.coordinates)))
         points[:, 0] = self._forward(numbers)
-        points[absent, 0] = self._forward(np.array([self.middle]))[0]
-        place = 1
+        aside, place = absent, 1
         if self.atom is not None:
-            points[~absent & (numbers == self.atom), place] = APART
+            often = ~absent & (numbers == self.atom)
+            points[often, place] = APART
+            aside = absent if self.low <= self.atom <= self.high else absent | often
             place += 1
+        points[aside, 0] = self._forward(np.array([self.middle]))[0]
         if self.missing:
             points[absent, place] = APART
         if exact:
@@ -219,7 +227,7 @@ class Number:
             steps = (np.sinh(value) * self.spread + (self.middle - grid.first)) / grid.stride
         least, most = ((end - grid.first) / grid.stride for end in (self.low, self.high))
         whole = np.clip(np.rint(steps), np.ceil(least), np.floor(most)).astype(np.int64)
-        return shift(whole * grid.stride, grid.first, self.high)
+        return shift(whole * grid.stride, grid.first, max(self.high, self.atom or 0))
 
     def _snap(self, numbers: Array) -> Array:
         """Floats: onto the grid, if there is one, and into the range."""
@@ -227,6 +235,12 @@ class Number:
             numbers = self.grid.nearest(numbers)
         found: Array = np.clip(numbers, self.low, self.high)
         return found
+
+    def _shown(self, value: int | float) -> str:
+        """A value as cells show it, not in ticks."""
+        if not self.storage.moments:
+            return str(value)
+        return str(self._cells(np.array([value]), np.array([False])).iloc[0])
 
     def _cells(self, values: Array, absent: Array) -> "pd.Series[Any]":
         if _is_float(self.storage.dtype) and not self.whole:

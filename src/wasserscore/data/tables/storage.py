@@ -13,8 +13,10 @@ from wasserscore.core.typing import Array
 FORMATS = (
     "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y",
+    "%H:%M", "%H:%M:%S",
 )  # fmt: skip
-"""Text that is read as a date where every cell of a column has the same of these forms."""
+"""Text that is read as a date where every cell of a column has the same of these forms. Times of
+day are those of one day: 23:59 is far from 00:01."""
 _TAIL = re.compile(r"(?<=:[0-9]{2})(?:\.([0-9]+))?(Z| ?UTC| ?[+-][0-9]{2}:?[0-9]{2})?$")
 """What may follow a time of day: parts of a second, and a time zone, the same in every cell."""
 _PARTS = re.compile(r"%([369]?)f")
@@ -197,7 +199,7 @@ def date_format(texts: Array) -> str | None:
     One of :data:`FORMATS`, and what else stands at the end of all texts alike.
     """
     few = texts[:: max(1, len(texts) // 50)]
-    if not all(re.match(r"[0-9]{2,4}[-/.][0-9]", text) for text in few):
+    if not all(re.match(r"[0-9]{2,4}[-/.:][0-9]", text) for text in few):
         return None
     tail = _TAIL.search(few[0])
     ends = [tail.group() if tail else ""]

@@ -1,0 +1,96 @@
+"""Values that stand for none (-999, 1900-01-01) have no place among the others."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wasserscore.data.tables import Codec
+
+AGES = np.random.default_rng(0).integers(18, 90, 1000)
+DAYS = (np.datetime64("2024-01-01") + 7 * AGES).astype("datetime64[s]")
+
+
+def mixed(values, sentinel, share):
+    """So many of the values replaced, the first one among them."""
+    return np.where(np.arange(len(values)) * share % 1 < share, sentinel, values)
+
+
+COLUMNS = {
+    "integers": (AGES, -999),
+    "too large": (AGES, 10**6),
+    "unsigned": (AGES.astype("uint64"), np.uint64(2**64 - 1)),
+    "smallest": (AGES, np.int64(-(2**63))),
+    "decimals": (AGES / 10, -99.5),
+    "moments": (DAYS, np.datetime64("1900-01-01", "s")),
+    "open ends": (DAYS, np.datetime64("9999-12-31", "s")),
+}
+
+
+def codec_of(cells):
+    codec = Codec.infer(pd.DataFrame({"x": cells}))
+    return Codec.from_dict(json.loads(json.dumps(codec.to_dict())))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.4])
+@pytest.mark.parametrize("name", COLUMNS)
+def test_what_stands_for_none_sits_at_the_median_of_the_others(name, share):
+    values, sentinel = COLUMNS[name]
+    cells = mixed(values, sentinel, share)
+    ordinary = values[cells != sentinel]
+    codec, plain = codec_of(cells), codec_of(ordinary).columns[0]
+    (column,) = codec.columns
+    assert len(codec.coordinates) == 2
+    assert (column.low, column.high, column.exponent) == (plain.low, plain.high, plain.exponent)
+    points = codec.encode(pd.DataFrame({"x": cells}))
+    found = codec.decode(points)["x"].to_numpy()
+    assert (found == cells).all()
+    first = points[:, 0].numpy()
+    middle = codec.encode(pd.DataFrame({"x": np.sort(ordinary)[[len(ordinary) // 2]]}))
+    assert set(first[cells == sentinel]) == {float(middle[0, 0])}
+    noise = torch.randn(points.shape, generator=torch.Generator().manual_seed(0)).double()
+    moved = codec.decode(points + noise * torch.tensor([[3.0, 0.0]]))["x"].to_numpy()
+    ends = ordinary.min(), ordinary.max()
+    assert ((moved == sentinel) == (cells == sentinel)).all()
+    assert (moved[moved != sentinel].min(), moved[moved != sentinel].max()) == ends
+
+
+@settings(max_examples=30)
+@given(st.integers(-50, 150))
+def test_what_is_near_the_others_keeps_its_place(often):
+    """A zero among amounts is the smallest of them; six quartile deviations beyond it is not."""
+    cells = mixed(AGES, often, 0.4)
+    column = codec_of(cells).columns[0]
+    others = cells[cells != often]
+    spread = np.diff(np.quantile(others, (0.25, 0.75)))[0] / 1.349
+    assert column.atom == often
+    far = max(others.min() - often, often - others.max()) > 6 * spread
+    assert not far
+    assert (column.low, column.high) == (cells.min(), cells.max())
+
+
+@pytest.mark.parametrize("end", [-1, 1])
+def test_where_far_begins(end):
+    values = np.arange(1001) % 100  # quartiles 25 and 74 or so
+    spread = np.diff(np.quantile(values, (0.25, 0.75)))[0] / 1.349
+    edge = (6 * spread + (99 if end > 0 else 0)) * end
+    for often, atom in ((np.trunc(edge), False), (np.trunc(edge) + end, True)):
+        cells = np.r_[values, np.full(20, often)].astype(int)
+        assert (codec_of(cells).columns[0].atom == often) == atom
+
+
+def test_a_rare_value_is_none_of_these():
+    """Nine rows, or less than one in a hundred, may be a few that are far away indeed."""
+    values = np.tile(AGES, 2)
+    for rows, count, far in (
+        (900, 9, False),
+        (900, 10, True),
+        (2000, 19, False),
+        (2000, 21, True),
+    ):
+        cells = np.r_[values[: rows - count], np.full(count, 10**6)]
+        assert (codec_of(cells).columns[0].atom == 10**6) == far
