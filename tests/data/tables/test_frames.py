@@ -13,6 +13,7 @@ from wasserscore.core.errors import InputError
 from wasserscore.data.tables import Codec, Overrides, read_frame, write_frame
 from wasserscore.data.tables.dialect import Dialect
 from wasserscore.data.tables.frames import inert, original
+from wasserscore.data.tables.wish import Wish
 
 
 def read(tmp_path, text, **options):
@@ -63,6 +64,19 @@ def test_declared_marks_and_known_text_columns(tmp_path):
     codec = Codec.infer(pd.DataFrame({"a": ["x", "7"], "b": [1, 2]}))
     assert read(tmp_path, "a,b\n7,1\n8,2\n", like=codec)["a"].tolist() == ["7", "8"]
     assert read(tmp_path, "a,b\n7,1\n8,2\n")["a"].tolist() == [7, 8]
+
+
+@pytest.mark.parametrize("kind", ["categorical", "identifier"])
+def test_codes_some_of_which_are_numbers_are_text_where_a_schema_says_so(tmp_path, kind):
+    """Diagnoses: 428, 250.83 and V27."""
+    codes, declared = ["428", "250.80", "V27"], Overrides({"code": Wish(kind)})
+    text = "\n".join(["code", *codes])
+    with pytest.raises(InputError, match="or that the column's kind is categorical or identifier"):
+        read(tmp_path, text)
+    assert read(tmp_path, text, overrides=declared)["code"].tolist() == codes
+    assert read(tmp_path, "code\n428\n7\n", overrides=declared)["code"].tolist() == [428, 7]
+    with pytest.raises(InputError, match="must not mix"):
+        read(tmp_path, "code\n1\n2\nx\n", overrides=Overrides({"code": Wish("numeric")}))
 
 
 def test_what_cannot_be_a_table_is_refused(tmp_path):

@@ -27,6 +27,7 @@ import pandas as pd
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.typing import Array
 from wasserscore.data.files import TABLES
+from wasserscore.data.tables.category import Category, Identifier
 from wasserscore.data.tables.codec import Codec
 from wasserscore.data.tables.columns import require_names
 from wasserscore.data.tables.delimited import Texts, is_number, read_texts
@@ -133,7 +134,9 @@ def _typed(raw: Texts, text: bool, overrides: Overrides) -> "pd.Series[Any]":
             return _filled(numbers, absent, which, raw.name)
         if set(different[~absent]) <= {"True", "False"} and not absent.all():
             return _filled(different == "True", absent, which, raw.name)
-        _require_not_mixed(raw, pointed, absent)
+        wish = overrides.columns.get(raw.name)
+        if wish is None or wish.kind not in (*Category.KINDS, *Identifier.KINDS):
+            _require_not_mixed(raw, pointed, absent)
     cells = np.empty(len(different), dtype=object)
     cells[:] = [None if gone else original(cell)
                 for cell, gone in zip(different, absent, strict=True)]  # fmt: skip
@@ -179,8 +182,8 @@ def _require_not_mixed(raw: Texts, pointed: Array, absent: Array) -> None:
     raise InputError(explain(
         f"column {raw.name!r} must not mix numbers and text",
         got=f"text in column {raw.name!r}, for example {cell[:40]!r} at row {row}",
-        do="correct the cell, or say in a schema that the text means a missing cell"
-        if looks is None else looks.advice,
+        do="correct the cell, or say in a schema that the text means a missing cell, or that the "
+        "column's kind is categorical or identifier" if looks is None else looks.advice,
     ))  # fmt: skip
 
 
