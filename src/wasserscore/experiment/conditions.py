@@ -15,8 +15,8 @@ from wasserscore.core.typing import Array, Cloud
 from wasserscore.data import Layout
 from wasserscore.data.tables.category import Category, Identifier
 from wasserscore.data.tables.codes import APART, level_points
+from wasserscore.data.tables.dates import parse_dates
 from wasserscore.data.tables.number import Number
-from wasserscore.data.tables.storage import parse_dates
 from wasserscore.experiment.condition import Condition, as_cell, encoded, number, obeying
 
 _QUOTED = r'"(?:[^"]|"")*"'

@@ -13,7 +13,8 @@ from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.random import Streams
 from wasserscore.data import Dataset, split
 from wasserscore.data.holdout import split_groups, split_order
-from wasserscore.data.tables.storage import Storage, date_format
+from wasserscore.data.tables.dates import date_format
+from wasserscore.data.tables.storage import Storage
 from wasserscore.experiment.columns import cells_of, numbered
 from wasserscore.experiment.config import HoldoutConfig
 

@@ -13,7 +13,7 @@ from wasserscore.core.errors import InputError
 from wasserscore.data.tables import Codec, Overrides
 from wasserscore.data.tables.codes import APART, level_points, nearest_levels, stranger
 from wasserscore.data.tables.dataset import from_frame
-from wasserscore.data.tables.storage import parse_dates
+from wasserscore.data.tables.dates import parse_dates
 from wasserscore.data.tables.wish import Wish
 
 ROWS = 12

@@ -10,6 +10,7 @@ import torch
 from wasserscore.core.errors import InputError
 from wasserscore.data.tables import Codec, Overrides
 from wasserscore.data.tables.dataset import from_frame
+from wasserscore.data.tables.dates import date_format
 from wasserscore.data.tables.wish import Wish
 from wasserscore.experiment.conditions import parse_where
 from wasserscore.experiment.profiles import profile
@@ -106,6 +107,50 @@ def test_times_of_day_are_counted(form):
     assert column.values.startswith(f"{ends[0]} to {ends[1]}")
 
 
+FORMS = [
+    ("%-m/%-d/%Y %-H:%M", "{m}/{d}/{y} {H}:{M:02}"),  # as spreadsheets write them
+    ("%-d.%-m.%Y", "{d}.{m}.{y}"),
+    ("%d/%m/%Y %H:%M:%S", "{d:02}/{m:02}/{y} {H:02}:{M:02}:{S:02}"),
+    ("%m-%d-%Y %-H:%M", "{m:02}-{d:02}-{y} {H}:{M:02}"),
+    ("%-m/%-d/%Y %-I:%M:%S %p", "{m}/{d}/{y} {I}:{M:02}:{S:02} {p}"),
+    ("%Y-%m-%d %I:%M %p", "{y}-{m:02}-{d:02} {I:02}:{M:02} {p}"),
+    ("%Y/%-m/%-dT%-H:%M", "{y}/{m}/{d}T{H}:{M:02}"),
+    ("%-H:%M", "{H}:{M:02}"),
+    ("%-I:%M %p", "{I}:{M:02} {p}"),
+]
+
+
+@pytest.mark.parametrize(("form", "text"), FORMS)
+def test_dates_without_zeros_in_front_and_in_halves_of_a_day(form, text):
+    minutes = np.random.default_rng(0).integers(0, 3 * 10**6, 400)
+    minutes = minutes % 1440 if "%Y" not in form else minutes
+    start = np.datetime64("1999-01-01T00:00:00" if "%Y" in form else "1900-01-01T00:00:00")
+    moments = pd.Series(start + minutes * np.timedelta64(60, "s"))
+    cells = pd.Series([
+        text.format(y=t.year, m=t.month, d=t.day, H=t.hour, M=t.minute, S=t.second,
+                    I=(t.hour - 1) % 12 + 1, p="AM" if t.hour < 12 else "PM")
+        for t in moments
+    ], name="when", dtype="str")  # fmt: skip
+    codec, column = column_of(cells)
+    assert (column.kind, column.storage.date) == ("datetime", form)
+    points = codec.encode(cells.to_frame())
+    assert codec.decode(points)["when"].tolist() == cells.tolist()
+    if "M" in form:
+        seconds = points[:, 0].numpy() * column.unit
+        assert seconds == pytest.approx((minutes - minutes.min()) * 60.0, rel=1e-12)
+
+
+def test_days_that_may_be_months_are_dates_where_a_schema_says_which():
+    cells = pd.Series([f"{1 + i % 12}/{1 + i % 11}/2024" for i in range(132)], dtype="str")
+    with pytest.raises(InputError, match="looks like moments"):
+        column_of(cells)
+    first = [column_of(cells, date=form)[0].encode(cells.to_frame("when"))[:, 0].numpy()
+             for form in ("%-m/%-d/%Y", "%-d/%-m/%Y")]  # fmt: skip
+    assert not np.array_equal(*first)
+    full = pd.Series([f"10/{i}/2024" for i in range(10, 32)], dtype="str")
+    assert date_format(full.to_numpy(dtype=object)) == "%m/%d/%Y"  # nothing is short here
+
+
 def test_times_of_day_have_an_order():
     cells = [f"{i % 24:02}:{i % 60:02}" for i in range(300)]
     layout = from_frame(
@@ -116,9 +161,7 @@ def test_times_of_day_have_an_order():
     assert condition.holds(frame).tolist() == [False, True, True, False]
 
 
-@pytest.mark.parametrize("text", ["{hour}:{minute:02}", "{minute:02}:00"])
-def test_no_times_of_day(text):
-    """Hours of one digit, and more than there are in a day."""
-    cells = [text.format(hour=i // 60, minute=i) for i in range(99)]
+def test_no_times_of_day():
+    """More hours than there are in a day."""
     with pytest.raises(InputError, match=r"looks like moments.* 23:59:59 or 23:59, or say"):
-        Codec.infer(pd.DataFrame({"at": cells, "x": np.arange(99) / 7}))
+        column_of([f"{i:02}:00" for i in range(99)])

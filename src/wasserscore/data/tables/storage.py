@@ -1,6 +1,5 @@
 """How a pandas column holds its cells: the dtype, the kind of missing cell, the text of a date."""
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,19 +8,8 @@ import pandas as pd
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.typing import Array
+from wasserscore.data.tables.dates import parse_dates, tick_of, written
 
-FORMATS = (
-    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y",
-    "%H:%M", "%H:%M:%S",
-)  # fmt: skip
-"""Text that is read as a date where every cell of a column has the same of these forms. Times of
-day are those of one day: 23:59 is far from 00:01."""
-_TAIL = re.compile(r"(?<=:[0-9]{2})(?:\.([0-9]+))?(Z| ?UTC| ?[+-][0-9]{2}:?[0-9]{2})?$")
-"""What may follow a time of day: parts of a second, and a time zone, the same in every cell."""
-_PARTS = re.compile(r"%([369]?)f")
-_UNITS = {"3": "ms", "6": "us", "9": "ns"}
-"""Of parts of a second with so many digits, ``%3f`` in the format; ``%f`` has six."""
 _SENTINELS: dict[str, Any] = {"None": None, "nan": np.nan, "NA": pd.NA, "NaT": pd.NaT}
 
 
@@ -34,7 +22,7 @@ class Storage:
         missing: Which object stands for a missing cell where the dtype leaves that open.
         categories: Dtype of the categories of a categorical column.
         ordered: Whether they are ordered.
-        date: ``strftime`` format of dates kept as text, with ``%3f``, ``%6f`` and ``%9f`` too.
+        date: Format of dates kept as text, see :mod:`~wasserscore.data.tables.dates`.
     """
 
     dtype: str
@@ -71,7 +59,7 @@ class Storage:
     def tick(self) -> str:
         """What moments are counted in: "s", "ms", "us" or "ns"."""
         if self.date is not None:
-            return _tick(self.date)
+            return tick_of(self.date)
         dtype: Any = pd.api.types.pandas_dtype(self.dtype)
         return str(getattr(dtype, "unit", None) or np.datetime_data(dtype)[0])
 
@@ -104,7 +92,7 @@ class Storage:
         index = pd.RangeIndex(len(values))
         if self.date is not None:
             found = np.empty(len(values), dtype=object)
-            found[:] = _written(values.astype("int64").view(f"datetime64[{self.tick}]"), self.date)
+            found[:] = written(values.astype("int64").view(f"datetime64[{self.tick}]"), self.date)
             values = found
         elif self.moments:
             return self._stamps(values, absent, name)
@@ -158,59 +146,6 @@ def _require_read(
     if odd.any():
         row = int(odd.argmax())
         raise InputError(explain(what, got=f"{cells.iloc[row]!r} at row {row}"))
-
-
-def parse_dates(texts: Array, form: str) -> Array | None:
-    """Ticks since 1970 of texts that all have a format and survive it; None otherwise."""
-    plain = _PARTS.sub("%f", form)
-    try:
-        stamps = pd.to_datetime(pd.Series(texts, dtype=object), format=plain, errors="coerce")
-    except ValueError:  # offsets that differ
-        return None
-    if stamps.isna().any():
-        return None
-    ticks = stamps.to_numpy().astype(f"datetime64[{_tick(form)}]")
-    if not np.array_equal(_written(ticks, form), np.asarray(texts, dtype=object)):
-        return None
-    return np.asarray(ticks.astype(np.int64))
-
-
-def _tick(form: str) -> str:
-    parts = _PARTS.search(form)
-    return "s" if parts is None else _UNITS[parts[1] or "6"]
-
-
-def _written(ticks: Array, form: str) -> Array:
-    """Moments as text."""
-    moments: pd.Series[Any] = pd.Series(ticks)
-    whole = lambda part: moments.dt.strftime(part).to_numpy(dtype=object)
-    parts = _PARTS.search(form)
-    if parts is None:
-        return np.asarray(whole(form))
-    digits, before, after = int(parts[1] or 6), form[: parts.start()], form[parts.end() :]
-    small = [f"{tick % 10**digits:0{digits}d}" for tick in ticks.astype(np.int64).tolist()]
-    found = whole(before) + np.array(small, dtype=object)
-    return np.asarray(found + whole(after) if after else found)
-
-
-def date_format(texts: Array) -> str | None:
-    """The one format that all texts have; None where there is none or more than one.
-
-    One of :data:`FORMATS`, and what else stands at the end of all texts alike.
-    """
-    few = texts[:: max(1, len(texts) // 50)]
-    if not all(re.match(r"[0-9]{2,4}[-/.:][0-9]", text) for text in few):
-        return None
-    tail = _TAIL.search(few[0])
-    ends = [tail.group() if tail else ""]
-    if tail and str(len(tail[1] or "")) in _UNITS:
-        ends.append(f".%{len(tail[1])}f{tail[2] or ''}")
-    for end in ends:
-        likely = [form + end for form in FORMATS if parse_dates(few, form + end) is not None]
-        found = [form for form in likely if parse_dates(texts, form) is not None]
-        if found:
-            return found[0] if len(found) == 1 else None
-    return None
 
 
 def _sentinel(cells: "pd.Series[Any]") -> str | None:

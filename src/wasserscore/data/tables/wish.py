@@ -15,7 +15,7 @@ class Wish:
         high: Largest value that may come.
         atom: The value that is far too frequent, for kind "inflated".
         levels: All levels, in order, for kind "categorical".
-        date: The ``strftime`` format of dates kept as text.
+        date: The format of dates kept as text, see :mod:`~wasserscore.data.tables.dates`.
     """
 
     kind: str | None = None
