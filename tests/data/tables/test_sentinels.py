@@ -84,13 +84,24 @@ def test_where_far_begins(end):
 
 
 def test_a_rare_value_is_none_of_these():
-    """Nine rows, or less than one in a hundred, may be a few that are far away indeed."""
-    values = np.tile(AGES, 2)
-    for rows, count, far in (
-        (900, 9, False),
-        (900, 10, True),
-        (2000, 19, False),
-        (2000, 21, True),
-    ):
-        cells = np.r_[values[: rows - count], np.full(count, 10**6)]
+    """Nine rows may be a few that are far away indeed."""
+    for count, far in ((9, False), (10, True)):
+        cells = np.r_[AGES, np.full(count, 10**6)]
         assert (codec_of(cells).columns[0].atom == 10**6) == far
+
+
+def test_few_wild_values_do_not_set_the_unit():
+    """Trips of minutes, and three of forty days: one in a thousand is no tail of a hundredth."""
+    seconds = np.round(np.random.default_rng(0).lognormal(6.5, 0.7, 3000)).astype(int)
+    cells = np.r_[seconds, [3526282] * 3]
+    column, plain = codec_of(cells).columns[0], codec_of(seconds).columns[0]
+    assert (column.kind, plain.kind) == ("heavy-tailed", "integer")
+    near = codec_of(cells).encode(pd.DataFrame({"x": [600, 700]}), exact=False)[:, 0]
+    assert float(near.diff()) == pytest.approx(100 / plain.unit, rel=0.3)
+    values = np.tile(np.arange(100), 10)
+    spread = np.diff(np.quantile(np.r_[values, 0], (0.25, 0.75)))[0] / 1.349
+    for wild, heavy in ((5.9, False), (6.1, True)):
+        far = wild * spread * np.sqrt(1001)
+        cells = np.r_[values, int(far)]
+        assert (cells.std() > 6 * spread) == heavy
+        assert (codec_of(cells).columns[0].kind == "heavy-tailed") == heavy

@@ -18,13 +18,13 @@ MANY = 50
 DECIMALS = 10
 """Numbers with more decimals count as any double."""
 TAIL = 6.0
-"""A hundredth of the values so many quartile deviations from the median is heavy (normal: 2.6)."""
+"""A hundredth of the values so many quartile deviations from the median is heavy (normal: 2.6),
+and so is a standard deviation of so many (1)."""
 ATOM_SHARE, ATOM_RATIO, ATOM_LEVELS = 0.2, 5.0, 20
 """A value with this share of the rows, so many times the next one's, among so many others."""
-FAR_SHARE = 0.01
-"""A value far outside of the others' range is far too frequent with this share (and OFTEN)."""
 OFTEN = 10
-"""Rows of each value, on average, in a column of few values (at most as many as above)."""
+"""Rows of each value, on average, in a column of few values (at most as many as above), and of a
+value that stands for none."""
 MOST_SEEN, SPARSE = 1000, 1.25
 """A column may keep so many values as the only ones, if its grid has so many times as many."""
 
@@ -112,8 +112,8 @@ def _kind(
     if len(body) >= MANY and grid is not None:
         values = body.astype(float)
         far = np.abs(values - np.median(values))
-        steps = far.max() / grid.step
-        if np.quantile(far, 0.99) > TAIL * _quartile_deviation(body) and steps < 2**40:
+        wide = max(np.quantile(far, 0.99), values.std()) > TAIL * _quartile_deviation(body)
+        if wide and far.max() / grid.step < 2**40:
             return "heavy-tailed"
     different = len(np.unique(body))
     at_ends = max((body == body.min()).mean(), (body == body.max()).mean())
@@ -162,7 +162,7 @@ def _atom(seen: Array, kind: str | None) -> float | int | None:
         return found
     ends = [(int(counts[end]), as_python(values[end])) for end in (0, -1)]
     for count, value in sorted(ends, reverse=True):
-        if count >= max(OFTEN, FAR_SHARE * len(seen)) and _is_far(value, seen[seen != value]):
+        if count >= OFTEN and _is_far(value, seen[seen != value]):
             return value  # type: ignore[no-any-return]
     return None
 
