@@ -19,6 +19,7 @@ from wasserscore.core.errors import require
 from wasserscore.core.results import plain
 from wasserscore.core.typing import Cloud
 from wasserscore.data.margins import Margin
+from wasserscore.data.tables.behind import Behind, find_behind
 from wasserscore.data.tables.category import Category, Identifier
 from wasserscore.data.tables.codes import APART, priced
 from wasserscore.data.tables.column import read_column
@@ -44,11 +45,18 @@ class Codec(Columns):
         prices: Per column those of its levels, missing cells and frequent values, at which
             generated points go to them (:mod:`wasserscore.data.tables.shares`); empty for none.
         dialect: How a CSV file of generated rows is written.
+        behind: Dates close behind another one, which generated rows do not keep there.
     """
 
     rules: tuple[Rule, ...] = ()
     prices: tuple[tuple[float, ...], ...] = ()
     dialect: Dialect = field(default_factory=Dialect)
+    behind: tuple[Behind, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What may be another thing than it was taken for, and what generated rows do not keep."""
+        return (*super().notes, *(pair.note for pair in self.behind))
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, overrides: Overrides | None = None) -> "Codec":
@@ -82,7 +90,11 @@ class Codec(Columns):
         parts = {c.name: points.numpy()[:, codec.places(c.name)] for c in columns
                  if isinstance(c, Number | Category)}  # fmt: skip
         rules = find_rules(frame, parts, overrides.columns)
-        return cls(codec.columns, rules, dialect=overrides.dialect), points
+        following = {rule.column for rule in rules}
+        dates = [c for c in columns if isinstance(c, Number) and c.kind == "datetime"
+                 and c.name not in following]  # fmt: skip
+        behind = find_behind(dates, [parts[c.name] for c in dates])
+        return cls(codec.columns, rules, dialect=overrides.dialect, behind=behind), points
 
     def numbers(self) -> list[Margin]:
         """Where points hold the numbers of columns."""
@@ -177,7 +189,8 @@ class Codec(Columns):
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; :meth:`from_dict` is its inverse."""
         more = {"rules": plain(self.rules), "prices": plain(self.prices),
-                "dialect": {} if self.dialect == Dialect() else plain(self.dialect)}  # fmt: skip
+                "dialect": {} if self.dialect == Dialect() else plain(self.dialect),
+                "behind": [list(pair) for pair in self.behind]}  # fmt: skip
         return {"version": VERSION, "columns": plain(self.columns)} | {
             name: value for name, value in more.items() if value
         }
@@ -196,5 +209,6 @@ class Codec(Columns):
             for r in d.get("rules", ())
         )
         prices = tuple(map(tuple, d.get("prices", ())))
+        behind = tuple(Behind(*pair) for pair in d.get("behind", ()))
         return cls(tuple(map(read_column, d["columns"])), rules, prices,
-                   Dialect(**d.get("dialect", {})))  # fmt: skip
+                   Dialect(**d.get("dialect", {})), behind)  # fmt: skip

@@ -114,7 +114,7 @@ class Number:
         if self.spread is not None:
             return f"{self.spread:.3g} near the median, a factor 2.7 far from it"
         if self.storage.moments:
-            return _duration(self.unit * self._tick)
+            return duration(self.unit * self._tick)
         return f"{self.unit:.4g}"
 
     @property
@@ -170,6 +170,12 @@ class Number:
         is far too frequent, and whether it is missing: ``(n, flags)``. Others are ordinary.
         """
         found: Array = points[:, 1:] > APART / 2
+        return found
+
+    def seconds(self, coordinate: Array) -> Array:
+        """The seconds since 1970 that the first coordinate ``(n,)`` of a column of dates is."""
+        start = 0 if self.grid is None else self.grid.first
+        found: Array = (coordinate * self.unit + start) * self._tick
         return found
 
     # Inside -------------------------------------------------------------------------------------
@@ -268,7 +274,8 @@ def _is_float(dtype: str) -> bool:
     return dtype.lower().startswith(("float", "double"))
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A length of time as people say it."""
     for name, size in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= size:
             return f"{seconds / size:.3g} {name}"
