@@ -74,6 +74,17 @@ def test_the_models_side_is_what_sample_returns_in_its_own_dtype():
     assert sampling_dtype(lambda x, t: x) == torch.float64
 
 
+@pytest.mark.parametrize("name", ["ancestral", "dpmpp_2m_sde"])
+def test_pairs_share_their_noise_in_both_dtypes(name):
+    # of one point the reverse SDE is affine and these steps are exact: X and Y are one path
+    for dtype, off in ((F64, 1e-12), (torch.float32, 1e-5)):
+        reference = EmpiricalScore(torch.ones(1, 2, dtype=dtype), VP_LINEAR)
+        given = {"solver": name, "eta": 1.0, "steps": 10, "stop": 0.05, "n": 32}
+        found = certify(reference, reference, **given)
+        assert sampling_dtype(reference) == dtype
+        assert found.terms["steps"].value < off
+
+
 @pytest.mark.slow
 def test_the_error_of_a_solved_start_is_added():
     # a short horizon: the start is solved to 1e-8 of its noise, not exactly
