@@ -15,7 +15,7 @@ from tests.distance.clouds import cloud, clouds
 
 from wasserscore.core import memory
 from wasserscore.core.errors import InputError
-from wasserscore.distance import exact, w2, w2_squared_and_plan
+from wasserscore.distance import exact, simplex, w2, w2_squared_and_plan
 
 
 def brute_force(x, y):
@@ -89,6 +89,18 @@ def test_a_shuffled_cloud_is_at_distance_zero_exactly(single):
     assert float(w2(x, x.flip(0))) == 0.0
 
 
+@pytest.mark.parametrize("far", [1e3, 1e5, 1e7, 1e9])
+@pytest.mark.parametrize("sizes", [(60, 60), (300, 300), (40, 120)])
+def test_rows_far_from_all_others_do_not_hide_the_rest(sizes, far):
+    # they go to each other, so the others are transported as if they were alone
+    x, y = (cloud(n, 3, n + seed) for seed, n in enumerate(sizes))
+    share = len(y) // len(x)
+    x[0], y[:share] = far, far
+    found, rest = w2(x, y), w2(x[1:], y[share:])
+    assert found.status == "ok"
+    assert found.value == pytest.approx(math.sqrt(1 - 1 / len(x)) * rest.value, rel=1e-9)
+
+
 def test_translation_has_a_closed_form():
     x = cloud(60, 4)
     shift = torch.tensor([3.0, 0.0, -4.0, 0.0], dtype=torch.float64)
@@ -154,7 +166,7 @@ def test_standard_error_covers_the_spread_of_samples(d, shift):
 
 
 def test_a_capped_solver_is_reported_not_trusted(monkeypatch):
-    monkeypatch.setattr(exact, "ITERATIONS", 3)
+    monkeypatch.setattr(simplex, "ITERATIONS", 3)
     x, y = cloud(60, 3, 1), cloud(60, 3, 2)
     assert "not" in w2(x, y).status
     with pytest.raises(ArithmeticError, match="no optimal plan"):
@@ -173,7 +185,7 @@ def test_a_wrong_answer_of_the_solver_is_seen(monkeypatch, spoil):
             plan = np.outer(a, b)
         return plan, log
 
-    monkeypatch.setattr(exact, "emd", wrong)
+    monkeypatch.setattr(simplex, "emd", wrong)
     assert w2(cloud(20, 3, 1), cloud(20, 3, 2)).status != "ok"
 
 
