@@ -100,6 +100,23 @@ def test_without_a_hold_out_copies_are_counted_and_nothing_is_judged(three):
     assert "Not judged: no hold-out" in repr(found)
 
 
+@pytest.mark.parametrize("centre", [37, 100_000])
+def test_shares_of_rows_in_tenths_are_those_of_whole_numbers(centre):
+    # as many neighbours are one or two tenths away as another row is: a tie, not a rounding
+    rng = np.random.default_rng(4)
+    rows = [np.round(rng.normal(0, 6, (n, 3))) for n in (600, 300, 300)]
+    names = ("train", "generated", "holdout")
+    whole = audit(**dict(zip(names, rows, strict=True)))
+    tenths = audit(**{name: (10 * centre + r) / 10 for name, r in zip(names, rows, strict=True)})
+    for kind in ("", "_holdout"):
+        for name in ("copy_rate", "nn_ratio"):
+            assert getattr(tenths, name + kind).value == getattr(whole, name + kind).value
+        # which of several nearest rows is taken, each with a spacing of its own, rounding decides
+        authentic = [getattr(found, "authenticity" + kind).value for found in (tenths, whole)]
+        assert authentic[0] == pytest.approx(authentic[1], abs=0.02)
+    assert tenths.prdc.to_dict() == whole.prdc.to_dict()
+
+
 def test_rounded_data_is_judged_by_its_own_coincidences():
     rng = np.random.default_rng(0)
     train, fresh, holdout = (rng.binomial(8, 0.5, size=(n, 3)) for n in (300, 500, 500))

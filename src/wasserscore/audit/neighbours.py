@@ -8,6 +8,7 @@ from torch import Tensor
 
 from wasserscore.audit.tables import distinct
 from wasserscore.core.errors import require
+from wasserscore.distance.prdc import TIE
 from wasserscore.kernel import nearest
 
 COPY_QUANTILE = 0.01
@@ -20,7 +21,8 @@ RATIO = 1 / 3
 class Closest(NamedTuple):
     """Per row: distances to the nearest and second nearest distinct training row, and which.
 
-    ``spacing`` is the distance of that nearest training row to its own nearest neighbour.
+    ``spacing`` is the distance of that nearest training row to its own nearest neighbour. What
+    is compared is equal up to :data:`~wasserscore.distance.prdc.TIE`.
     """
 
     first: Tensor
@@ -36,7 +38,7 @@ class Closest(NamedTuple):
     @property
     def repeats(self) -> Tensor:
         """Ratio below one third. Source: Gu et al., On memorization in diffusion models, 2023."""
-        return self.ratio < RATIO
+        return self.ratio < RATIO * (1 - TIE)
 
     @property
     def authentic(self) -> Tensor:
@@ -44,7 +46,7 @@ class Closest(NamedTuple):
 
         Source: Alaa et al., How faithful is your synthetic data?, 2022, section 3.
         """
-        return self.first > self.spacing
+        return self.first > self.spacing * (1 + TIE)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Training:
 
     def copies(self, closest: Closest) -> Tensor:
         """Which rows are copies, exact or nearly so."""
-        return closest.first < self.copy_distance
+        return closest.first < self.copy_distance * (1 - TIE)
 
 
 def training(rows: Tensor) -> Training:

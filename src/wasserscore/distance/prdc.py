@@ -19,8 +19,12 @@ from wasserscore.core.results import Estimate, Record
 from wasserscore.distance.clouds import as_clouds, in_unit
 from wasserscore.kernel import in_balls, nearest
 
-TIE = 1e-12
-"""A point this close to a sphere, relatively, lies on it, and so outside the open ball."""
+TIE = 1e-9
+"""A point this close to a sphere, relatively, lies on it, and so outside the open ball.
+
+Of rows on a lattice many do, and where its step is no binary fraction (tenths, cents) their
+distances differ by rounding: by 1e-9 of a step at a million steps from zero.
+"""
 
 
 @dataclass(frozen=True)
