@@ -8,8 +8,8 @@ from wasserscore.planner import Surrogate, plan
 from wasserscore.planner.model import Runs
 from wasserscore.planner.split import split
 from wasserscore.process import EDM, VP
-from wasserscore.sampling import solver, time_grid
-from wasserscore.score import GaussianScore
+from wasserscore.sampling import sample, solver, time_grid
+from wasserscore.score import GaussianScore, MixtureScore
 
 VALUES = torch.tensor([0.05, 0.25, 1.5], dtype=torch.float64)
 MEAN = torch.full((3,), 0.3, dtype=torch.float64)
@@ -75,6 +75,23 @@ def test_a_plan_for_a_score_reaches_the_target_of_the_calibrated_one():
     assert len(steps) == 6
     assert w2[:4] == sorted(w2[:4], reverse=True)  # below, the last step to zero is what is left
     assert any("the score's own error" in a.name for a in made.assumptions)
+
+
+def test_a_plan_says_what_wrong_modes_that_are_too_rare_to_be_seen_may_cost():
+    weights, means = torch.tensor([0.95, 0.05]).double(), torch.tensor([[0.0], [6.0]]).double()
+    score = MixtureScore(weights, means, torch.full((2,), 0.01).double(), EDM(sigma_max=80.0))
+    made = plan(score, 0.1, score=score, mode="model", solver="deis", grids="karras")
+    stated = next(a.detail for a in made.assumptions if a.name == "no unseen rare jumps")
+    assert stated.endswith(f"{(6 / 256) ** 0.5 * made.spread:.2g}")
+    levels = (torch.arange(8000).double() + 0.5) / 8000
+    ends = sample(score, 8000, solver="deis", grid=made.grid, dtype=torch.float64,
+                  start=80.0 * torch.special.ndtri(levels)[:, None])  # fmt: skip
+    near = (levels / 0.95).clamp_max(1 - 1e-9)  # along the quantiles of one mode and the other
+    far = ((levels - 0.95) / 0.05).clamp_min(1e-9)
+    truth = 0.1 * torch.where(levels < 0.95, torch.special.ndtri(near), torch.special.ndtri(far))
+    truth += 6.0 * (levels >= 0.95)
+    w2 = float((ends.flatten().sort().values - truth).square().mean().sqrt())
+    assert made.predicted.w2 < 0.1 < w2 < made.predicted.w2 + float(stated.split()[-1])
 
 
 def test_a_plain_callable_needs_its_process():
