@@ -81,6 +81,14 @@ def test_a_class_whose_certificate_is_not_valid_is_marked():
     assert [c["valid"] for c in found.to_dict()["certificates"]] == [True, False]
 
 
+def test_a_class_without_weight_takes_no_part_in_the_mixture():
+    laws = {"a": gaussian(0.0, 1.0), "b": gaussian(9.0, 1.0)}
+    models = {"a": gaussian(0.5, 1.0), "b": lambda x, t: x / 0}
+    found = ws.certify_classes(models, laws, weights={"a": 2.0, "b": 0.0}, n=32, steps=10)
+    assert found["b"].upper.value == math.inf
+    assert found.upper.value == found["a"].upper.value
+
+
 def test_a_score_that_knows_classes_against_laws_that_do():
     process = EDM(sigma_max=20.0)
     points = torch.tensor([[-2.0], [-1.5], [1.5], [2.0]], dtype=torch.float64)

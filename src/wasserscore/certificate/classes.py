@@ -100,7 +100,7 @@ def certify_classes(
         certify(tested, references[name], level=each, **settings)
         for name, tested in zip(classes, scores, strict=True)
     )
-    squared = sum(p * c.upper.value**2 for p, c in zip(shares, found, strict=True))
+    squared = sum(p * c.upper.value**2 for p, c in zip(shares, found, strict=True) if p > 0)
     kind = min((c.upper.kind for c in found), key=_WEAKEST.index)
     upper = Limit(math.sqrt(squared), n=sum(c.n for c in found), level=level, kind=kind)
     return ClassCertificates(classes, shares, found, upper, level)
