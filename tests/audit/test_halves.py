@@ -45,6 +45,15 @@ def test_memorizing_models_end_on_rows_of_their_own_half():
     assert "Not reproducible" in repr(found)
 
 
+def test_in_one_dimension_even_the_best_fit_is_not_judged():
+    """The fits' means differ by about n^(-1/2), rows by 1/n."""
+    line = rows(1000)[:, :1]
+    found = split_half(lambda x: GaussianScore(x.mean(0), x.var(0), PROCESS), line, n=100)
+    assert found.apart.value < 0.2
+    assert found.apart.value > 2 * found.between_rows.value
+    assert repr(found).startswith("Not judged, for in one dimension")
+
+
 def test_halves_are_disjoint_even_where_rows_repeat():
     seen = []
     split_half(lambda half: seen.append(half) or gaussian(half), rows(40).repeat(2, 1), n=4)

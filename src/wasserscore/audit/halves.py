@@ -30,19 +30,28 @@ class SplitHalf(Record):
         to_train: Mean distance of a sample to the nearest row its model was fitted to.
         between_rows: Mean distance of a row of one half to the nearest row of the other: about
             what ``apart`` is for models that only repeat rows, at best.
+        dim: Numbers in a row.
     """
 
     apart: Estimate
     to_train: Estimate
     between_rows: Estimate
+    dim: int
 
     @property
     def reproducible(self) -> bool:
-        """Whether the models agree with each other more than with their rows."""
+        """Whether the models agree with each other more than with their rows.
+
+        Two fits to n rows differ by about :math:`n^{-1/2}`, however good they are, and rows are
+        :math:`n^{-1/d}` apart: in one dimension "no" is true of the best models, in two of
+        some good ones.
+        """
         return self.apart.value < self.to_train.value
 
     def __repr__(self) -> str:
         word = "Reproducible" if self.reproducible else "Not reproducible"
+        if not self.reproducible and self.dim == 1:
+            word = "Not judged, for in one dimension rows are nearer than good fits agree"
         return (
             f"{word}: from the same start, models of two halves end {self.apart.value:.3g} apart;"
             f" their samples are {self.to_train.value:.3g} from the nearest row of their own half"
@@ -104,4 +113,5 @@ def split_half(
         apart=mean_number((samples[0] - samples[1]).norm(dim=1)),
         to_train=mean_number(torch.stack(closest).mean(0)),
         between_rows=mean_number(nearest(known[0], known[1])[0][:, 0]),
+        dim=known[0].shape[1],
     )
