@@ -19,6 +19,7 @@ from tests.experiment import tiny
 from typer.testing import CliRunner
 
 import wasserscore as ws
+from wasserscore.cli.doing.output import run_table
 from wasserscore.cli.main import app
 from wasserscore.experiment.model import Model
 from wasserscore.experiment.planning import folder_of
@@ -163,6 +164,16 @@ def test_bad_settings(table, tmp_path, words, message):
     assert result.exit_code == 2
     assert message in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("value", "error", "text"), [
+    (2.6283, 0.0312, "2.63 ± 0.03"), (0.0042, 0.0003, "0.0042 ± 0.0003"),
+    (4.2e-9, None, "4.20e-09"),
+])  # fmt: skip
+def test_distances_of_any_unit_can_be_read(value, error, text):
+    data, floor = {"name": "small", "n_holdout": 9}, {"w2": {"value": value, "stderr": error}}
+    found = run_table({"data": data, "floor": floor, "baselines": [], "models": []})
+    assert list(found.columns[1].cells) == [text]
 
 
 def test_run_prints_the_verdict_and_the_page(finished):

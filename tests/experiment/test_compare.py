@@ -14,12 +14,13 @@ from tests.experiment import mixed, tiny
 import wasserscore as ws
 from wasserscore.core.errors import InputError
 from wasserscore.core.random import Streams
+from wasserscore.core.results import Estimate
 from wasserscore.data import load, write_frame
 from wasserscore.experiment import compare, run
 from wasserscore.experiment.baselines import fit_baseline
 from wasserscore.experiment.compare_bench import Bench
 from wasserscore.experiment.compare_config import CompareConfig
-from wasserscore.experiment.compare_records import Cell, Yardstick, means_of
+from wasserscore.experiment.compare_records import Cell, Yardstick, means_of, plus_minus
 from wasserscore.experiment.compare_result import Comparison
 from wasserscore.experiment.compare_subject import Subject, fingerprint, subject_of
 from wasserscore.experiment.compare_tables import escape, to_csv, to_latex
@@ -324,6 +325,15 @@ def comparison(*cells):
     beside = Yardstick(*[ws.Estimate(1.0, stderr=0.1, n=2)] * 2, exact_draws=None)
     return Comparison(data={"name": "x"}, model="m", n=9, grid="karras", w2=beside,
                       energy=beside, cells=cells, means=means_of(cells, 0.01))  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "error", "text"), [
+    (2.6283, 0.0312, "2.63 ± 0.03"), (0.1234, 0.0312, "0.123 ± 0.031"),
+    (2.6283, 0.0031, "2.628 ± 0.003"), (0.5, None, "0.500"),
+    (8.43e-7, 4.8e-8, "8.4e-07 ± 5e-08"), (8.43e-7, None, "8.43e-07"),
+])  # fmt: skip
+def test_numbers_of_any_unit_can_be_read(value, error, text):
+    assert plus_minus(Estimate(value, error)) == text
 
 
 def test_the_cheapest_cell_that_is_not_shown_worse():

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wasserscore.core.results import Estimate, Record
+from wasserscore.report.wording import estimate as written
 
 NARROW, INEXACT = "†", "*"
 """Marks: samples too narrow; a distance that is not known to be optimal."""
@@ -148,12 +149,13 @@ def mean_over_seeds(values: list[float | None], name: str = "w2") -> Estimate | 
 
 def plus_minus(estimate: Estimate) -> str:
     """Value and error to the same places: two, three below one, or what it takes to see both."""
-    places = 2 if abs(estimate.value) >= 1 else 3
-    if not estimate.stderr:
-        return f"{estimate.value:.{places}f}"
-    while places < 4 and round(estimate.stderr, places) == 0:
+    value, error = estimate.value, estimate.stderr
+    places = 2 if abs(value) >= 1 else 3
+    while places < 4 and round(error or value, places) == 0:
         places += 1
-    return f"{estimate.value:.{places}f} ± {estimate.stderr:.{places}f}"
+    if round(error or value, places) == 0:  # of data in small units
+        return written(estimate.to_dict())
+    return f"{value:.{places}f}" + (f" ± {error:.{places}f}" if error else "")
 
 
 def short(mean: Mean, name: str) -> str:

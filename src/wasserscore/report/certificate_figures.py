@@ -10,6 +10,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from wasserscore.core.typing import Array
 from wasserscore.report.canvas import ACCENT, BAD, GOOD, INK, MUTED, PALETTE, new
+from wasserscore.report.wording import number
 
 
 def certificates(results: Mapping[str, Any]) -> Figure:
@@ -26,7 +27,7 @@ def certificates(results: Mapping[str, Any]) -> Figure:
         )
         axis.plot([upper, upper], [place - 0.22, place + 0.22], color=ACCENT, lw=2)
         axis.annotate(
-            f"≤ {upper:.2f}", (upper, place), (6, -3), textcoords="offset points", fontsize=8
+            f"≤ {number(upper)}", (upper, place), (6, -3), textcoords="offset points", fontsize=8
         )
     axis.set_yticks(range(len(models)), [model["title"] for model in reversed(models)])
     axis.set_ylim(-0.6, len(models) - 0.4)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from wasserscore.core.typing import Array
 from wasserscore.data.layout import channels_first
 from wasserscore.report.canvas import ACCENT, MUTED, new
+from wasserscore.report.wording import number
 
 
 def neighbours(pairs: Mapping[str, Any], data: Mapping[str, Any]) -> Figure:
@@ -46,7 +47,7 @@ def _image_pairs(
             axis.spines[:].set_color("#d8dce3")
         axes[row, 0].set_ylabel(label, fontsize=7, rotation=0, ha="right", va="center")
     for column in range(count):
-        axes[1, column].set_xlabel(f"{distances[column]:.2f}", fontsize=7)
+        axes[1, column].set_xlabel(number(distances[column]), fontsize=7)
     return figure
 
 

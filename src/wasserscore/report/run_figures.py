@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from wasserscore.report.canvas import ACCENT, BAD, GOOD, INK, MUTED, PALETTE, new
+from wasserscore.report.wording import number
 
 
 def ruler(results: Mapping[str, Any]) -> Figure:
@@ -29,9 +30,7 @@ def ruler(results: Mapping[str, Any]) -> Figure:
         axis.errorbar(
             value["value"], place, xerr=2 * (value["stderr"] or 0), fmt="o", ms=6, color=colour
         )
-        note = f"{value['value']:.2f}" + (
-            f"  {100 * copied:.0f} % copies" if copied > 0.05 else ""
-        )
+        note = number(value["value"]) + (f"  {100 * copied:.0f} % copies" if copied > 0.05 else "")
         axis.annotate(
             note,
             (value["value"], place),

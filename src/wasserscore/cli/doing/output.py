@@ -14,6 +14,7 @@ from wasserscore.core.results import plain
 from wasserscore.experiment import Comparison
 from wasserscore.experiment.compare_records import short
 from wasserscore.experiment.write import require_format
+from wasserscore.report.wording import estimate as written
 
 
 class Output(Console):
@@ -81,8 +82,10 @@ def comparison_table(found: Comparison, name: str, title: str) -> Table:
 def _pm(estimate: dict[str, Any] | None) -> str:
     if not estimate or estimate["value"] is None:
         return "-"
-    error = estimate["stderr"]
-    return f"{estimate['value']:.2f}" + (f" ± {error:.2f}" if error else "")
+    value, error = estimate["value"], estimate["stderr"]
+    if round(error or value, 2) == 0:  # of data in small units
+        return written(estimate)
+    return f"{value:.2f}" + (f" ± {error:.2f}" if error else "")
 
 
 def _percent(estimate: dict[str, Any] | None) -> str:
