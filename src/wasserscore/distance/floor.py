@@ -43,8 +43,10 @@ class NoiseFloor(Record):
 class FlooredDistance(Record):
     """A distance beside its floor and its bootstrap baseline, all at ``n`` points.
 
-    The standard errors are spreads over resplits: how much *one* such measurement moves. So the
-    value is told apart from the floor when it lies several of them above.
+    The standard errors are spreads over resplits: how much *one* such measurement moves on these
+    rows. Other rows of the same law move a floor more, up to twice as much where the clouds use up
+    all rows, and further where tails are heavy. The value is told apart from the floor when it
+    lies several of them above.
     """
 
     value: Estimate
