@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -104,3 +105,48 @@ def test_a_shared_weight_is_shared_again():
     other = network.state_dict() | {"second.weight": torch.zeros(3, 3)}
     with pytest.raises(InputError, match=r"'second.weight' of Twice must be 'first.weight'"):
         rebuild(describe(network), other)
+
+
+class Masked(nn.Module):
+    """A layer with what models of one's own keep beside their weights."""
+
+    def __init__(self, size, kept="nothing"):
+        super().__init__()
+        self.size, self.kept = size, kept
+        self.factor = nn.Parameter(torch.ones(size))
+        if kept == "infinity":
+            self.register_buffer("mask", torch.full((size, size), -torch.inf).triu(1))
+        if kept == "frequencies":
+            self.register_buffer("rotary", torch.arange(3.0), persistent=False)
+        if kept == "a number of its weights":
+            self.largest = float(self.factor.detach().abs().max())
+
+    def config(self):
+        return {"class": "Masked", "size": self.size, "kept": self.kept}
+
+
+def test_what_could_not_be_loaded_is_not_saved(monkeypatch):
+    register(Masked)
+    assert describe(Masked(3)) == {"class": "Masked", "size": 3, "kept": "nothing"}
+    for kept, message in {
+        "infinity": r"state of Masked must be finite, got NaN or infinity in \['mask'\]",
+        "frequencies": r"must be parameters and persistent buffers, got \['rotary'\]",
+        "a number of its weights": "does not fit Masked, got Tensor.item",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            describe(Masked(3, kept))
+    with pytest.raises(InputError, match="must hold JSON types, got Object of type int64"):
+        describe(Masked(np.int64(3)))
+    monkeypatch.setattr(Masked, "config", lambda self: {"class": "Masked", "size": 4})
+    with pytest.raises(InputError, match=r"'factor' of Masked must have shape \(4,\), got \(3,\)"):
+        describe(Masked(3))
+    monkeypatch.setattr(Masked, "get_extra_state", lambda self: {"step": 1}, raising=False)
+    with pytest.raises(InputError, match=r"persistent buffers, got \['_extra_state'\]"):
+        describe(Masked(3))
+
+
+def test_a_configuration_is_what_a_file_gives_back():
+    register(Masked)
+    network = Masked(3)
+    network.kept = ("nothing",)
+    assert describe(network)["kept"] == ["nothing"]

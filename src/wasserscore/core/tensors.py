@@ -1,7 +1,7 @@
 """Broadcasting, checks and fixed tiles: the only places where shapes are handled by hand."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -104,6 +104,11 @@ def as_points(x: Any, name: str = "points", *, minimum: int = 1) -> Tensor:
         do = "drop or fill such cells"
         raise InputError(explain(f"{name} must be finite", got=f"{value} at {at}", do=do))
     return torch.as_tensor(x)
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """The names of those that hold NaN or infinity."""
+    return [name for name, value in tensors.items() if not bool(value.isfinite().all())]
 
 
 def same_axes(one: Sequence[int], other: Sequence[int]) -> bool:

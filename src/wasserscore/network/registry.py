@@ -1,11 +1,13 @@
 """Networks by name: saved as a configuration and tensors, rebuilt without running foreign code."""
 
+import json
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.tensors import not_finite
 from wasserscore.network.dit import DiT
 from wasserscore.network.latent import LatentMLP
 from wasserscore.network.logit import LogitMLP
@@ -45,10 +47,11 @@ def register(network_class: type[nn.Module]) -> type[nn.Module]:
 
 
 def describe(network: nn.Module) -> dict[str, Any]:
-    """The configuration that :func:`rebuild` reads.
+    """The configuration that :func:`rebuild` reads, as it reads it: lists for tuples.
 
     Raises:
-        InputError: If the network's class is not registered.
+        InputError: If the network's class is not registered, or the configuration and the state
+            would not give it back: a file that nobody can load is found out too late.
     """
     name = type(network).__name__
     require(
@@ -57,7 +60,19 @@ def describe(network: nn.Module) -> dict[str, Any]:
         got=name,
         do="add @ws.networks.register to the class",
     )
-    config: dict[str, Any] = network.config()  # type: ignore[operator]
+    state = network.state_dict()
+    odd = [key for key, value in state.items() if not isinstance(value, Tensor)]
+    odd += [key for key, _ in network.named_buffers() if key not in state]
+    require(not odd, f"what {name} keeps must be parameters and persistent buffers", got=odd[:3])
+    broken = not_finite(state)
+    require(not broken, f"the state of {name} must be finite",
+            got=f"NaN or infinity in {broken[:3]}",
+            do="keep a mask as True and False, the infinities out of it")  # fmt: skip
+    try:
+        config: dict[str, Any] = json.loads(json.dumps(network.config()))  # type: ignore[operator]
+    except (TypeError, ValueError) as error:
+        raise InputError(explain(f"config() of {name} must hold JSON types", got=error)) from None
+    _require_fit(_skeleton(config), state)
     return config
 
 
@@ -70,9 +85,13 @@ def rebuild(config: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
     Raises:
         InputError: For an unknown class or argument, or tensors that do not fit.
     """
+    return filled(_skeleton(config), tensors)
+
+
+def _skeleton(config: dict[str, Any]) -> nn.Module:
+    """The network of this configuration, without memory."""
     with torch.device("meta"):
-        network = built(config)
-    return filled(network, tensors)
+        return built(config)
 
 
 def filled(network: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
@@ -82,15 +101,7 @@ def filled(network: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
         InputError: If a name or a shape differs, or the tensors of one weight; names the first.
     """
     name = type(network).__name__
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in tensors.items()}
-    for key in sorted(expected.keys() | found.keys()):
-        shape = expected.get(key, "(it has no such weight)")
-        require(
-            expected.get(key) == found.get(key),
-            f"weight {key[:80]!r} of {name} must have shape {shape}",
-            got=found.get(key, "nothing"),
-        )
+    _require_fit(network, tensors)
     twins = _twins(network)
     for own, first in twins.items():
         require(torch.equal(tensors[own], tensors[first]), f"weight {own[:80]!r} of {name} must "
@@ -100,6 +111,19 @@ def filled(network: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
         module, _, attribute = own.rpartition(".")
         setattr(network.get_submodule(module), attribute, network.get_parameter(first))
     return network
+
+
+def _require_fit(network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Refuse tensors of another name or shape than the network's own; names the first."""
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in tensors.items()}
+    for key in sorted(expected.keys() | found.keys()):
+        shape = expected.get(key, "(it has no such weight)")
+        require(
+            expected.get(key) == found.get(key),
+            f"weight {key[:80]!r} of {type(network).__name__} must have shape {shape}",
+            got=found.get(key, "nothing"),
+        )
 
 
 def _twins(network: nn.Module) -> dict[str, str]:
@@ -126,6 +150,6 @@ def built(config: dict[str, Any]) -> nn.Module:
     )
     try:
         return _CLASSES[str(name)](**arguments)
-    except TypeError as error:
+    except (TypeError, RuntimeError) as error:  # a skeleton has no numbers to look at
         reason = " ".join(str(error).split())[:200]
         raise InputError(explain(f"the configuration does not fit {name}", got=reason)) from None

@@ -27,13 +27,13 @@ from torch import Tensor, nn
 from wasserscore.core.errors import require
 from wasserscore.core.files import require_folder
 from wasserscore.core.integers import as_integer
+from wasserscore.core.tensors import not_finite
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network import register
 from wasserscore.process import EDM, VP
 from wasserscore.process.base import Process
 from wasserscore.score.network import NetworkScore
 from wasserscore.score.pipeline import PARTS, diffusers_library, read_pipeline
-from wasserscore.score.vault import not_finite
 
 PREDICTS = {"epsilon": "noise", "v_prediction": "velocity", "sample": "data"}
 

@@ -18,12 +18,13 @@ from torch.nn import functional
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
+from wasserscore.core.tensors import not_finite
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network import built, describe, filled, register
 from wasserscore.network.told import Labels
 from wasserscore.process import EDM
 from wasserscore.score.network import NetworkScore
-from wasserscore.score.vault import not_finite, read_tensors
+from wasserscore.score.vault import read_tensors
 
 PREFIX = "model."
 """What the names of weights begin with where a preconditioned network was saved."""

@@ -8,7 +8,6 @@ every number must be finite. The sidecar holds no path, so no file can point out
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.files import write_atomically
+from wasserscore.core.tensors import not_finite
 
 SCHEMA_VERSION = 1
 LARGEST_SIDECAR = 2**26
@@ -90,11 +90,6 @@ def _tensors(path: Path, data: bytes) -> dict[str, Tensor]:
     if broken := not_finite(tensors):
         _refuse(path, f"holds numbers that are not finite, in {broken[0][:80]!r}")
     return tensors
-
-
-def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """The names of those that hold NaN or infinity."""
-    return [name for name, value in tensors.items() if not bool(value.isfinite().all())]
 
 
 def _read_document(path: Path) -> dict[str, Any]:
