@@ -241,7 +241,8 @@ def test_bandwidths_come_from_the_data_unless_given():
     [({"drift": "sinkhorm"}, "unknown drift"), ({"steps": 0}, "steps must be a positive integer"),
      ({"step": 0.0}, "step must be positive"), ({"ema": 1.0}, "ema must lie"),
      ({"latent": 3}, "latent must fit"), ({"bandwidths": 0.0}, "bandwidth must be positive"),
-     ({"target": Y * 0}, "target must vary"), ({"holdout": Y[:, :1]}, "holdout must be like")],
+     ({"target": Y * 0}, "target must vary"), ({"holdout": Y[:, :1]}, "holdout must be like"),
+     ({"holdout": Y[:5]}, "more than 5 points of the target and of the holdout, got 5")],
 )  # fmt: skip
 def test_what_is_refused(settings, words):
     with pytest.raises(InputError, match=words):

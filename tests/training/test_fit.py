@@ -6,6 +6,7 @@ import textwrap
 import time
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 
@@ -23,6 +24,14 @@ SETTINGS = {"steps": 30, "batch_size": 16, "checkpoint_every": 7, "seed": 3}
 
 def data(n=50):
     return torch.randn(n, 3, generator=torch.Generator().manual_seed(9))
+
+
+def images():
+    return torch.randn(6, 2, 3, 2, generator=torch.Generator().manual_seed(9))
+
+
+def frame(columns):
+    return pd.DataFrame(data().numpy(), columns=list("abc"))[list(columns)]
 
 
 def network(seed=1):
@@ -180,7 +189,20 @@ def test_a_process_that_cannot_be_saved_is_refused_before_training(tmp_path):
         ({"weight_decay": -1.0}, "weight_decay must be finite and not negative"),
         ({"weight_decay": float("inf")}, "weight_decay must be finite and not negative"),
         ({"network": torch.nn.Identity()}, "needs weights, got none in Identity"),
-        ({"holdout": data()[:, :2], "callbacks": [interrupt_at(1)]}, r"points of \(3,\), got sh"),
+        ({"holdout": data()[:, :2], "callbacks": [interrupt_at(1)]}, r"holdout must have shape"),
+        (
+            {
+                "network": MLP(12, 8, 1),
+                "data": images(),
+                "holdout": images().mT,
+                "callbacks": [interrupt_at(1)],
+            },
+            r"holdout must have the axes of data, \(2, 3, 2\), got \(2, 2, 3\)",
+        ),
+        (
+            {"data": frame("abc"), "holdout": frame("acb")},
+            "holdout must have the columns of data in their order, a, b, c, got a, c, b",
+        ),
         ({"ema": 1.0}, "ema must lie in"),
         ({"gradient_clip": 0.0}, "gradient_clip must be positive"),
         ({"regularise": "weights"}, "regularise must be one of"),

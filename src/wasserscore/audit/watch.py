@@ -11,7 +11,7 @@ from wasserscore.audit.neighbours import Training, training
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
 from wasserscore.core.random import Streams
-from wasserscore.core.tensors import as_points
+from wasserscore.core.tensors import as_points, require_alike
 from wasserscore.core.typing import Points
 from wasserscore.distance import w2
 from wasserscore.sampling import sample
@@ -51,6 +51,7 @@ class Watch:
         seed: int = 0,
     ) -> None:
         known, unseen = as_points(train, "train", minimum=3), as_points(holdout, "holdout")
+        require_alike(train=train, holdout=holdout)
         require(known.shape[1:] == unseen.shape[1:], "holdout must be like train",
                 got=tuple(unseen.shape[1:]))  # fmt: skip
         self.seed, self.n = seed, min(as_integer(n, "n", most=MOST), len(known), len(unseen))

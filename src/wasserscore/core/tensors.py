@@ -117,14 +117,14 @@ def same_axes(one: Sequence[int], other: Sequence[int]) -> bool:
     return first == second
 
 
-def require_shape(x: Tensor, shape: tuple[int, ...]) -> None:
+def require_shape(x: Tensor, shape: tuple[int, ...], name: str = "points") -> None:
     """Refuse points ``(b, ...)`` whose numbers would be taken in another order than ``shape``'s.
 
     Flat rows are in that order, and axes of length one change nothing.
     """
     good = x.shape[1:].numel() == math.prod(shape)
     require(good and (x.ndim == 2 or len(shape) == 1 or same_axes(x.shape[1:], shape)),
-            f"points must have shape (b, {', '.join(map(str, shape))})",
+            f"{name} must have shape (b, {', '.join(map(str, shape))})",
             got=tuple(x.shape))  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
-from wasserscore.core.tensors import as_points
+from wasserscore.core.tensors import as_points, require_alike
 from wasserscore.flow.distillation import Distillation
 from wasserscore.flow.progress import Progress
 from wasserscore.flow.settings import DistilSettings
@@ -101,6 +101,7 @@ def distil_generator(
     progress = None
     if holdout is not None:
         require(train is not None, "holdout needs train beside it", got=None)
+        require_alike(train=train, holdout=holdout)
         seen, unseen = (as_points(x, "points").to(dtype) for x in (train, holdout))
         progress = Progress(seen, unseen, student.latent, teacher.scaling, settings.seed)
     untrained = _critic(critic, teacher, Streams(settings.seed))

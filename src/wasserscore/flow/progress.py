@@ -15,6 +15,8 @@ from wasserscore.score import Pushforward
 
 MEASURED = 500
 """Most points of a measurement."""
+NEIGHBOURS = 5
+"""Of the balls that coverage counts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,9 @@ class Progress:
     def __post_init__(self) -> None:
         require(self.holdout.shape[1:] == self.train.shape[1:], "holdout must be like the target",
                 got=tuple(self.holdout.shape[1:]))  # fmt: skip
+        fewest = min(len(self.train), len(self.holdout))
+        require(fewest > NEIGHBOURS, f"coverage needs more than {NEIGHBOURS} points of the target "
+                "and of the holdout", got=fewest)  # fmt: skip
 
     def __call__(self, network: nn.Module) -> dict[str, float]:
         """``w2``, ``w2_floor`` and ``coverage`` of a network's samples."""
@@ -49,7 +54,7 @@ class Progress:
         return {
             "w2": w2(generated, self._there).value,
             "w2_floor": self._floor,
-            "coverage": prdc(generated, self._there).coverage.value,
+            "coverage": prdc(generated, self._there, NEIGHBOURS).coverage.value,
         }
 
     @cached_property

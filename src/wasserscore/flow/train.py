@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from wasserscore.core.errors import require
-from wasserscore.core.tensors import as_points
+from wasserscore.core.tensors import as_points, require_alike
 from wasserscore.data import Scaling
 from wasserscore.flow.annealing import Annealing
 from wasserscore.flow.difference import DriftField
@@ -107,6 +107,7 @@ def train_generator(
     law = Pushforward(network, settings.latent, tuple(points.shape[1:]))
     progress = None
     if holdout is not None:
+        require_alike(target=target, holdout=holdout)
         unseen = as_points(holdout, "holdout").to(dtype)
         progress = Progress(points, unseen, law.latent, scaling, settings.seed)
     task = DriftTask(

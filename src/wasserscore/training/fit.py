@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from wasserscore.core.errors import require
-from wasserscore.core.tensors import as_points
+from wasserscore.core.tensors import as_points, require_alike, require_shape
 from wasserscore.core.typing import Points
 from wasserscore.data import Mapped, Scaling
 from wasserscore.process.base import Process
@@ -176,6 +176,8 @@ def train_score(
         augmented=settings.augmented,
     )  # fmt: skip
     rows = _rows(points, network, labels, conditions, settings)
+    if holdout is not None:
+        require_alike(data=data, holdout=holdout)
     task = _task(untrained, settings, holdout, measure)
     checkpoints = None
     if out is not None:
@@ -226,8 +228,7 @@ def _task(
     )  # fmt: skip
     if holdout is not None:
         unseen = as_points(holdout, "holdout").to(next(untrained.network.parameters()).dtype)
-        require(unseen[0].numel() == untrained.dim, f"holdout must be points of {untrained.shape}",
-                got=f"shape {tuple(unseen.shape)}")  # fmt: skip
+        require_shape(unseen, untrained.shape, "holdout")
         # at the levels of the objective, so that curves with and without importance compare
         own = settings.weighting
         levels = own.base if isinstance(own, Importance) else own
