@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tests.training.exact_posterior import exact
@@ -156,6 +158,19 @@ def test_a_class_is_learned_and_saved(tmp_path):
         again = load(tmp_path / "model")
         assert again.label == k
         assert torch.equal(again(x, 4.0), score.conditioned(k)(x, 4.0))
+
+
+def test_labels_of_every_integer_type_are_the_same(tmp_path):
+    """With ``out``, a run of other labels would be another run."""
+    numbers = LABELS.numpy()
+    kinds = [LABELS, LABELS.to(torch.uint16), numbers.astype(np.uint64), numbers.astype(">i4"),
+             numbers.tolist(), pd.Series(numbers), pd.Series(numbers).astype("category"),
+             np.ma.masked_array(numbers, mask=False)]  # fmt: skip
+    for kind in kinds:
+        train_score(unet(classes=3), images(), EDM(), labels=kind, steps=1, out=tmp_path)
+    hidden = np.ma.masked_array(numbers, mask=numbers == 1)
+    with pytest.raises(InputError, match="every point must have a label, got masked ones"):
+        train_score(unet(classes=3), images(), EDM(), labels=hidden, steps=1)
 
 
 @pytest.mark.parametrize(

@@ -77,16 +77,20 @@ def _classes(labels: Any, n: int, classes: int) -> Labels:
     require(classes > 0, "labels need a network that knows classes", got="one without",
             do="build it with classes=")  # fmt: skip
     if not isinstance(labels, Tensor):
+        require(not np.ma.is_masked(labels), "every point must have a label", got="masked ones")
         labels = np.asarray(labels)
-        require(labels.dtype.kind in "iufb", "labels must be integers", got=labels.dtype)
-    found = torch.as_tensor(labels)
-    require(found.shape == (n,), f"labels must have shape ({n},)", got=tuple(found.shape))
-    whole = not found.is_floating_point() and found.dtype != torch.bool
-    require(whole, "labels must be integers", got=found.dtype)
+    require(tuple(labels.shape) == (n,), f"labels must have shape ({n},)",
+            got=tuple(labels.shape))  # fmt: skip
+    if not isinstance(labels, Tensor):
+        require(labels.dtype.kind in "iu", "labels must be integers", got=labels.dtype)
+        labels = torch.from_numpy(labels.astype(np.int64))  # a copy, whatever the order of bytes
+    whole = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
+    require(whole, "labels must be integers", got=labels.dtype)
+    found: Tensor = labels.to(torch.int64)
     low, high = int(found.min()), int(found.max())
     require(low >= 0 and high < classes, f"labels must lie in 0 to {classes - 1}",
             got=f"{low} to {high}")  # fmt: skip
-    return found.to(torch.int64)
+    return found
 
 
 Rows = Points | Mapped | Labelled
