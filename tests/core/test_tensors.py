@@ -108,6 +108,12 @@ def test_points_keep_their_float_type_and_are_copied():
     assert as_points(pd.DataFrame({"a": [1, 2], "b": [0.5, 1.0]})).shape == (2, 2)
 
 
+def test_points_are_constants():
+    points = torch.ones(2, 2, requires_grad=True)
+    assert not as_points(3 * points).requires_grad
+    assert as_points(points).data_ptr() == points.data_ptr()
+
+
 @pytest.mark.parametrize(
     ("came", "shape", "good"),
     [((3, 6, 6), (3, 6, 6), True), ((108,), (3, 6, 6), True), ((3, 6, 6), (108,), True),

@@ -113,6 +113,13 @@ def test_a_different_configuration_is_refused_by_name(name, tmp_path):
     train_score(**base)
 
 
+def test_data_that_gather_gradients_gather_none_here():
+    """What comes out of another network says so, until it is detached."""
+    rows = data().requires_grad_()
+    same(*(weights(train_score(network(), x, EDM(), **SETTINGS)) for x in (rows, data())))
+    assert rows.grad is None
+
+
 def test_it_learns_the_law_of_a_gaussian():
     """With a linear target the trained score comes near the closed form, at every level."""
     mean = torch.tensor([1.5, -0.5, 0.0])

@@ -39,7 +39,7 @@ def feature_map(features: Features, train: Tensor) -> tuple[Callable[[Tensor], T
     given = features
 
     def embed(rows: Tensor) -> Tensor:
-        points = as_points(given(rows), "features").detach().cpu()
+        points = as_points(given(rows), "features").cpu()
         require(len(points) == len(rows), "features must return one row per row",
                 got=f"{len(points)} for {len(rows)}")  # fmt: skip
         return _flat(points)

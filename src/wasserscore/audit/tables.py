@@ -37,7 +37,7 @@ def as_rows(train: Any, generated: Any, holdout: Any) -> Rows:
     given = {"train": None if mapped else train, "generated": generated, "holdout": holdout}
     columns = list(train.columns) if hasattr(train, "columns") else None
     points = {
-        name: as_points(_aligned(rows, columns, name), name).detach().cpu()
+        name: as_points(_aligned(rows, columns, name), name).cpu()
         for name, rows in given.items()
         if rows is not None
     }

@@ -86,12 +86,13 @@ def as_tensor(x: Any) -> Tensor:
 def as_points(x: Any, name: str = "points", *, minimum: int = 1) -> Tensor:
     """A finite floating tensor ``(n, *shape)`` from a tensor, an array or a DataFrame.
 
-    Keeps float32 and float64; other number types become float64.
+    Keeps float32 and float64; other number types become float64. Points are constants: a tensor
+    that gathers gradients would carry a graph into all that is made of it, and gather some there.
 
     Raises:
         InputError: Names the first bad cell, or the shape that came.
     """
-    x = as_floats(x, name)
+    x = as_floats(x, name).detach()
     came = f"shape {tuple(x.shape)}"
     require(x.ndim >= 2, f"{name} must have one row per point", got=came, do="reshape to (n, d)")
     require(x.shape[0] >= minimum, f"{name} needs at least {minimum} rows", got=x.shape[0])

@@ -93,7 +93,7 @@ def _from_array(array: Any, overrides: "Overrides | None") -> Dataset:
 
         source = f"a table of shape {tuple(array.shape)}"
         return from_frame(array, name="data", source=source, overrides=overrides)
-    points = as_points(array, "data", minimum=2).detach().cpu()
+    points = as_points(array, "data", minimum=2).cpu()
     kind = "image" if points.ndim > 2 else "vectors"
     return Dataset.build(points, name="data", kind=kind,  # type: ignore[arg-type]
                          source=f"an array of shape {tuple(points.shape)}")  # fmt: skip

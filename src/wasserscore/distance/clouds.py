@@ -21,7 +21,7 @@ NEAR = 1e-4
 
 def as_cloud(x: Any, name: str, *, minimum: int = 1) -> Tensor:
     """Points ``(n, *shape)`` (tensor, array or DataFrame) as a detached cloud ``(n, d)``."""
-    return as_points(x, name, minimum=minimum).detach().flatten(1)
+    return as_points(x, name, minimum=minimum).flatten(1)
 
 
 def as_clouds(x: Any, y: Any, *, minimum: int = 1) -> tuple[Tensor, Tensor]:

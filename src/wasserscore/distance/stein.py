@@ -76,7 +76,7 @@ def ksd(
     require(kernel in KERNELS, "unknown kernel", got=repr(kernel),
             do=f"use one of {', '.join(KERNELS)}")  # fmt: skip
     require(statistic in ("u", "v"), "statistic must be u or v", got=repr(statistic))
-    z = as_points(x, "x", minimum=3).detach()
+    z = as_points(x, "x", minimum=3)
     s = _scores(z, score)
     z = as_cloud(z, "x").double()
     require_squares(z)

@@ -90,7 +90,7 @@ class Flow(ABC):
             InputError: For points that are not finite, shapes that do not fit, or a target that
                 does not tell how wide it is where the schedule has to know.
         """
-        points = as_points(source, "source").detach()
+        points = as_points(source, "source")
         if hasattr(target, "process"):
             require_shape(points, tuple(target.shape))
         require_alike(source=source, target=target)

@@ -177,7 +177,7 @@ def as_side(target: Any, like: Tensor, kernel: Kernel) -> Side:
         return ScoreSide(target)
     if callable(target) and not isinstance(target, Tensor):
         return PlainSide(target)
-    points = as_points(target, "target").detach().flatten(1).to(like)
+    points = as_points(target, "target").flatten(1).to(like)
     if points.shape[1] != like.shape[1]:
         raise InputError(explain("source and target must have the same dimension",
                                  got=f"{like.shape[1]} and {points.shape[1]}",
