@@ -120,6 +120,14 @@ def test_data_that_gather_gradients_gather_none_here():
     assert rows.grad is None
 
 
+def test_training_within_no_grad_is_the_same_and_within_inference_mode_refused():
+    with torch.no_grad():
+        within = train_score(network(), data(), EDM(), **SETTINGS)
+    same(weights(within), weights(train_score(network(), data(), EDM(), **SETTINGS)))
+    with torch.inference_mode(), pytest.raises(InputError, match="training needs gradients"):
+        train_score(network(), data(), EDM(), **SETTINGS)
+
+
 def test_it_learns_the_law_of_a_gaussian():
     """With a linear target the trained score comes near the closed form, at every level."""
     mean = torch.tensor([1.5, -0.5, 0.0])

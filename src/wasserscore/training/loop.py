@@ -120,7 +120,9 @@ def run(
     """
     good = isinstance(callbacks, Sequence) and all(map(callable, callbacks))
     require(good, "callbacks must be a list of functions of (step, logs)", got=repr(callbacks))
-    with nullcontext() if checkpoints is None else checkpoints.held():
+    require(not torch.is_inference_mode_enabled(), "training needs gradients",
+            got="torch.inference_mode()", do="train outside of it")  # fmt: skip
+    with nullcontext() if checkpoints is None else checkpoints.held(), torch.enable_grad():
         _train(task, data, steps, batch_size, seed, callbacks, checkpoints)
 
 
