@@ -171,6 +171,12 @@ def test_what_has_no_likelihood_is_refused(points):
         log_likelihood(lambda x, t: score(x.detach(), t), points, process=score.process)
     with pytest.raises(InputError, match="needs a process"):
         log_likelihood(lambda x, t: -x, points)
+    for turned in (lambda s: s.T, lambda s: s.flatten(), lambda s: s[0]):
+        with pytest.raises(InputError, match="a score must be shaped like its points, got"):
+            log_likelihood(lambda x, t, turned=turned: turned(score(x, t)), points,
+                           process=score.process)  # fmt: skip
+    with pytest.raises(InputError, match="a score must return a tensor, got tuple"):
+        log_likelihood(lambda x, t: (score(x, t),), points, process=score.process)
     for wrong in (0.0, -1.0, float("nan")):
         with pytest.raises(InputError, match="least_noise must be positive and finite, got"):
             log_likelihood(score, points, least_noise=wrong)

@@ -56,6 +56,26 @@ def test_a_function_samples_in_data_units():
     torch.testing.assert_close(draw(plain), draw(exact(EDM())), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_what_a_denoiser_gives_is_not_taken_in_another_order():
+    process, x = EDM(), torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(0))
+    mean = lambda y, r: y / (1 + r**2).reshape(-1, 1, 1)
+    score = lambda given: ws.DenoiserScore(lambda y, r: given(mean(y, r)), process, (2, 3))(x, 1.0)
+    whole = score(lambda m: m)
+    for same in (lambda m: m.flatten(1), lambda m: m[:, None], torch.Tensor.double):
+        assert torch.equal(score(same), whole)
+    for other in (lambda m: m.mT, lambda m: m[:, :, :2], lambda m: m.flatten(), lambda m: m[:1]):
+        with pytest.raises(InputError, match="must return points like those it is given, got"):
+            score(other)
+    for other in (lambda m: None, lambda m: (m,), torch.Tensor.numpy):
+        with pytest.raises(InputError, match="a denoiser must return a tensor, got"):
+            score(other)
+    with pytest.raises(InputError, match="a denoiser must be a function or a module, got int"):
+        ws.DenoiserScore(3, process, (3,))
+    with pytest.raises(InputError, match="shape must name the sizes of a point"):
+        ws.DenoiserScore(mean, process, ())
+
+
 def test_no_score_without_noise():
     score = ws.DenoiserScore(denoise, EDM(), (3,))
     with pytest.raises(InputError, match="without noise"):

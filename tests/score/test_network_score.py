@@ -124,6 +124,21 @@ def test_points_may_be_images_or_flat_and_keep_their_dtype(generator):
         score(x.mT, 1.0)
 
 
+class Turned(nn.Module):
+    """A layer whose channels are last, which is not where they were."""
+
+    def forward(self, x, c_noise):
+        return x.movedim(1, -1)
+
+
+def test_what_a_network_gives_is_not_taken_in_another_order(generator):
+    score = NetworkScore(Turned(), EDM(), shape=(2, 3, 3))
+    with pytest.raises(InputError, match=r"a network must return points .*got \(4, 3, 3, 2\) for"):
+        score(torch.randn(4, 2, 3, 3, generator=generator), 1.0)
+    one = NetworkScore(Turned(), EDM(), shape=(1, 3, 3))  # axes of length one change nothing
+    assert one(torch.randn(4, 1, 3, 3, generator=generator), 1.0).shape == (4, 1, 3, 3)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
 def test_a_score_has_the_type_of_its_points(dtype):
     score = NetworkScore(MLP(3, 4, 1).to(dtype), EDM())

@@ -37,6 +37,7 @@ from wasserscore.dynamics import RungeKutta4, TimeGrid, simulate
 from wasserscore.process import Process
 from wasserscore.sampling.divergence import divergence
 from wasserscore.sampling.grids import known_from
+from wasserscore.sampling.law import TiledScore
 from wasserscore.sampling.subject import process_of
 
 EXACT_UP_TO = 64
@@ -175,7 +176,7 @@ class _Flow:
 
     def __call__(self, x: Tensor, probes: Tensor | None) -> Tensor:
         """Log density of each row, one row per probe: ``(m, b)``."""
-        shape, (b, d) = x.shape, x.flatten(1).shape
+        shape, (b, d), asked = x.shape, x.flatten(1).shape, TiledScore(self.score)
         horizon = self.process.horizon
         known = known_from(self.process, horizon)
         top: float = float(self.process.noise_to_signal(horizon)) ** 0.5
@@ -184,11 +185,9 @@ class _Flow:
 
         def noise_at(r: float) -> Callable[[Tensor], Tensor]:
             time = self.process.time_at(torch.tensor(r**2, dtype=torch.float64))
-            time = time.clamp(known, horizon).to(x.device)
-            alpha = float(self.process.alpha(time))
-            return lambda y: (-r * alpha * self.score((alpha * y).reshape(shape), time)).reshape(
-                b, d
-            )
+            time = time.clamp(known, horizon)
+            alpha, t = float(self.process.alpha(time)), float(time)
+            return lambda y: (-r * alpha * asked((alpha * y).reshape(shape), t)).reshape(b, d)
 
         def in_log_noise(state: Tensor, u: float) -> Tensor:
             r = top * math.exp(-u)

@@ -9,13 +9,14 @@ With :math:`\hat x = x / \alpha_t = x_0 + r z` and :math:`r = \sigma_t / \alpha_
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 from torch import Tensor
 
-from wasserscore.core.errors import InputError, explain
+from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.integers import as_shape
 from wasserscore.core.numbers import as_times
-from wasserscore.core.tensors import as_tensor, beside, expand_like, require_shape
+from wasserscore.core.tensors import as_tensor, beside, expand_like, require_shape, same_axes
 from wasserscore.core.typing import PerPoint, Points, Times
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process, require_process
@@ -41,7 +42,10 @@ class DenoiserScore:
 
     def __post_init__(self) -> None:
         require_process(self.process)
+        require(callable(self.denoiser), "a denoiser must be a function or a module",
+                got=type(self.denoiser).__name__)  # fmt: skip
         object.__setattr__(self, "shape", as_shape(self.shape))
+        require(len(self.shape) > 0, "shape must name the sizes of a point", got=())
 
     @property
     def dim(self) -> int:
@@ -68,7 +72,23 @@ class DenoiserScore:
         own = getattr(self.denoiser, "parameters", lambda: ())
         dtype = next((p.dtype for p in own()), x.dtype)
         seen = (x / expand_like(alpha, x)).to(dtype).reshape(len(x), *self.shape)
-        return self.denoiser(seen, beside(r, seen)).to(x.dtype).reshape(x.shape)
+        found = answered(self.denoiser(seen, beside(r, seen)), seen, "a denoiser")
+        return found.to(x.dtype).reshape(x.shape)
+
+
+def answered(output: Any, x: Tensor, who: str) -> Tensor:
+    """What a network or a function made of points, checked to be like these: rows may be flat.
+
+    Raises:
+        InputError: If it is no tensor, or its numbers would be taken in another order.
+    """
+    require(isinstance(output, Tensor), f"{who} must return a tensor", got=type(output).__name__)
+    found: Tensor = output
+    good = found.shape[:1] == x.shape[:1] and found.numel() == x.numel()
+    require(good and (found.ndim == 2 or same_axes(found.shape, x.shape)),
+            f"{who} must return points like those it is given",
+            got=f"{tuple(found.shape)} for points {tuple(x.shape)}")  # fmt: skip
+    return found
 
 
 def tweedie(x: Points, denoised: Points, alpha: Tensor, r: Tensor) -> Points:

@@ -18,7 +18,7 @@ from wasserscore.network import describe, rebuild
 from wasserscore.network.told import Condition, Labels
 from wasserscore.process import from_dict as process_from_dict
 from wasserscore.process.base import Process, require_process
-from wasserscore.score.denoiser import natural_clock, tweedie
+from wasserscore.score.denoiser import answered, natural_clock, tweedie
 from wasserscore.score.preconditioning import (
     PRECONDITIONINGS,
     PREDICTIONS,
@@ -212,7 +212,8 @@ class NetworkScore:
             condition = self._with_augmentation(condition)
         told: tuple[Tensor | None, ...] = () if labels is None else (labels,)
         told = told if condition is None else (labels, condition)
-        output = self.network(seen, beside(c.noise, seen), *told).to(x.dtype).reshape(x.shape)
+        output = answered(self.network(seen, beside(c.noise, seen), *told), seen, "a network")
+        output = output.to(x.dtype).reshape(x.shape)
         denoised: Tensor = expand_like(c.skip / alpha, x) * x + expand_like(c.out, x) * output
         return denoised
 
