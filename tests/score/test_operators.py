@@ -50,6 +50,10 @@ def test_operators_may_be_made_of_arrays_and_lists():
     assert torch.equal(Mask(KNOWN.tolist()).forward(x), OPERATORS["mask"].forward(x))
     matrix = OPERATORS["matrix"].matrix
     assert torch.equal(MatrixMap(matrix.numpy(), (2, 3)).forward(x), x.flatten(1) @ matrix.T)
+    picture, two, three = draw(1, 2, 3), draw(4, 2), draw(5, 3, seed=1)
+    other = Separable([1, 2, 3], two.numpy(), three.tolist()).forward(picture[:, None])
+    assert torch.equal(other, Separable((1, 2, 3), two, three).forward(picture[:, None]))
+    assert torch.equal(Separable.average([2, 4, 6], 2).down, OPERATORS["average"].down)
     with pytest.raises(InputError, match=r"must be True and False, got torch\.int64"):
         Mask([1, 0])
     with pytest.raises(InputError, match=r"a matrix has rows and columns, got \(5,\)"):

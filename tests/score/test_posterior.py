@@ -202,6 +202,26 @@ def test_every_row_may_have_a_time_of_its_own():
     torch.testing.assert_close(found(x, times), each, rtol=1e-10, atol=1e-10)
 
 
+class Halves:
+    """Means of two rows by hand: one may forget a factor in the adjoint, or add a constant."""
+
+    def __init__(self, factor, constant=0.0):
+        self.factor, self.constant = factor, constant
+
+    def forward(self, x):
+        return x.mean(1) + self.constant
+
+    def adjoint(self, y):
+        return self.factor * y[:, None].expand(-1, 2, -1) / 2
+
+
+def test_an_operator_by_hand_is_its_matrix():
+    matrix = torch.cat([torch.eye(3), torch.eye(3)], 1).double() / 2
+    y, x = Y[:3], draw(2, 2, 3)
+    torch.testing.assert_close(Posterior(PRIOR, Halves(1.0), y, 0.1)(x, 1.0),
+                               Posterior(PRIOR, matrix, y, 0.1)(x, 1.0))  # fmt: skip
+
+
 def test_conjugate_gradients_solve_and_stop():
     k, b = covariance(6), draw(3, 6)
     found = conjugate_gradients(lambda v: v @ k, b, iterations=20, tolerance=1e-12)
@@ -230,6 +250,12 @@ def test_conjugate_gradients_solve_and_stop():
             lambda: Posterior(PRIOR, Mask(torch.ones(2, 2).bool()), Y, 0.1),
             r"operator must take points of \(2, 3\), got one for \(2, 2\)",
         ),
+        (
+            lambda: Posterior(PRIOR, Mask(torch.ones(3, 2).bool()), Y, 0.1),
+            r"operator must take points of \(2, 3\), got one for \(3, 2\)",
+        ),
+        (lambda: Posterior(PRIOR, Halves(2.0), Y[:3], 0.1), r"linear.* = (.*) and .* = (?!\1)"),
+        (lambda: Posterior(PRIOR, Halves(1.0, 0.5), Y[:3], 0.1), "must be linear, and its ad"),
         (lambda: Posterior(PRIOR, MATRIX, Y, 0.1)(draw(2, 2, 3), 0.0), "no score without noise"),
         (
             lambda: Posterior(PRIOR, MATRIX, Y, 0.1).denoise(draw(2, 5), 1.0),

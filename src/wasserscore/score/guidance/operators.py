@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
-from wasserscore.core.integers import as_integer
+from wasserscore.core.integers import as_integer, as_shape
 from wasserscore.core.numbers import is_number
 from wasserscore.core.tensors import as_floats
 from wasserscore.core.typing import Points
@@ -134,6 +134,9 @@ class Separable(LinearMap):
     across: Float[Tensor, "n width"]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", as_shape(self.shape))
+        for name in ("down", "across"):
+            object.__setattr__(self, name, as_floats(getattr(self, name), name))
         good = self.down.ndim == self.across.ndim == 2
         require(good, "a picture is measured by two matrices", got="another number of axes")
         sides = (self.down.shape[1], self.across.shape[1])

@@ -30,11 +30,15 @@ from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
 from wasserscore.core.linalg import conjugate_gradients
 from wasserscore.core.numbers import as_times, is_number
-from wasserscore.core.tensors import as_floats, as_tensor, expand_like
+from wasserscore.core.random import normal_like
+from wasserscore.core.tensors import as_floats, as_tensor, expand_like, same_axes
 from wasserscore.core.typing import Points, Times
 from wasserscore.process.base import Process
 from wasserscore.score.guidance.derived import Derived
 from wasserscore.score.guidance.operators import MatrixMap, Measurements, Operator
+
+ADJOINT = 1e-3
+"""Relative difference of two products that are equal but for rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +63,8 @@ class Posterior(Derived):
         tolerance: Where they stop: residual over right-hand side.
 
     Raises:
-        InputError: If the measurement does not fit the operator, or the operator the score.
+        InputError: If the measurement does not fit the operator, or the operator the score, or
+            is not linear or has another adjoint.
     """
 
     score: Any
@@ -86,13 +91,29 @@ class Posterior(Derived):
             good = is_number(value) and 0 <= value < float("inf")
             require(good, f"{name} must be finite and non-negative", got=value)
         own = tuple(getattr(self.operator, "shape", self.shape))
-        require(prod(own) == prod(self.shape), f"the operator must take points of {self.shape}",
-                got=f"one for {own}")  # fmt: skip
-        wanted = tuple(self.operator.forward(self.y.new_zeros(1, *self.shape)).shape[1:])
+        flat = 1 in (len(own), len(self.shape)) and prod(own) == prod(self.shape)
+        good = flat or same_axes(own, self.shape)
+        require(good, f"the operator must take points of {self.shape}", got=f"one for {own}")
+        self._require_measurement()
+
+    def _require_measurement(self) -> None:
+        """Refuse what is not measured by the operator, and an operator that is not linear.
+
+        Where the adjoint is one, |A x|^2 is <x, A^T A x>.
+        """
+        x = normal_like(self.y.new_empty(1, *self.shape), torch.Generator().manual_seed(0))
+        seen = self.operator.forward(x)
+        wanted = tuple(seen.shape[1:])
         require(tuple(self.y.shape) == wanted, f"y must have shape {wanted}, as one forward has",
                 got=tuple(self.y.shape))  # fmt: skip
         require(bool(torch.isfinite(self.y).all()), "y must be finite", got="NaN or infinity",
                 do="leave out what was not measured, as ws.guidance.Mask does")  # fmt: skip
+        squared = float(seen.double().square().sum())
+        pulled = float((x * self.operator.adjoint(seen).reshape(x.shape)).double().sum())
+        require(abs(squared - pulled) <= ADJOINT * squared, "an operator must be linear, and its "
+                "adjoint that of its forward", got=f"|Ax|^2 = {squared:.6g} and <x, A^T A x> = "
+                f"{pulled:.6g} at one x", do="subclass ws.guidance.LinearMap, which derives the "
+                "adjoint, and put what is added into y")  # fmt: skip
 
     @property
     def origin(self) -> Any:
