@@ -204,6 +204,14 @@ def test_classes_of_edm_are_rows():
                                    rtol=1e-6, atol=1e-9)  # fmt: skip
 
 
+def test_a_network_of_edm_that_is_not_registered_is_not_saved(tmp_path):
+    with torch.random.fork_rng():
+        network = nn.Linear(3, 3)
+    score = ws.from_edm(network, network.state_dict(), (3,))
+    with pytest.raises(InputError, match=r"^only registered networks can be saved, got Linear"):
+        ws.save(score, tmp_path)
+
+
 def test_what_does_not_fit_is_named(tmp_path):
     network = MLP(3, 16, 2)
     weights = network.state_dict()

@@ -68,8 +68,9 @@ def describe(network: nn.Module) -> dict[str, Any]:
     require(not broken, f"the state of {name} must be finite",
             got=f"NaN or infinity in {broken[:3]}",
             do="keep a mask as True and False, the infinities out of it")  # fmt: skip
+    own = network.config()  # type: ignore[operator]
     try:
-        config: dict[str, Any] = json.loads(json.dumps(network.config()))  # type: ignore[operator]
+        config: dict[str, Any] = json.loads(json.dumps(own))
     except (TypeError, ValueError) as error:
         raise InputError(explain(f"config() of {name} must hold JSON types", got=error)) from None
     _require_fit(_skeleton(config), state)
