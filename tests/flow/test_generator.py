@@ -236,12 +236,29 @@ def test_bandwidths_come_from_the_data_unless_given():
     assert fallen[-1] > 1.5 * spacing(Y)
 
 
+class Pair(torch.nn.Module):
+    """A network that gives what it made and something else."""
+
+    latent = 4
+
+    def __init__(self):
+        super().__init__()
+        self.made = network()
+
+    def forward(self, z):
+        return self.made(z), z
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [({"drift": "sinkhorm"}, "unknown drift"), ({"steps": 0}, "steps must be a positive integer"),
      ({"step": 0.0}, "step must be positive"), ({"ema": 1.0}, "ema must lie"),
      ({"latent": 3}, "latent must fit"), ({"bandwidths": 0.0}, "bandwidth must be positive"),
      ({"target": Y * 0}, "target must vary"), ({"holdout": Y[:, :1]}, "holdout must be like"),
+     ({"network": torch.nn.Identity(), "latent": 2}, "needs weights, got none in Identity"),
+     ({"network": LatentMLP(4, 3, 8, 1)}, r"must return .* points \(2,\) .*, got \(\d+, 3\)"),
+     ({"network": Pair()}, "must return a tensor, got tuple"),
+     ({"network": network().half()}, "must be float32 or float64.*, got torch.float16"),
      ({"holdout": Y[:5]}, "more than 5 points of the target and of the holdout, got 5")],
 )  # fmt: skip
 def test_what_is_refused(settings, words):

@@ -27,6 +27,12 @@ def test_rows_depend_on_the_seed_and_their_number_only():
     torch.testing.assert_close(many, made.network(z).detach())
 
 
+def test_it_is_shown_in_one_line():
+    with torch.device("meta"):
+        made = Pushforward(nn.Linear(5, 3), 5, (3,))
+    assert repr(made) == "Pushforward(Linear of 18 weights, latent 5, points (3,))"
+
+
 def test_samples_are_in_data_units():
     plain = law().sample(5)
     torch.testing.assert_close(law(scaling=SCALING).sample(5), plain * 4 + SCALING.shift)

@@ -15,7 +15,7 @@ from wasserscore.flow.progress import Progress
 from wasserscore.flow.settings import DistilSettings
 from wasserscore.network import describe
 from wasserscore.score import NetworkScore, Pushforward
-from wasserscore.training.averaged import Averaged
+from wasserscore.training.averaged import Averaged, weights_dtype
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.denoising import CLIP, Denoising
 from wasserscore.training.identity import sha256
@@ -86,9 +86,9 @@ def distil_generator(
     known = hasattr(teacher, "process") and hasattr(teacher, "shape")
     require(known, "a teacher must be a score with a process and a shape",
             got=type(teacher).__name__)  # fmt: skip
-    for module in (network, critic) if critic is not None else (network,):
-        require(isinstance(module, nn.Module), "a network must be a module of torch",
-                got=type(module).__name__)  # fmt: skip
+    dtype = weights_dtype(network)
+    if critic is not None:
+        weights_dtype(critic)
     settings = DistilSettings(
         method=method, alpha=alpha, turns=turns, steps=steps, batch_size=batch_size,
         learning_rate=learning_rate, critic_rate=critic_rate, ema=ema,
@@ -97,7 +97,6 @@ def distil_generator(
         measure_every=measure_every, seed=seed,
     )  # fmt: skip
     student = Pushforward(network, settings.latent, tuple(teacher.shape))
-    dtype = next(network.parameters()).dtype
     progress = None
     if holdout is not None:
         require(train is not None, "holdout needs train beside it", got=None)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from wasserscore.core.errors import require
@@ -19,6 +20,7 @@ from wasserscore.flow.settings import DriftSettings
 from wasserscore.flow.views import view_of
 from wasserscore.network import describe
 from wasserscore.score import Pushforward
+from wasserscore.training.averaged import weights_dtype
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.denoising import CLIP
 from wasserscore.training.identity import sha256
@@ -93,9 +95,9 @@ def train_generator(
 
     Source: :cite:p:`weber2023`; :cite:p:`deng2026`.
     """
-    require(isinstance(network, nn.Module), "a network must be a module of torch",
-            got=type(network).__name__)  # fmt: skip
-    dtype = next(network.parameters()).dtype
+    dtype = weights_dtype(network)
+    require(dtype in (torch.float32, torch.float64), "weights of a generator must be float32 or "
+            "float64, as its drift is", got=dtype)  # fmt: skip
     points = as_points(target, "target", minimum=2).to(dtype)
     settings = DriftSettings(
         step=step, steps=steps, batch_size=batch_size, learning_rate=learning_rate, ema=ema,

@@ -20,7 +20,7 @@ from wasserscore.data import Scaling
 from wasserscore.network import describe, rebuild
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pushforward:
     """Standard normal latents pushed through a network.
 
@@ -42,6 +42,11 @@ class Pushforward:
         own = getattr(self.network, "latent", self.latent)
         require(own == self.latent, "latent must fit the network", got=self.latent,
                 do=f"the network takes {own}")  # fmt: skip
+
+    def __repr__(self) -> str:
+        weights = sum(p.numel() for p in self.network.parameters())
+        network = f"{type(self.network).__name__} of {weights:,} weights"
+        return f"Pushforward({network}, latent {self.latent}, points {self.shape})"
 
     @property
     def dim(self) -> int:
@@ -65,8 +70,18 @@ class Pushforward:
         n = as_integer(n, "n")
         like = next(self.network.parameters())
         z = Streams(seed).normal("latent", 0, n, (self.latent,), like)
-        points: Tensor = in_tiles(self.network, z).reshape(n, *self.shape)
+        points = in_tiles(self._made, z)
         return points if self.scaling is None else self.scaling.undo(points)
+
+    def _made(self, z: Tensor) -> Points:
+        found: Any = self.network(z)
+        require(isinstance(found, Tensor), "a generator must return a tensor",
+                got=type(found).__name__)  # fmt: skip
+        require(found.numel() == len(z) * self.dim,
+                f"a generator must return {len(z)} points {self.shape} for as many latents",
+                got=tuple(found.shape))  # fmt: skip
+        points: Tensor = found.reshape(len(z), *self.shape)
+        return points
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What ``save`` writes: the weights, and everything else as JSON types."""

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -191,6 +192,19 @@ class Averaged:
                        for moment in ("exp_avg", "exp_avg_sq")}  # fmt: skip
             steps = tensors[f"step/{name}"].to(weight.device)
             self.optimizer.state[weight] = {"step": steps, **moments}
+
+
+def weights_dtype(network: Any) -> torch.dtype:
+    """Of a network that is to be trained.
+
+    Raises:
+        InputError: If it is no module, or has no weights.
+    """
+    first = next(network.parameters(), None) if isinstance(network, nn.Module) else None
+    name = type(network).__name__
+    require(first is not None, "a network to train needs weights", got=f"none in {name}")
+    dtype: torch.dtype = first.dtype  # type: ignore[union-attr]
+    return dtype
 
 
 def _weights(network: nn.Module) -> list[Tensor]:

@@ -14,6 +14,7 @@ from wasserscore.data import Mapped, Scaling
 from wasserscore.process.base import Process
 from wasserscore.score import NetworkScore
 from wasserscore.training.augmentation import Augmentation
+from wasserscore.training.averaged import weights_dtype
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.denoising import CLIP, Denoising
 from wasserscore.training.heldout import HeldOut
@@ -164,11 +165,10 @@ def train_score(
     )  # fmt: skip
     require(out is not None or not settings.widths,
             "ema_widths need out=, whose checkpoints hold them", got=ema_widths)  # fmt: skip
-    weights = isinstance(network, nn.Module) and any(True for _ in network.parameters())
-    require(weights, "a network to train needs weights", got=f"none in {type(network).__name__}")
+    dtype = weights_dtype(network)
     require(measure is None or callable(measure), "measure must be a function of the score",
             got=repr(measure))  # fmt: skip
-    points = points.to(next(network.parameters()).dtype)
+    points = points.to(dtype)
     data_std = root_mean_square(points) if data_std is None else data_std
     require(data_std != 0, "data must vary", got=f"data_std={data_std}")
     untrained = NetworkScore(
