@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from wasserscore.certificate import certify
 from wasserscore.core.errors import InputError
 from wasserscore.core.random import Streams
 from wasserscore.data import Scaling
 from wasserscore.dynamics import TimeGrid
 from wasserscore.network import MLP
 from wasserscore.process import EDM, VP
-from wasserscore.sampling import RowNoise, sample, solver, solvers, time_grid
-from wasserscore.score import GaussianScore, NetworkScore
+from wasserscore.sampling import RowNoise, log_likelihood, sample, solver, solvers, time_grid
+from wasserscore.score import GaussianScore, NetworkScore, Pushforward
+from wasserscore.score.guidance import Guided
 
 PROCESS = EDM(sigma_max=80.0)
 NAMES = [s.name for s in solvers()]
@@ -272,3 +274,44 @@ def test_a_closed_form_score_is_run_in_the_dtype_of_its_law(dtype):
 def test_a_score_around_a_network_is_run_in_the_dtype_of_the_network():
     score = NetworkScore(MLP(2, width=8, depth=1).double(), PROCESS)
     assert sample(score, 3, steps=2).dtype == torch.float64
+
+
+class Dropping(torch.nn.Module):
+    """A linear denoiser behind a layer that is another one in training."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.dim = layer, 2
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, x, c_noise=None):
+        return self.scale * self.layer(x)
+
+
+@pytest.mark.parametrize(
+    "layer", [torch.nn.Dropout(0.5), torch.nn.BatchNorm1d(2)], ids=["dropout", "batch norm"]
+)
+def test_a_network_in_training_mode_is_refused_where_it_is_another_one(layer):
+    network = Dropping(layer)
+    score = NetworkScore(network, EDM(sigma_max=10.0))
+    law = GaussianScore(torch.zeros(2), torch.eye(2), EDM(sigma_max=10.0))
+    guided = Guided(poor=law, good=score, scale=2.0)
+    before = [x.clone() for x in network.state_dict().values()]
+    asks = [lambda: sample(score, 3), lambda: sample(guided, 3),
+            lambda: certify(score, law, n=16), lambda: Pushforward(network, 2, (2,)).sample(3),
+            lambda: log_likelihood(score, torch.zeros(1, 2))]  # fmt: skip
+    for ask in asks:
+        with pytest.raises(InputError, match=r"evaluation mode, got .* call network\.eval"):
+            ask()
+    network.eval()
+    for ask in asks:
+        ask()
+    after = network.state_dict().values()
+    assert all(torch.equal(x, y) for x, y in zip(before, after, strict=True))
+    few, many = (sample(score, n, seed=1) for n in (3, 300))
+    assert torch.equal(few, many[:3])
+
+
+def test_layers_that_drop_nothing_may_be_in_training_mode():
+    score = NetworkScore(Dropping(torch.nn.Dropout(0.0)), EDM(sigma_max=10.0))
+    assert torch.equal(sample(score, 3), sample(score, 3))

@@ -1,5 +1,6 @@
 """``train_generator``: a network and data in, a law that is sampled in one evaluation out."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,8 @@ def train_generator(
         measure_every=measure_every, seed=seed,
     )  # fmt: skip
     field, name = drift_named(drift)
-    law = Pushforward(network, settings.latent, tuple(points.shape[1:]))
+    untrained = copy.deepcopy(network).eval()
+    law = Pushforward(untrained, settings.latent, tuple(points.shape[1:]))
     progress = None
     if holdout is not None:
         require_alike(target=target, holdout=holdout)

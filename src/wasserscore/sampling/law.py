@@ -20,6 +20,7 @@ from wasserscore.core.tensors import in_tiles
 from wasserscore.core.typing import ScoreFn
 from wasserscore.dynamics import SDE, TimeGrid, weighted_sum
 from wasserscore.process import Process
+from wasserscore.score.settled import require_settled
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,16 @@ class TiledScore:
     Args:
         score: Any callable ``(x, t)``; it is given ``t`` as a float64 number on the device of
             ``x`` (float32 on devices without float64).
+
+    Raises:
+        InputError: If a network in it is in training mode where that makes a difference.
     """
 
     score: ScoreFn | Callable[..., Tensor]
     _times: dict[tuple[float, torch.device], Tensor] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        require_settled(self.score)
 
     def __call__(self, x: Tensor, t: float | Tensor) -> Tensor:
         """The score of every row at time ``t``, or each at its own, ``t`` of shape ``(b,)``.

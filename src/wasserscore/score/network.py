@@ -33,7 +33,7 @@ class NetworkScore:
 
     Args:
         network: A module ``F(x (b, *shape), c_noise (b,)) -> like x``; it runs in the dtype of
-            its own parameters, and results keep the dtype of ``x``.
+            its own parameters, in evaluation mode, and results keep the dtype of ``x``.
         process: The forward process.
         prediction: ``"velocity"``, ``"noise"``, ``"data"`` or ``"score"``, see
             :mod:`wasserscore.score.preconditioning`.

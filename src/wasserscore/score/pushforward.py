@@ -18,6 +18,7 @@ from wasserscore.core.tensors import in_tiles
 from wasserscore.core.typing import Points
 from wasserscore.data import Scaling
 from wasserscore.network import describe, rebuild
+from wasserscore.score.settled import require_settled
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,9 +66,10 @@ class Pushforward:
             seed: Of the latents.
 
         Raises:
-            InputError: If ``n`` is not a positive integer.
+            InputError: If ``n`` is not a positive integer, or the network not in evaluation mode.
         """
         n = as_integer(n, "n")
+        require_settled(self)
         like = next(self.network.parameters())
         z = Streams(seed).normal("latent", 0, n, (self.latent,), like)
         points = in_tiles(self._made, z)
