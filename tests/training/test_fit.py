@@ -12,7 +12,7 @@ import torch
 
 from wasserscore.core.errors import InputError
 from wasserscore.data import Scaling
-from wasserscore.network import MLP
+from wasserscore.network import MLP, registry
 from wasserscore.process import EDM, VP, LinearSDE
 from wasserscore.score import NetworkScore, load
 from wasserscore.training import DivergedError, LogNormal, ScoreMatching, train_score
@@ -126,6 +126,35 @@ def test_training_within_no_grad_is_the_same_and_within_inference_mode_refused()
     same(weights(within), weights(train_score(network(), data(), EDM(), **SETTINGS)))
     with torch.inference_mode(), pytest.raises(InputError, match="training needs gradients"):
         train_score(network(), data(), EDM(), **SETTINGS)
+
+
+class Dropping(torch.nn.Module):
+    """A perceptron half of whose output is dropped while it trains."""
+
+    def __init__(self):
+        super().__init__()
+        self.whole, self.drop = network(), torch.nn.Dropout(0.5)
+        torch.nn.init.ones_(self.whole.last.weight)
+
+    def config(self):
+        return {"class": "Dropping"}
+
+    def forward(self, x, c_noise):
+        return self.drop(self.whole(x, c_noise))
+
+
+def test_layers_that_draw_are_of_the_seed_and_of_a_resumed_run_too(tmp_path, monkeypatch):
+    """Dropout knows no generator but the global one, which stays as it is."""
+    monkeypatch.setattr(registry, "_CLASSES", registry._CLASSES | {"Dropping": Dropping})
+    whole = weights(train_score(Dropping(), data(), EDM(), **SETTINGS))
+    settings = {**SETTINGS, "out": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        train_score(Dropping(), data(), EDM(), callbacks=[interrupt_at(11)], **settings)
+    with torch.random.fork_rng():
+        torch.rand(7)  # another process has another state
+        same(weights(train_score(Dropping(), data(), EDM(), **settings)), whole)
+    other = weights(train_score(Dropping(), data(), EDM(), **{**SETTINGS, "seed": 4}))
+    assert any(not torch.equal(other[name], whole[name]) for name in whole)
 
 
 def test_it_learns_the_law_of_a_gaussian():

@@ -6,7 +6,8 @@ number of ranks or the device, and no global seed is read or set.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,29 @@ def normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
     """Standard normal noise shaped like ``x``, drawn on the generator's device."""
     z = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=generator.device)
     return z.to(x.device)
+
+
+@contextmanager
+def keyed(key: int, device: torch.device) -> Iterator[None]:
+    """Inside the block PyTorch's global states are of the key; after it they are as they were.
+
+    For layers that draw from these and take no generator, as dropout does.
+
+    Args:
+        key: A 63-bit seed.
+        device: Where the layers are; their state there counts beside that of the CPU.
+    """
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        generators.append(torch.cuda.default_generators[device.index])
+    before = [generator.get_state() for generator in generators]
+    try:
+        for generator in generators:
+            generator.manual_seed(key)
+        yield
+    finally:
+        for generator, state in zip(generators, before, strict=True):
+            generator.set_state(state)
 
 
 def as_seed(seed: object) -> int:

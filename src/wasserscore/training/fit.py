@@ -144,7 +144,8 @@ def train_score(
         out: Folder of the run; None keeps nothing on disk.
         checkpoint_every: Steps between two checkpoints, where there is ``out``.
         keep: How many of the last checkpoints stay.
-        seed: Of the order of the data, the noise levels and the noise.
+        seed: Of the order of the data, the noise levels and the noise, and of what layers of the
+            network draw (dropout).
 
     Raises:
         InputError: For settings or data that cannot be used, and for an ``out`` that holds the

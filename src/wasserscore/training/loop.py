@@ -19,7 +19,7 @@ from torch import Tensor
 from wasserscore.core.ahead import Ahead
 from wasserscore.core.distributed import largest, on_first, publish, rank, world
 from wasserscore.core.errors import require
-from wasserscore.core.random import Streams
+from wasserscore.core.random import Streams, keyed
 from wasserscore.training.averaged import Logs
 from wasserscore.training.checkpoint import Checkpoints
 from wasserscore.training.labelled import Rows
@@ -153,7 +153,8 @@ def _train(
     start: Callable[[Any], Logs] = lambda drawn: partial(dict, task.step(*drawn))
     if isinstance(task, Drawing):
         draw, start = (lambda k: task.draw(*numbers(k))), task.start
-    elsewhere = isinstance(task, Drawing) and task.device.type != "cpu"
+    device = getattr(task, "device", torch.device("cpu"))
+    elsewhere = isinstance(task, Drawing) and device.type != "cpu"
     begun: deque[tuple[int, Logs]] = deque()
 
     def hear(leaving: int) -> KeyboardInterrupt | None:
@@ -169,7 +170,8 @@ def _train(
         Ahead(draw, steps, active=elsewhere) as drawn,
     ):
         while step < steps and not stop.agreed:
-            begun.append((step + 1, start(drawn(step))))
+            with keyed(streams.key(f"layers/{rank()}", step), device):
+                begun.append((step + 1, start(drawn(step))))
             step += 1
             due = step == steps or (checkpoints is not None and step % checkpoints.every == 0)
             interrupted = hear(leaving=int(elsewhere and not due))
