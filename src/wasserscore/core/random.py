@@ -36,7 +36,8 @@ def keyed(key: int, device: torch.device) -> Iterator[None]:
     """
     generators = [torch.default_generator]
     if device.type == "cuda":
-        generators.append(torch.cuda.default_generators[device.index])
+        index = torch.cuda.current_device() if device.index is None else device.index
+        generators.append(torch.cuda.default_generators[index])
     before = [generator.get_state() for generator in generators]
     try:
         for generator in generators:
