@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from wasserscore.core.errors import InputError
-from wasserscore.proximal.bandwidth import kernel_covariance, log_volume, whitened
+from wasserscore.proximal import bandwidth
+from wasserscore.proximal.bandwidth import _scatter, kernel_covariance, log_volume, whitened
 from wasserscore.proximal.sample_rows import Rows, distinct, least_variance
+from wasserscore.proximal.validation import KernelFold
 
 
 def cloud(n=80, d=3, seed=0) -> Rows:
@@ -103,3 +105,21 @@ def test_folds_hold_every_row_out_once():
     for train, held in pairs:
         assert len(train.points) + len(held.points) == 23
         assert float(torch.cdist(train.points, held.points).min()) > 0
+
+
+def test_one_root_a_step_and_none_for_settings(monkeypatch):
+    """Roots of wide matrices were nine tenths of a fit's time; what asks again has them."""
+    roots, cholesky = [], torch.linalg.cholesky
+    monkeypatch.setattr(torch.linalg, "cholesky", lambda s: roots.append(len(s)) or cholesky(s))
+    rows = cloud(n=60)
+    kernel_covariance(rows, "full", least_variance(rows))
+    own, roots[:] = len(roots), []
+    fold = KernelFold(rows, cloud(n=20, seed=1), "full", least_variance(rows))
+    for floor in (0.5, 1.0, 2.0):
+        fold.log_density({"floor": floor})
+    # those of the covariance, two to whiten, one for the constant
+    assert len(roots) == own + 3
+    scatters = []
+    monkeypatch.setattr(bandwidth, "_scatter", lambda *a: scatters.append(1) or _scatter(*a))
+    kernel_covariance(rows, "full", least_variance(rows))
+    assert own == len(scatters) + 1

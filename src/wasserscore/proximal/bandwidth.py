@@ -47,30 +47,46 @@ def kernel_covariance(rows: Rows, kind: str, least: Vector) -> Covariance:
     # Scott's rule to start from
     start = x.mT @ (x * share[:, None]) if kind == "full" else share @ x.square()
     shape = _of_kind((start + _like(least, start)) * n ** (-2 / (d + 4)), kind, least)
+    root = _root(shape)
     for _ in range(STEPS):
-        weights = _leave_one_out(whitened(x, shape), rows.counts) * rows.counts[:, None]
+        weights = _leave_one_out(_divided(x, root), rows.counts) * rows.counts[:, None]
         moved = _scatter(x, weights, kind) / rows.counts.sum()
-        last, shape = shape, _of_kind(moved, kind, least)
-        if float((log_volume(shape, d) - log_volume(last, d)).abs()) < TOLERANCE * d:
+        shape = _of_kind(moved, kind, least)
+        last, root = root, _root(shape)
+        if float((_volume(root, d) - _volume(last, d)).abs()) < TOLERANCE * d:
             break
     return shape
 
 
 def whitened(x: Cloud, covariance: Covariance) -> Cloud:
     """Points in coordinates where the kernel is standard normal."""
-    if covariance.ndim < 2:
-        return x / covariance.sqrt()
-    lower = torch.linalg.cholesky(covariance)
-    turned: Cloud = torch.linalg.solve_triangular(lower, x.mT, upper=False).mT
-    return turned
+    return _divided(x, _root(covariance))
 
 
 def log_volume(covariance: Covariance, d: int) -> Tensor:
     """Half the log determinant of the kernel covariance in d dimensions."""
+    return _volume(_root(covariance), d)
+
+
+def _root(covariance: Covariance) -> Covariance:
+    """Standard deviations, or the lower triangular root of a matrix."""
     if covariance.ndim < 2:
-        return covariance.expand(d).log().sum() / 2
-    half: Tensor = torch.diagonal(torch.linalg.cholesky(covariance)).log().sum()
-    return half
+        return covariance.sqrt()
+    lower: Matrix = torch.linalg.cholesky(covariance)
+    return lower
+
+
+def _divided(x: Cloud, root: Covariance) -> Cloud:
+    """Points in coordinates where the kernel with this root is standard normal."""
+    if root.ndim < 2:
+        return x / root
+    turned: Cloud = torch.linalg.solve_triangular(root, x.mT, upper=False).mT
+    return turned
+
+
+def _volume(root: Covariance, d: int) -> Tensor:
+    """Half the log determinant of the covariance with this root in d dimensions."""
+    return (root.expand(d) if root.ndim < 2 else torch.diagonal(root)).log().sum()
 
 
 def _leave_one_out(z: Cloud, counts: Tensor) -> Tensor:

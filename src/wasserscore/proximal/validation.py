@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -60,7 +61,7 @@ class KernelFold:
         self.queries = whitened(self.held_out.points, self.kernel)
         self.squared = torch.cdist(self.queries, self.z).square()
 
-    @property
+    @cached_property
     def constant(self) -> Float[Tensor, " n"]:
         """Log weight and normalisation of each centre's standard normal, in data units."""
         d = self.z.shape[1]
