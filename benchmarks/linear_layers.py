@@ -1,9 +1,10 @@
-"""Training steps and forward passes with our linear layers beside PyTorch's, in turn.
+"""Training steps, and forward passes of a tile of rows, with our linear layers and PyTorch's.
 
     python -m benchmarks.linear_layers [--threads 2] [--rounds 5]
 
-Both are the same network, batch and optimizer, float32; only the class of the layers differs. They
-are equal where :func:`wasserscore.core.products.unused` is false: elsewhere ours are PyTorch's.
+Both are the same network, batch and optimizer, float32, in turn; only the class of the layers
+differs. They are equal where :func:`wasserscore.core.products.unused` is false: elsewhere ours are
+PyTorch's.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks.machine import save, table
 from wasserscore.core.products import unused
+from wasserscore.core.tensors import tile_rows
 from wasserscore.network import MLP, DiT, UNet
 from wasserscore.network.linear import Linear
 
@@ -57,7 +59,7 @@ def step(network: nn.Module, x: Tensor) -> Callable[[], None]:
 
 
 def forward(network: nn.Module, x: Tensor) -> Callable[[], None]:
-    """What sampling asks for."""
+    """What sampling asks for, of a tile of rows."""
     noise = torch.zeros(len(x))
 
     @torch.no_grad()
@@ -92,9 +94,10 @@ def main() -> None:
     for name, (build, shape) in CASES.items():
         x, network = torch.randn(shape, generator=torch.Generator().manual_seed(0)), build()
         row: dict[str, object] = {"network": name}
-        for kind, how in (("step", step), ("forward", forward)):
+        tile = x[: tile_rows(shape[1:])]
+        for kind, how, batch in (("step", step, x), ("forward", forward, tile)):
             ours, theirs = milliseconds(
-                [how(network, x), how(of_pytorch(network), x)], asked.rounds
+                [how(network, batch), how(of_pytorch(network), batch)], asked.rounds
             )
             row[f"{kind}, ours, ms"], row[f"{kind}, PyTorch's"] = f"{ours:.3g}", f"{theirs:.3g}"
             row[f"{kind}, times as fast"] = f"{theirs / ours:.2f}"

@@ -142,6 +142,28 @@ def test_small_layers_are_left_to_pytorch(monkeypatch):
 
 
 @pytest.mark.usefixtures("_onednn_is_an_error")
+@torch.no_grad()
+def test_without_derivatives_only_small_products_are(monkeypatch):
+    monkeypatch.setattr(linear, "WORTH", WORTH)
+    monkeypatch.setattr(products, "WORTH", 2**21)
+    layer(256, 256)(drawn(31, 256))
+    with pytest.raises(AssertionError, match="oneDNN"):
+        layer(256, 256)(drawn(32, 256))
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.booleans())
+def test_numbers_are_the_same_without_derivatives(q, into, out, bias):
+    ours, x = layer(into, out, bias=bias), drawn(q, into)
+    with torch.no_grad():
+        assert torch.equal(ours(x), _recorded(ours, x))
+
+
+@torch.enable_grad()
+def _recorded(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return module(x).detach()
+
+
+@pytest.mark.usefixtures("_onednn_is_an_error")
 def test_all_is_left_to_a_pytorch_that_does_not_tell(monkeypatch):
     monkeypatch.setattr(linear, "TELLS", False)
     layer()(drawn(50, 30))
