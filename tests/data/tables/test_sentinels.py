@@ -105,3 +105,17 @@ def test_few_wild_values_do_not_set_the_unit():
         cells = np.r_[values, int(far)]
         assert (cells.std() > 6 * spread) == heavy
         assert (codec_of(cells).columns[0].kind == "heavy-tailed") == heavy
+
+
+@pytest.mark.parametrize("count", [10, 400])
+def test_tails_stay_heavy_beside_what_stands_for_none(count):
+    """Amounts, some of them 99999999 for unknown: factors count among the others."""
+    amounts = np.random.default_rng(0).lognormal(5, 2, 1000).round(2)
+    cells = np.r_[amounts, np.full(count, 99999999.0)]
+    codec, plain = codec_of(cells), codec_of(amounts).columns[0]
+    (column,) = codec.columns
+    assert (column.kind, plain.kind) == ("inflated", "heavy-tailed")
+    assert (column.spread, column.middle, column.high) == (plain.spread, plain.middle, plain.high)
+    points = codec.encode(pd.DataFrame({"x": cells}))
+    assert codec.decode(points)["x"].tolist() == cells.tolist()
+    assert set(points[1000:, 0].tolist()) == {0.0}

@@ -52,7 +52,8 @@ def infer_number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Numbe
     seen = seen if len(seen) else np.zeros(1, dtype=seen.dtype)
     atom = wish.atom if wish.atom is not None else _atom(seen, wish.kind)
     body = seen[seen != atom] if atom is not None and (seen != atom).any() else seen
-    seen = body if atom is not None and _is_far(atom, body) else seen
+    aside = atom is not None and _is_far(atom, body)
+    seen = body if aside else seen
     low, high, grid = as_python(seen.min()), as_python(seen.max()), _grid(seen, whole)
     if whole and grid is not None:
         _require_countable(name, storage, int(high) - int(low), grid)
@@ -62,7 +63,8 @@ def infer_number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Numbe
     few = storage.moments and _has_gaps(seen, grid)
     kept = kind == "few-valued" or (free and (few or _repeats(seen, grid)))
     only = tuple(as_python(value) for value in np.unique(seen)) if kept else ()
-    if kind == "heavy-tailed":
+    heavy = aside and wish.kind is None and not storage.moments and _is_heavy(body, grid)
+    if kind == "heavy-tailed" or heavy:
         spread = _quartile_deviation(body)
         require(grid is not None, f"column {name!r} of kind heavy-tailed must be on a grid",
                 got="values with more than 10 decimals",
@@ -109,17 +111,23 @@ def _kind(
         return "inflated"
     if _has_gaps(body, grid):
         return "few-valued"
-    if len(body) >= MANY and grid is not None:
-        values = body.astype(float)
-        far = np.abs(values - np.median(values))
-        wide = max(np.quantile(far, 0.99), values.std()) > TAIL * _quartile_deviation(body)
-        if wide and far.max() / grid.step < 2**40:
-            return "heavy-tailed"
+    if _is_heavy(body, grid):
+        return "heavy-tailed"
     different = len(np.unique(body))
     at_ends = max((body == body.min()).mean(), (body == body.max()).mean())
     if len(body) >= MANY and different > ATOM_LEVELS and at_ends >= 0.01:
         return "bounded"
     return "integer" if whole else "numeric"
+
+
+def _is_heavy(body: Array, grid: Grid | None) -> bool:
+    """Whether values far from the others, or tails, would set the unit."""
+    if len(body) < MANY or grid is None:
+        return False
+    values = body.astype(float)
+    far = np.abs(values - np.median(values))
+    wide = max(np.quantile(far, 0.99), values.std()) > TAIL * _quartile_deviation(body)
+    return bool(wide and far.max() / grid.step < 2**40)
 
 
 def _has_gaps(seen: Array, grid: Grid | None) -> bool:
