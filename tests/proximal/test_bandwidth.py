@@ -7,7 +7,13 @@ import torch
 
 from wasserscore.core.errors import InputError
 from wasserscore.proximal import bandwidth
-from wasserscore.proximal.bandwidth import _scatter, kernel_covariance, log_volume, whitened
+from wasserscore.proximal.bandwidth import (
+    _scatter,
+    divided,
+    kernel_covariance,
+    log_volume,
+    root_of,
+)
 from wasserscore.proximal.sample_rows import Rows, distinct, least_variance
 from wasserscore.proximal.validation import KernelFold
 
@@ -70,12 +76,12 @@ def test_whitening_makes_the_kernel_standard():
     rows = cloud()
     for kind in ("isotropic", "columns", "full"):
         s = kernel_covariance(rows, kind, least_variance(rows))
-        z = whitened(rows.points, s)
+        z = divided(rows.points, root_of(s))
         full = s if s.ndim == 2 else torch.diag(s.expand(3))
         gap = rows.points[:5] - rows.points[5:10]
         expected = (gap * torch.linalg.solve(full, gap.mT).mT).sum(1)
         torch.testing.assert_close((z[:5] - z[5:10]).square().sum(1), expected)
-        torch.testing.assert_close(log_volume(s, 3), torch.logdet(full) / 2)
+        torch.testing.assert_close(log_volume(root_of(s), 3), torch.logdet(full) / 2)
 
 
 def test_floors_of_lattice_and_constant_columns():
@@ -117,9 +123,34 @@ def test_one_root_a_step_and_none_for_settings(monkeypatch):
     fold = KernelFold(rows, cloud(n=20, seed=1), "full", least_variance(rows))
     for floor in (0.5, 1.0, 2.0):
         fold.log_density({"floor": floor})
-    # those of the covariance, two to whiten, one for the constant
-    assert len(roots) == own + 3
+    assert len(roots) == own + 1
     scatters = []
     monkeypatch.setattr(bandwidth, "_scatter", lambda *a: scatters.append(1) or _scatter(*a))
     kernel_covariance(rows, "full", least_variance(rows))
     assert own == len(scatters) + 1
+
+
+def test_a_full_kernel_of_fewer_rows_than_columns_is_found_in_their_span(monkeypatch):
+    """Equal to the steps taken in all columns, by explicit covariances; roots of n x n only."""
+    g = torch.Generator().manual_seed(4)
+    n, d = 12, 40
+    x = torch.randn(n, 5, generator=g).double() @ torch.randn(5, d, generator=g).double()
+    rows = Rows(x + 3 + 0.2 * torch.randn(n, d, generator=g), torch.arange(1.0, n + 1).double())
+    least = 0.05 * torch.rand(d, generator=g).double() + 0.001
+    roots, cholesky = [], torch.linalg.cholesky
+    monkeypatch.setattr(torch.linalg, "cholesky", lambda s: roots.append(len(s)) or cholesky(s))
+    found = kernel_covariance(rows, "full", least)
+    assert set(roots) == {n}
+
+    x, counts = rows.points - rows.counts @ rows.points / rows.counts.sum(), rows.counts
+    share, floor = counts / counts.sum(), torch.diag(least)
+    gaps = x[:, None] - x
+    s = ((x.T * share) @ x + floor) * n ** (-2 / (d + 4)) + floor
+    moved = []
+    for _ in range(len(roots) - 1):
+        logits = counts.log() - (gaps @ torch.linalg.inv(s) * gaps).sum(2) / 2
+        w = logits.fill_diagonal_(-torch.inf).softmax(1) * share[:, None]
+        last, s = s, torch.einsum("ij,ijk,ijl->kl", w, gaps, gaps) + floor
+        moved.append(float((torch.logdet(s) - torch.logdet(last)).abs()) / 2)
+    assert [gap < 1e-3 * d for gap in moved] == [False] * (len(moved) - 1) + [True]
+    torch.testing.assert_close(found, s, rtol=1e-9, atol=1e-12)

@@ -17,6 +17,8 @@ Source: expectation maximisation for the pooled kernel; :cite:p:`zhang2024` name
 the choice that the empirical score leaves open.
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -43,32 +45,38 @@ def kernel_covariance(rows: Rows, kind: str, least: Vector) -> Covariance:
     require(kind in KINDS, f"kind must be one of {', '.join(KINDS)}", got=repr(kind))
     x, share = rows.points, rows.counts / rows.counts.sum()
     x = x - share @ x
-    n, d = x.shape
-    # Scott's rule to start from
+    d = x.shape[1]
+    if kind != "full":
+        return _of_kind(_climbed(x, rows.counts, kind, least, d), kind, least)
+    # Fewer rows than columns move nothing beyond their span, where the kernel stays ``least``:
+    # coordinates along it, in units of that, take matrices of n columns in the place of d.
+    axes, along = torch.linalg.qr((x / least.sqrt()).mT)
+    scatter = _climbed(along.mT, rows.counts, kind, least.new_ones(len(along)), d)
+    back = least.sqrt()[:, None] * axes
+    return _of_kind(back @ scatter @ back.mT, kind, least)
+
+
+def _climbed(
+    x: Cloud, counts: Tensor, kind: str, least: Vector, d: int
+) -> Float[Tensor, ""] | Vector | Matrix:
+    """The scatter of the last step, for rows of d columns given along some directions."""
+    n, r = x.shape
+    share, scott = counts / counts.sum(), n ** (-2 / (d + 4))
     start = x.mT @ (x * share[:, None]) if kind == "full" else share @ x.square()
-    shape = _of_kind((start + _like(least, start)) * n ** (-2 / (d + 4)), kind, least)
-    root = _root(shape)
+    root = root_of(_of_kind((start + _like(least, start)) * scott, kind, least))
+    # only the start is wider than ``least`` in the other directions
+    last = log_volume(root, r) + (d - r) / 2 * math.log1p(scott)
     for _ in range(STEPS):
-        weights = _leave_one_out(_divided(x, root), rows.counts) * rows.counts[:, None]
-        moved = _scatter(x, weights, kind) / rows.counts.sum()
-        shape = _of_kind(moved, kind, least)
-        last, root = root, _root(shape)
-        if float((_volume(root, d) - _volume(last, d)).abs()) < TOLERANCE * d:
+        weights = _leave_one_out(divided(x, root), counts) * counts[:, None]
+        scatter = _scatter(x, weights, kind) / counts.sum()
+        root = root_of(_of_kind(scatter, kind, least))
+        before, last = last, log_volume(root, r)
+        if float((last - before).abs()) < TOLERANCE * d:
             break
-    return shape
+    return scatter
 
 
-def whitened(x: Cloud, covariance: Covariance) -> Cloud:
-    """Points in coordinates where the kernel is standard normal."""
-    return _divided(x, _root(covariance))
-
-
-def log_volume(covariance: Covariance, d: int) -> Tensor:
-    """Half the log determinant of the kernel covariance in d dimensions."""
-    return _volume(_root(covariance), d)
-
-
-def _root(covariance: Covariance) -> Covariance:
+def root_of(covariance: Covariance) -> Covariance:
     """Standard deviations, or the lower triangular root of a matrix."""
     if covariance.ndim < 2:
         return covariance.sqrt()
@@ -76,7 +84,7 @@ def _root(covariance: Covariance) -> Covariance:
     return lower
 
 
-def _divided(x: Cloud, root: Covariance) -> Cloud:
+def divided(x: Cloud, root: Covariance) -> Cloud:
     """Points in coordinates where the kernel with this root is standard normal."""
     if root.ndim < 2:
         return x / root
@@ -84,7 +92,7 @@ def _divided(x: Cloud, root: Covariance) -> Cloud:
     return turned
 
 
-def _volume(root: Covariance, d: int) -> Tensor:
+def log_volume(root: Covariance, d: int) -> Tensor:
     """Half the log determinant of the covariance with this root in d dimensions."""
     return (root.expand(d) if root.ndim < 2 else torch.diagonal(root)).log().sum()
 

@@ -93,7 +93,7 @@ class ManyRows:
             squared[part] += torch.einsum("bnr,nr->bn", gap.square_(), share)
         counts = self.rows.counts[: len(along)]
         constant = (counts / counts.sum()).log() - d / 2 * math.log(2 * math.pi * floor)
-        constant = constant - log_volume(self.kernel, d) - torch.log1p(along / floor).sum(1) / 2
+        constant = constant - log_volume(self.scale, d) - torch.log1p(along / floor).sum(1) / 2
         return (constant - squared.double() / (2 * floor)).logsumexp(1)
 
     def model(self, settings: Settings) -> tuple[Cloud, Spiked, Tensor | None]:

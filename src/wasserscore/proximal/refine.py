@@ -13,7 +13,7 @@ from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud, Vector
 from wasserscore.kernel import Keys, softmax_mean
 from wasserscore.proximal import tuning
-from wasserscore.proximal.bandwidth import Covariance, log_volume, whitened
+from wasserscore.proximal.bandwidth import Covariance, divided, log_volume, root_of
 from wasserscore.proximal.many_rows import HELD_OUT, RICH, WIDE, ManyRows, centre_count
 from wasserscore.proximal.sample_rows import Rows
 from wasserscore.proximal.search import Ladders, Settings, climb
@@ -89,9 +89,10 @@ def kernel_likelihood(covariance: Covariance, rows: Rows, streams: Streams) -> f
     held, others = rows.at(order[:few]), rows.at(order[few:])
     d = rows.points.shape[1]
     share = (others.counts / others.counts.sum()).log()
-    keys = Keys(whitened(others.points, covariance), share)
-    log_sum = softmax_mean(whitened(held.points, covariance), keys, 1.0).log_sum
-    constant = log_volume(covariance, d) + d / 2 * math.log(2 * math.pi)
+    root = root_of(covariance)
+    keys = Keys(divided(others.points, root), share)
+    log_sum = softmax_mean(divided(held.points, root), keys, 1.0).log_sum
+    constant = log_volume(root, d) + d / 2 * math.log(2 * math.pi)
     return float((held.counts / held.counts.sum()) @ (log_sum - constant))
 
 

@@ -15,7 +15,13 @@ from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import PerPoint
 from wasserscore.kernel import nearest
 from wasserscore.proximal.analysers import fit_analysers
-from wasserscore.proximal.bandwidth import Covariance, kernel_covariance, log_volume, whitened
+from wasserscore.proximal.bandwidth import (
+    Covariance,
+    divided,
+    kernel_covariance,
+    log_volume,
+    root_of,
+)
 from wasserscore.proximal.local_pca import LocalSpread, local_spread
 from wasserscore.proximal.sample_rows import Rows
 from wasserscore.proximal.search import Settings
@@ -53,12 +59,14 @@ class KernelFold:
     kind: str
     least: Float[Tensor, " d"]
     kernel: Covariance = field(init=False)
+    root: Covariance = field(init=False)
     squared: Float[Tensor, "b n"] = field(init=False)
 
     def __post_init__(self) -> None:
         self.kernel = kernel_covariance(self.train, self.kind, self.least)
-        self.z = whitened(self.train.points, self.kernel)
-        self.queries = whitened(self.held_out.points, self.kernel)
+        self.root = root_of(self.kernel)
+        self.z = divided(self.train.points, self.root)
+        self.queries = divided(self.held_out.points, self.root)
         self.squared = torch.cdist(self.queries, self.z).square()
 
     @cached_property
@@ -66,7 +74,7 @@ class KernelFold:
         """Log weight and normalisation of each centre's standard normal, in data units."""
         d = self.z.shape[1]
         share = (self.train.counts / self.train.counts.sum()).log()
-        return share - d / 2 * math.log(2 * math.pi) - log_volume(self.kernel, d)
+        return share - d / 2 * math.log(2 * math.pi) - log_volume(self.root, d)
 
     def log_density(self, settings: Settings) -> PerPoint:
         """With the kernel covariance times ``settings["floor"]``."""
