@@ -2,13 +2,14 @@
 
 from functools import partial
 
+from wasserscore.experiment.models import forward_process
 from wasserscore.planner import plan
 
 quick_plan = partial(plan, solver="heun", grids=("karras",))
 
 
 def with_one_candidate(data, target_w2, **options):
-    return quick_plan(data, target_w2, processes=[data.process], **{
+    return quick_plan(data, target_w2, processes=[forward_process()], **{
         key: value for key, value in options.items() if key == "mode"
     })  # fmt: skip
 

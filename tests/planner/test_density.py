@@ -4,7 +4,9 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from wasserscore.planner import density
 from wasserscore.planner.density import optimal_density, step_weight
 from wasserscore.planner.recursion import gaussian_recursion
 from wasserscore.process import EDM, VE, VP
@@ -104,3 +106,41 @@ def test_the_density_solves_its_equation():
     ratio = density**2 / (omega @ (cost * weights / (4 * values)))
     middle = ratio[20:-20]
     torch.testing.assert_close(middle / middle.mean(), torch.ones_like(middle), rtol=0.02, atol=0)
+
+
+class Tables(TorchDispatchMode):
+    """Counts the tables of times x eigenvalues that are made."""
+
+    def __init__(self, columns):
+        super().__init__()
+        self.columns, self.made = columns, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        shape = getattr(out, "shape", ())
+        self.made += len(shape) == 2 and shape[0] > 100 and shape[1] == self.columns
+        return out
+
+
+def test_sweeps_are_trapezoids_and_make_no_tables(monkeypatch):
+    """Equal to the sums over times written out; sweeps cost products, whatever their number."""
+    process = VP.linear(a=19.9, b=0.1)
+    values = torch.logspace(-3, 1, 37, dtype=torch.float64)
+    weights = torch.linspace(0.5, 2.0, 37, dtype=torch.float64)
+    made = {}
+    for sweeps in (1, 3):
+        monkeypatch.setattr(density, "SWEEPS", sweeps)
+        with Tables(37) as tables:
+            found = optimal_density(process, 1.0, values, weights)
+        made[sweeps] = tables.made
+    assert made[3] == made[1] > 0
+
+    omega = step_weight(process, found.times, values).abs()
+    rho = (omega @ (weights / values / 4)).sqrt()
+    for _ in range(3):
+        rho = rho.clamp_min(1e-6 * float(rho.max()))
+        cost = torch.trapezoid(omega / rho[:, None], found.times, dim=0)
+        new = (omega @ (cost * weights / values / 4)).sqrt()
+        rho = (rho * new / new.max() * rho.max()).sqrt()
+    total = torch.cumulative_trapezoid(rho, found.times)
+    torch.testing.assert_close(found.total[1:], total, rtol=1e-12, atol=0)

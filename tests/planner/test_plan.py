@@ -327,3 +327,10 @@ def test_what_cannot_be_planned_is_refused(options, words):
     keywords = {"target_w2": 0.5, "solver": "heun", "most_steps": 64, **options}
     with pytest.raises(InputError, match=words):
         plan(target, **keywords)
+
+
+def test_a_surrogate_stands_for_itself(generator):
+    points = torch.randn(100, 3, generator=generator, dtype=torch.float64)
+    options = {"solver": "heun", "grids": ("karras",)}
+    found, again = (plan(data, 0.1, **options) for data in (points, Surrogate.of(points)))
+    assert found.to_dict() == again.to_dict()

@@ -56,8 +56,8 @@ def steps_section(
             "predicted": split(surrogate, process, method, grid).w2,
         })  # fmt: skip
     told(len(counts), len(counts) + 1)
-    own = _plan(reference, target_w2, score=model.score, solver=solver, grids=(GRID,))
-    every = _plan(reference, target_w2)
+    own = _plan(surrogate, target_w2, score=model.score, solver=solver, grids=(GRID,))
+    every = _plan(surrogate, target_w2)
     return {
         "model": title,
         "solver": solver,
@@ -70,9 +70,9 @@ def steps_section(
     }
 
 
-def _plan(reference: ClosedFormScore, target_w2: float, **options: Any) -> Plan | None:
+def _plan(surrogate: Surrogate, target_w2: float, **options: Any) -> Plan | None:
     try:
-        return plan(reference, target_w2, **options)
+        return plan(surrogate, target_w2, **options)
     except InputError:  # no candidate reaches the target: an answer, not a reason to stop
         return None
 

@@ -49,12 +49,14 @@ class Surrogate(Record):
         fewer than ten points per dimension the covariance is shrunk (Ledoit-Wolf).
 
         Args:
-            data: The points or the law.
+            data: The points or the law; a surrogate stands for itself.
             scaling: The model's way back to data units, for points (a law knows its own).
 
         Raises:
             InputError: If the points are all the same, not finite, or still on disk.
         """
+        if isinstance(data, cls):
+            return data
         require(not isinstance(data, Mapped), "a plan needs a covariance, of points in memory",
                 got="rows on disk", do="pass some of the rows, such as data[:10000]")  # fmt: skip
         if hasattr(data, "moments"):
