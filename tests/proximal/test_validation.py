@@ -6,6 +6,7 @@ import torch
 from wasserscore.core.errors import InputError
 from wasserscore.kernel import nearest
 from wasserscore.process import VE
+from wasserscore.proximal import local_pca
 from wasserscore.proximal.local_pca import local_spread
 from wasserscore.proximal.sample_rows import Rows, least_variance
 from wasserscore.proximal.search import climb
@@ -47,6 +48,21 @@ def test_local_fold(d, rank):
         weights=train.counts,
     )  # fmt: skip
     torch.testing.assert_close(fold.log_density(settings), score.log_prob(held.points))
+
+
+def test_neighbourhoods_taken_a_few_at_a_time_have_the_same_components(monkeypatch):
+    """To the bit; no piece holds more numbers than it may."""
+    z, sizes, components = rows(40, 9).points, [], local_pca._components
+    monkeypatch.setattr(local_pca, "_components",
+                        lambda a, r: sizes.append(a.nbytes) or components(a, r))  # fmt: skip
+    near = nearest(z, z, 6, exclude_self=True)[1]
+    whole = local_spread(z, near, 4)
+    monkeypatch.setattr(local_pca, "TILE_BYTES", 3000)
+    few = local_spread(z, near, 4)
+    assert sizes[0] == 8 * 40 * 6 * 9
+    assert max(sizes[1:]) <= 3000 < 2 * max(sizes[1:])
+    for name in ("points", "shift", "variances", "directions"):
+        assert torch.equal(getattr(few, name), getattr(whole, name))
 
 
 @pytest.mark.parametrize("k", [4, 12])
