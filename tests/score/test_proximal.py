@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from wasserscore.core.errors import InputError
 from wasserscore.process import OU, VE, VP
 from wasserscore.score import EmpiricalScore, spiked_mixture
+from wasserscore.score.evolved import Evolved
 from wasserscore.score.fit_report import FitReport
 from wasserscore.score.proximal import ProximalScore
 from wasserscore.score.spiked import Spiked
@@ -203,6 +204,19 @@ def test_streaming_changes_nothing(limit, monkeypatch):
     torch.testing.assert_close(streamed, expected, rtol=1e-10, atol=1e-10)
     again = small.reverse_transition(x, 0.5, 0.1, noise=draw(33, 6, seed=3), uniform=u)
     torch.testing.assert_close(again, step, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("room", "kept"), [(0.9, 0), (1.1, 1), (2.9, 2), (99, 4)])
+def test_set_ups_of_the_last_levels_are_kept_as_far_as_room_goes(room, kept, monkeypatch):
+    score, x, made, at = example(n=40, d=6, r=3), draw(8, 6, seed=2), [], Evolved.at
+    monkeypatch.setattr(spiked_mixture, "CACHE_BYTES", int(room * 40 * 4 * 6 * 8))
+    monkeypatch.setattr(Evolved, "at", lambda tau, *rest: made.append(tau) or at(tau, *rest))
+    levels = (5.0, 4.0, 3.0, 2.0, 1.0, 0.5)
+    for t in levels:
+        score(x, t)
+        score(x, t)
+    assert len(made) == (len(levels) if kept else 2 * len(levels))
+    assert len(score.law._levels) == kept
 
 
 def test_permuting_the_centres_changes_nothing():

@@ -25,9 +25,10 @@ Larger ones are mapped and zeroed anew by the system at every use, which took ha
 """
 BLOCK_BYTES = 2**22
 """Largest set-up of one block of centres, 4 MiB."""
-CACHE_BYTES = 2**27
-"""A noise level whose set-up fits into this, 128 MiB, is kept for the next call."""
+CACHE_BYTES = 2**29
+"""Set-ups of the last noise levels are kept for the next call as far as this, 512 MiB, goes."""
 CACHE_LEVELS = 4
+"""So many at most."""
 GPU = 2**4
 """A GPU takes so many times more of each: calls cost it more, memory less."""
 
@@ -207,9 +208,9 @@ class SpikedMixture:
             yield from self._evolve(tau)
             return
         if tau not in self._levels:
-            self._levels[tau] = list(self._evolve(tau))
-            if len(self._levels) > CACHE_LEVELS:
+            while len(self._levels) >= min(CACHE_LEVELS, self._room(CACHE_BYTES) // total):
                 self._levels.popitem(last=False)
+            self._levels[tau] = list(self._evolve(tau))
         yield from self._levels[tau]
 
     def _evolve(self, tau: float) -> Iterator[Evolved]:
