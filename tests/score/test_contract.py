@@ -85,6 +85,16 @@ def test_density_integrates_to_one(law, d, t):
 
 
 @laws
+def test_column_moments_are_those_of_the_whole(law):
+    score = BUILDERS[law](PROCESSES["VE"], 2)
+    mean, covariance = score.moments()
+    expected = (mean, torch.diagonal(covariance))
+    torch.testing.assert_close(score.column_moments(), expected, rtol=1e-13, atol=0)
+    second = mean.square().sum() + torch.diagonal(covariance).sum()
+    assert score.second_moment() == pytest.approx(float(second), rel=1e-13)
+
+
+@laws
 @pytest.mark.parametrize("process", ["VE", "SubVP"])
 def test_marginals_have_the_moments_of_the_law(law, process, generator):
     process = PROCESSES[process]

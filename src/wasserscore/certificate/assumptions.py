@@ -95,10 +95,10 @@ def mean_error(ends: Coupled, coupling: Coupling) -> float:
     do not look like a mistake.
     """
     reference, stop = coupling.reference, coupling.grid.stop
-    mean, covariance = (m.double().cpu() for m in reference.moments())
+    mean, variances = (m.double().cpu() for m in reference.column_moments())
     alpha, sigma = (float(v(stop)) for v in (reference.process.alpha, reference.process.sigma))
     expected = in_data_units(reference.scaling, (alpha * mean).reshape(1, *reference.shape))
-    variance = alpha**2 * torch.diagonal(covariance) + sigma**2
+    variance = alpha**2 * variances + sigma**2
     error = (data_units(reference, mean) ** 2 * variance).sum() / len(ends.reference)
     gap = (ends.reference.mean(0) - expected[0]).norm()
     return float(gap / error.sqrt()) if error > 0 else float(gap > 0)

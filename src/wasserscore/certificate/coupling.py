@@ -120,8 +120,7 @@ class Coupling:
         if self.eta > 0:  # a part costs thirty evaluations here, and chooses with less noise
             reverse = ReversePath(self.reference, -(-self.parts // 4), self.streams)
             return MixedPath(reverse, self.eta)
-        covariance = self.reference.moments()[1]
-        spread = float(torch.diagonal(covariance).sum().sqrt())
+        spread = float(self.reference.column_moments()[1].sum().sqrt())
         flow = FlowPath(self.reference, FLOW_TOLERANCE * spread, streams=self.streams)
         resolved = self.grid.stop > 0 or self.reference.least_variance > 0
         return AdaptiveFlowPath(flow) if resolved else flow

@@ -163,9 +163,9 @@ class FlowPath:
     @cached_property
     def match(self) -> tuple[Tensor, float]:
         """Mean and mean variance of the law."""
-        mean, covariance = self.reference.moments()
+        mean, variances = self.reference.column_moments()
         mean = mean.double().reshape(self.reference.shape)
-        return mean, max(float(torch.diagonal(covariance).mean()), 1e-12)
+        return mean, max(float(variances.mean()), 1e-12)
 
     @cached_property
     def _scales(self) -> tuple[float, float]:

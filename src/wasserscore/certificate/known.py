@@ -52,7 +52,7 @@ def stratified(reference: ClosedFormScore, n: int, t: float, streams: Streams) -
     by the inverse CDF at evenly spaced numbers with a common random shift, then the exact
     transition to ``t``. The mean of the points' laws is the law; no point has it on its own.
     """
-    spread = math.sqrt(float(torch.diagonal(reference.moments()[1]).sum()))
+    spread = math.sqrt(float(reference.column_moments()[1].sum()))
     alpha, tau = clock(reference.process, t)
     horizon = (FAR * spread) ** 2 + tau
     lifted = reference.under(VE.constant(a=1.0, horizon=horizon))

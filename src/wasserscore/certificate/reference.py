@@ -43,8 +43,8 @@ def smoothing(reference: ClosedFormScore) -> float:
 
 def spread(reference: ClosedFormScore) -> float:
     """Root-mean-square distance of the reference law from its mean, data units."""
-    mean, covariance = (m.double() for m in reference.moments())
-    return math.sqrt(float((data_units(reference, mean) ** 2 * torch.diagonal(covariance)).sum()))
+    mean, variances = (m.double() for m in reference.column_moments())
+    return math.sqrt(float((data_units(reference, mean) ** 2 * variances).sum()))
 
 
 def same_units(score: ScoreFn, reference: ClosedFormScore) -> bool:

@@ -93,8 +93,7 @@ def restarted_transport(coupling: Coupling, rows: int, batches: int) -> Tensor:
 
 def pairings(coupling: Coupling) -> list[int]:
     """The steps at whose beginning clouds are paired, the last step always among them."""
-    covariance = coupling.reference.moments()[1]
-    width = math.sqrt(float(torch.diagonal(covariance).mean()))
+    width = math.sqrt(float(coupling.reference.column_moments()[1].mean()))
     process, times = coupling.reference.process, coupling.grid.times[:-1].tolist()
     noise = torch.tensor([math.sqrt(clock(process, t)[1]) for t in times])
     near = {int((noise - ratio * width).abs().argmin()) for ratio in RATIOS}

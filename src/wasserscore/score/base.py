@@ -252,10 +252,15 @@ class ClosedFormScore(ABC):
         moved = torch.where(expand_like(tau, y) == expand_like(lower, y), y, moved)
         return (expand_like(alpha_s, y) * moved).reshape(x_t.shape)
 
+    def column_moments(self) -> tuple[Vector, Vector]:
+        """Mean and variance of every coordinate, ``(d,)`` each; override where both are cheap."""
+        mean, covariance = self.moments()
+        return mean, torch.diagonal(covariance)
+
     def second_moment(self) -> float:
         """E|x_0|^2 of the data law (scaled units)."""
-        mean, covariance = self.moments()
-        return float(mean.square().sum() + torch.diagonal(covariance).sum())
+        mean, variances = self.column_moments()
+        return float(mean.square().sum() + variances.sum())
 
     def under(self: Law, process: Process) -> Law:
         """The same law noised by another process."""

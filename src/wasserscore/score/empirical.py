@@ -167,6 +167,11 @@ class EmpiricalScore(ClosedFormScore):
         z = torch.randn(centre.shape, generator=generator, dtype=centre.dtype, device=device)
         return centre + self.bandwidth * z.to(centre.device)
 
+    def column_moments(self) -> tuple[Vector, Vector]:
+        """Mean and variance of every coordinate, without the covariance; float64."""
+        centred = self.keys.points.to(torch.float64) - self.keys.centre
+        return self.keys.centre, centred.square().mean(0) + self.least_variance
+
     def moments(self) -> tuple[Vector, Matrix]:
         """Mean and covariance of the smoothed data set (the covariance divides by n), float64."""
         rows = self.keys.points.to(torch.float64)
