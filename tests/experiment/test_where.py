@@ -238,7 +238,7 @@ def few_and_often(rows=200):
     rng = np.random.default_rng(0)
     paid = rng.lognormal(3, 1, rows).round(2)
     return pd.DataFrame({
-        "days": rng.choice([7, 14, 28, 200], rows),
+        "days": rng.choice([7, 14, 28, 50], rows),
         "paid": np.where(rng.random(rows) < 0.4, 0.0, paid),
         "dose": np.where(rng.random(rows) < 0.1, np.nan, rng.normal(5, 1, rows).round(1)),
         "when": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 99, rows), "D"),
@@ -248,8 +248,8 @@ def few_and_often(rows=200):
 
 
 @pytest.mark.parametrize(("text", "values"), [
-    ("days=500", "days=500; rows have 7 to 200"), ("days>14,days<28", "days>14, days<28"),
-    ("days!=7,days<14", ""), ("days>200", ""), ("days=15", ""), ("days<1e30,days=8", ""),
+    ("days=500", "days=500; rows have 7 to 50"), ("days>14,days<28", "days>14, days<28"),
+    ("days!=7,days<14", ""), ("days>50", ""), ("days=15", ""), ("days<1e30,days=8", ""),
     ("pay>90000,pay<90001", ""), ("pay<0", ""), ("paid<0", "paid<0; rows have 0 to"),
     ("paid>0,paid=0", ""), ("dose=5.55", "steps of 0.1"),
     ("dose=5.1,dose=5.2", ""), ("dose=,dose>1", ""), ("dose>5.1,dose<5.2", ""), ("dose>99", ""),

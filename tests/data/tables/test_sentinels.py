@@ -107,15 +107,37 @@ def test_few_wild_values_do_not_set_the_unit():
         assert (codec_of(cells).columns[0].kind == "heavy-tailed") == heavy
 
 
-@pytest.mark.parametrize("count", [10, 400])
-def test_tails_stay_heavy_beside_what_stands_for_none(count):
-    """Amounts, some of them 99999999 for unknown: factors count among the others."""
-    amounts = np.random.default_rng(0).lognormal(5, 2, 1000).round(2)
-    cells = np.r_[amounts, np.full(count, 99999999.0)]
-    codec, plain = codec_of(cells), codec_of(amounts).columns[0]
+@pytest.mark.parametrize("values", [range(1, 6), (500, 1000, 2000, 5000), (1, 2)])
+def test_what_stands_for_none_among_few_values(values):
+    """Answers from 1 to 5, and 99: they are as far apart as without it, and no others come."""
+    plain = np.resize(values, 1000)
+    cells = np.r_[plain, [99999] * 20]
+    codec, before = codec_of(cells), codec_of(plain).columns[0]
     (column,) = codec.columns
-    assert (column.kind, plain.kind) == ("inflated", "heavy-tailed")
-    assert (column.spread, column.middle, column.high) == (plain.spread, plain.middle, plain.high)
+    assert (column.kind, column.atom, column.exponent) == ("inflated", 99999, before.exponent)
     points = codec.encode(pd.DataFrame({"x": cells}))
-    assert codec.decode(points)["x"].tolist() == cells.tolist()
-    assert set(points[1000:, 0].tolist()) == {0.0}
+    assert (codec.decode(points)["x"] == cells).all()
+    noise = torch.randn(points.shape, generator=torch.Generator().manual_seed(0)).double()
+    moved = codec.decode(points + noise * torch.tensor([[3.0, 0.0]]))["x"]
+    assert set(moved) == {*values, 99999}
+
+
+def test_few_values_near_each_other_are_all_values():
+    """Genotypes: two is as far from one as one from zero, however rare both are."""
+    for rare in (2, 3):
+        column = codec_of(np.repeat([0, 1, rare], [960, 25, 15])).columns[0]
+        assert (column.atom == rare) == (rare == 3)
+    assert codec_of(np.repeat([0, 99999], [980, 20])).columns[0].atom is None
+
+
+def test_tails_stay_heavy_beside_what_stands_for_none():
+    amounts = np.round(np.random.default_rng(0).lognormal(3, 2, 1000), 2)
+    plain = codec_of(amounts).columns[0]
+    column = codec_of(np.r_[amounts, [-999999.0] * 50]).columns[0]
+    assert (column.kind, plain.kind) == ("inflated", "heavy-tailed")
+    assert (column.spread, column.middle) == (plain.spread, plain.middle)
+    cells = pd.Series([5.0, 500.0, -999999.0], name="x")
+    near, far, none = column.encode(cells, exact=False)
+    assert near[0] == np.arcsinh((5 - plain.middle) / plain.spread)
+    assert far[0] == np.arcsinh((500 - plain.middle) / plain.spread)
+    assert none[0] == 0

@@ -52,19 +52,19 @@ def infer_number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Numbe
     seen = seen if len(seen) else np.zeros(1, dtype=seen.dtype)
     atom = wish.atom if wish.atom is not None else _atom(seen, wish.kind)
     body = seen[seen != atom] if atom is not None and (seen != atom).any() else seen
-    aside = atom is not None and _is_far(atom, body)
-    seen = body if aside else seen
+    far = atom is not None and _is_far(atom, body)
+    seen = body if far else seen
     low, high, grid = as_python(seen.min()), as_python(seen.max()), _grid(seen, whole)
     if whole and grid is not None:
         _require_countable(name, storage, int(high) - int(low), grid)
-    kind, spread = wish.kind or _kind(body, whole, storage, atom, grid), None
+    plain, spread = _kind(body, whole, storage, grid), None
+    kind = wish.kind or (plain if atom is None or storage.moments else "inflated")
     middle = as_python(np.sort(body)[len(body) // 2])
     free = wish == Wish()  # else the user may know of others
-    few = storage.moments and _has_gaps(seen, grid)
+    few = (storage.moments or far) and _has_gaps(seen, grid)
     kept = kind == "few-valued" or (free and (few or _repeats(seen, grid)))
     only = tuple(as_python(value) for value in np.unique(seen)) if kept else ()
-    heavy = aside and wish.kind is None and not storage.moments and _is_heavy(body, grid)
-    if kind == "heavy-tailed" or heavy:
+    if kind == "heavy-tailed" or (far and plain == "heavy-tailed"):
         spread = _quartile_deviation(body)
         require(grid is not None, f"column {name!r} of kind heavy-tailed must be on a grid",
                 got="values with more than 10 decimals",
@@ -102,32 +102,23 @@ def _bound(name: str, which: str, wished: float | int | None, seen: Any, outer: 
     return type(seen)(wished)
 
 
-def _kind(
-    body: Array, whole: bool, storage: Storage, atom: float | int | None, grid: Grid | None
-) -> str:
+def _kind(body: Array, whole: bool, storage: Storage, grid: Grid | None) -> str:
+    """Of a column without a value that is far too frequent."""
     if storage.moments:
         return "datetime"
-    if atom is not None:
-        return "inflated"
     if _has_gaps(body, grid):
         return "few-valued"
-    if _is_heavy(body, grid):
-        return "heavy-tailed"
+    if len(body) >= MANY and grid is not None:
+        values = body.astype(float)
+        far = np.abs(values - np.median(values))
+        wide = max(np.quantile(far, 0.99), values.std()) > TAIL * _quartile_deviation(body)
+        if wide and far.max() / grid.step < 2**40:
+            return "heavy-tailed"
     different = len(np.unique(body))
     at_ends = max((body == body.min()).mean(), (body == body.max()).mean())
     if len(body) >= MANY and different > ATOM_LEVELS and at_ends >= 0.01:
         return "bounded"
     return "integer" if whole else "numeric"
-
-
-def _is_heavy(body: Array, grid: Grid | None) -> bool:
-    """Whether values far from the others, or tails, would set the unit."""
-    if len(body) < MANY or grid is None:
-        return False
-    values = body.astype(float)
-    far = np.abs(values - np.median(values))
-    wide = max(np.quantile(far, 0.99), values.std()) > TAIL * _quartile_deviation(body)
-    return bool(wide and far.max() / grid.step < 2**40)
 
 
 def _has_gaps(seen: Array, grid: Grid | None) -> bool:
@@ -163,10 +154,11 @@ def _atom(seen: Array, kind: str | None) -> float | int | None:
     found: float | int = as_python(values[order[0]])
     if kind == "inflated":
         return found
-    if len(seen) < MANY or len(values) <= ATOM_LEVELS:
+    if len(seen) < MANY or len(values) < 3:
         return None
     first, second = counts[order[0]], counts[order[1]]
-    if first >= ATOM_SHARE * len(seen) and first >= ATOM_RATIO * second:
+    frequent = first >= ATOM_SHARE * len(seen) and first >= ATOM_RATIO * second
+    if frequent and len(values) > ATOM_LEVELS:
         return found
     ends = [(int(counts[end]), as_python(values[end])) for end in (0, -1)]
     for count, value in sorted(ends, reverse=True):
@@ -178,8 +170,11 @@ def _atom(seen: Array, kind: str | None) -> float | int | None:
 def _is_far(atom: float | int, body: Array) -> bool:
     """Whether a value lies so far from all others that it stands for none (-999, 1900-01-01)."""
     values = body.astype(float)
-    away = max(float(values.min()) - atom, atom - float(values.max()))
-    return away > TAIL * _quartile_deviation(values)
+    low, high = float(values.min()), float(values.max())
+    away = max(low - atom, atom - high)
+    # Of few values (answers 1 to 5, and 99) most may be one, whose quartiles say nothing.
+    few = len(np.unique(values)) < ATOM_LEVELS
+    return away > max(TAIL * _quartile_deviation(values), high - low if few else 0.0)
 
 
 def _grid(seen: Array, whole: bool) -> Grid | None:
