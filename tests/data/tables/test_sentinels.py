@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wasserscore.data.tables import Codec
+from wasserscore.data.tables import Codec, Overrides
+from wasserscore.data.tables.wish import Wish
 
 AGES = np.random.default_rng(0).integers(18, 90, 1000)
 DAYS = (np.datetime64("2024-01-01") + 7 * AGES).astype("datetime64[s]")
@@ -141,3 +142,15 @@ def test_tails_stay_heavy_beside_what_stands_for_none():
     assert near[0] == np.arcsinh((5 - plain.middle) / plain.spread)
     assert far[0] == np.arcsinh((500 - plain.middle) / plain.spread)
     assert none[0] == 0
+
+
+def test_a_schema_that_calls_dates_dates_keeps_what_stands_for_none():
+    days = mixed(DAYS, np.datetime64("9999-12-31", "s"), 0.4)
+    text = np.datetime_as_string(days, unit="D").astype(object)
+    for cells, form in ((days, None), (text, "%Y-%m-%d")):
+        frame = pd.DataFrame({"x": cells})
+        wish = Overrides(columns={"x": Wish(kind="datetime", date=form)})
+        (named,), (found,) = Codec.infer(frame, wish).columns, Codec.infer(frame).columns
+        end = int(days.max().astype(np.int64))
+        assert (named.kind, named.atom, found.atom) == ("datetime", end, end)
+        assert (named.low, named.high, named.unit) == (found.low, found.high, found.unit)

@@ -147,7 +147,7 @@ def _places(different: Array, grid: Grid | None) -> float:
 
 def _atom(seen: Array, kind: str | None) -> float | int | None:
     """The value that is far too frequent, if there is one (or, where the user says so, any)."""
-    if kind not in (None, "inflated"):
+    if kind not in (None, "inflated", "datetime"):
         return None
     values, counts = np.unique(seen, return_counts=True)
     order = np.argsort(-counts, kind="stable")
