@@ -152,3 +152,18 @@ def test_a_level_of_one_row_does_not_spoil_the_others():
     train, rest = codec.encode(frame[:4000]), codec.encode(frame[4000:].reset_index(drop=True))
     told = usefulness(codec, train, train, rest, target="kind", seed=0)
     assert told.real.value > 0.99
+
+
+def test_what_stands_for_none_is_no_answer():
+    """-999 for a gap: the scores are those of the table with the gap, on the same rows."""
+    one, few = TRAIN.index % 2 == 0, HOLDOUT.index % 3 == 0
+    empty = [TRAIN[["x"]].assign(y=TRAIN["x"].round(2).where(one)),
+             HOLDOUT[["x"]].assign(y=HOLDOUT["x"].round(2).where(few))]  # fmt: skip
+    scores = []
+    for train, holdout in (empty, [frame.fillna(-999) for frame in empty]):
+        codec = Codec.infer(pd.concat([train, holdout], ignore_index=True))
+        x, y = codec.encode(train), codec.encode(holdout)
+        scores.append(usefulness(codec, x, x, y, target="y", seed=0))
+    gaps, marks = scores
+    assert (marks.n_train, marks.real.n) == (one.sum(), few.sum())
+    assert marks == gaps

@@ -158,8 +158,7 @@ def _answers(column: Category | Number, part: Array) -> tuple[Array, Array]:
         levels = nearest_levels(part, column.count)
         strange = np.abs(level_points(column.count)[levels] - part).max(1) > APART / 4
         return np.where(strange, column.count, levels), np.full(len(part), True)
-    gone = column.special(part)[:, -1] if column.missing else np.full(len(part), False)
-    return part[:, 0], ~gone
+    return part[:, 0], column.placed(part)
 
 
 def _score(column: Category | Number, y: Array) -> tuple[str, Callable[[Array, Array], float]]:

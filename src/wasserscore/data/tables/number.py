@@ -150,7 +150,7 @@ class Number:
         if self.atom is not None:
             often = ~absent & (numbers == self.atom)
             points[often, place] = APART
-            aside = absent if self.low <= self.atom <= self.high else absent | often
+            aside = absent | often if self._none else absent
             place += 1
         points[aside, 0] = self._forward(np.array([self.middle]))[0]
         if self.missing:
@@ -172,6 +172,14 @@ class Number:
         found: Array = points[:, 1:] > APART / 2
         return found
 
+    def placed(self, points: Array) -> Array:
+        """Of points ``(n, width)``, whether the first coordinate is their value ``(n,)``: it is
+        not where that is missing or stands for none.
+        """
+        special = self.special(points)
+        elsewhere = special if self._none else special[:, len(self.flags) - self.missing :]
+        return np.asarray(~elsewhere.any(1))
+
     def seconds(self, coordinate: Array) -> Array:
         """The seconds since 1970 that the first coordinate ``(n,)`` of a column of dates is."""
         start = 0 if self.grid is None else self.grid.first
@@ -179,6 +187,11 @@ class Number:
         return found
 
     # Inside -------------------------------------------------------------------------------------
+
+    @property
+    def _none(self) -> bool:
+        """Whether the value that is far too frequent has no place among the others."""
+        return self.atom is not None and not self.low <= self.atom <= self.high
 
     @property
     def _tick(self) -> float:
