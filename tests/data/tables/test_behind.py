@@ -55,6 +55,18 @@ def test_the_nearest_one_before_is_named_and_missing_cells_are_left_out():
     assert [pair[:2] for pair in told(frame)] == [("out", "in"), ("in", "asked")]
 
 
+def test_a_frequent_date_among_the_others_is_a_date():
+    """Records moved on one day: what is before it is before."""
+    frame = stays(np.arange(1, 31), "datetime64[ns]")
+    moved, day = np.arange(len(frame)) % 3 == 0, pd.Timestamp("2024-07-01")
+    frame["in"] = frame["in"].where(~moved, day)
+    assert Codec.infer(frame).columns[1].atom is not None
+    assert (frame["out"] < frame["in"]).any()
+    assert told(frame) == []
+    frame["out"] = frame["out"].where(~moved, day + pd.Timedelta(hours=5))
+    assert [pair[:2] for pair in told(frame)] == [("out", "in")]
+
+
 def test_a_date_that_follows_from_another_one_is_kept():
     frame = stays(np.zeros(1, int), "str")
     frame = frame.assign(out=frame["out"].str[:7] + "-28", **{"in": frame["in"].str[:7] + "-27"})

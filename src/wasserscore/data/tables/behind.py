@@ -66,5 +66,4 @@ def find_behind(columns: Sequence[Number], points: Sequence[Array]) -> tuple[Beh
 
 def _seconds(column: Number, x: Array) -> Array:
     """Moments, NaN where a cell is missing or stands for none."""
-    special = column.special(x).any(1)
-    return np.where(special, np.nan, column.seconds(x[:, 0]))
+    return np.where(column.placed(x), column.seconds(x[:, 0]), np.nan)
