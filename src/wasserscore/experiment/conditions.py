@@ -15,7 +15,7 @@ from wasserscore.core.typing import Array, Cloud
 from wasserscore.data import Layout
 from wasserscore.data.tables.category import Category, Identifier
 from wasserscore.data.tables.codes import APART, level_points
-from wasserscore.data.tables.dates import parse_dates
+from wasserscore.data.tables.dates import parse_dates, sorts_as_text
 from wasserscore.data.tables.number import Number
 from wasserscore.experiment.condition import Condition, as_cell, encoded, number, obeying
 
@@ -145,7 +145,7 @@ def _require_sense(condition: Condition, layout: Layout) -> None:
             got=repr(condition.value))  # fmt: skip
     form = column.storage.date
     if form is not None and condition.sign not in ("=", "!="):
-        require(form.startswith(("%Y", "%H")), f"dates of column {condition.column!r} have no "
+        require(sorts_as_text(form), f"dates of column {condition.column!r} have no "
                 "order as text", got=form, do="use = or !=")  # fmt: skip
     if form is not None:
         read = parse_dates(np.array([condition.value], dtype=object), form)

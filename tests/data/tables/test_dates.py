@@ -10,7 +10,7 @@ import torch
 from wasserscore.core.errors import InputError
 from wasserscore.data.tables import Codec, Overrides
 from wasserscore.data.tables.dataset import from_frame
-from wasserscore.data.tables.dates import date_format
+from wasserscore.data.tables.dates import FORMATS, date_format, written
 from wasserscore.data.tables.wish import Wish
 from wasserscore.experiment.conditions import parse_where
 from wasserscore.experiment.profiles import profile
@@ -165,3 +165,21 @@ def test_no_times_of_day():
     """More hours than there are in a day."""
     with pytest.raises(InputError, match=r"looks like moments.* 23:59:59 or 23:59, or say"):
         column_of([f"{i:02}:00" for i in range(99)])
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_dates_are_compared_as_text_only_where_its_order_is_theirs(form):
+    """Seven hours apart in two years, and forty minutes in a day."""
+    ticks = np.r_[np.arange(0, 1440, 40) * 60, np.arange(4, 2500) * 7 * 3600]
+    ticks = ticks if "%Y" in form else np.arange(0, 1440, 40) * 60
+    moments = np.datetime64("2023-09-05", "s") + ticks
+    texts = pd.unique(written(moments, form))
+    orderly = list(texts) == sorted(texts)
+    frame = pd.DataFrame({"x": texts, "y": np.resize(["a", "b"], len(texts))})
+    schema = Overrides(columns={"x": Wish(date=form)})
+    layout = from_frame(frame, name="x", source="a test", overrides=schema).layout
+    if orderly:
+        assert parse_where(f"x>{texts[5]}", layout)
+    else:
+        with pytest.raises(InputError, match="have no order as text"):
+            parse_where(f"x>{texts[5]}", layout)
