@@ -1,5 +1,6 @@
 """sample(): the same samples for a seed, exactly the steps asked for, and clear refusals."""
 
+import copy
 import math
 
 import numpy as np
@@ -57,6 +58,21 @@ def test_a_sample_keeps_its_place_in_a_tile(batch_size):
     whole = sample(lopsided, 600, **options)
     assert torch.equal(sample(lopsided, 600, batch_size=batch_size, **options), whole)
     assert torch.equal(sample(lopsided, 299, batch_size=batch_size, **options), whole[:299])
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_networks_of_half_precision_are_sampled_in_single(half):
+    """Also certified: pipelines come so."""
+    network = MLP(2, width=16).eval().requires_grad_(False).to(half)
+    score = NetworkScore(network, PROCESS)
+    found = sample(score, 6, steps=4, seed=1)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, sample(score, 6, steps=4, seed=1, dtype=torch.float32))
+    reference = GaussianScore(torch.zeros(2), torch.eye(2), PROCESS)
+    certificate = certify(score, reference, n=16, steps=4, seed=1)
+    single = NetworkScore(copy.deepcopy(network).float(), PROCESS)
+    known = certify(single, reference, n=16, steps=4, seed=1)
+    assert certificate.upper.value == pytest.approx(known.upper.value, rel=0.1)
 
 
 def test_the_noise_of_steps_is_drawn_in_the_dtype_of_the_run():

@@ -45,16 +45,16 @@ def shape_of(score: Any, shape: tuple[int, ...] | None, points: Tensor | None) -
 def like_of(score: Any, points: Tensor | None, device: Any, dtype: torch.dtype | None) -> Tensor:
     """An empty tensor with the dtype and device of the run.
 
+    Networks of half precision run so themselves, and their samples are float32.
+
     Raises:
         InputError: If there is no such device here, or the dtype is not one of ours.
     """
-    own = (
-        points
-        if points is not None
-        else next(_tensors(score), torch.empty(0, dtype=torch.float32))
-    )
+    none = torch.empty(0, dtype=torch.float32)
+    own = next(_tensors(score), none) if points is None else points
+    usual = torch.promote_types(own.dtype, torch.float32)
     try:
-        like = torch.empty(0, device=device or own.device, dtype=dtype or own.dtype)
+        like = torch.empty(0, device=device or own.device, dtype=dtype or usual)
     except (AssertionError, RuntimeError) as error:  # a torch without CUDA asserts
         reason = str(error).split("\n")[0][:80]
         raise InputError(explain(f"device {device} cannot be used here", got=reason,
