@@ -48,6 +48,10 @@ class Closest(NamedTuple):
         """
         return self.first > self.spacing * (1 + TIE)
 
+    def nearer(self, than: float) -> Tensor:
+        """Which rows are nearer to a training row than this, and no tie."""
+        return self.first < than * (1 - TIE)
+
 
 @dataclass(frozen=True)
 class Training:
@@ -78,7 +82,7 @@ class Training:
 
     def copies(self, closest: Closest) -> Tensor:
         """Which rows are copies, exact or nearly so."""
-        return closest.first < self.copy_distance * (1 - TIE)
+        return closest.nearer(self.copy_distance)
 
 
 def training(rows: Tensor) -> Training:

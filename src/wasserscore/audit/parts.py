@@ -16,7 +16,6 @@ from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Mapped
 from wasserscore.distance.clouds import require_squares
-from wasserscore.distance.prdc import TIE
 from wasserscore.kernel import nearest
 
 PART_NUMBERS = 2**23
@@ -49,7 +48,7 @@ class TrainingInParts:
 
     def copies(self, closest: Closest) -> Tensor:
         """Which rows are copies, exact or nearly so."""
-        return closest.first < self.copy_distance * (1 - TIE)
+        return closest.nearer(self.copy_distance)
 
 
 def training_in_parts(rows: Mapped, *, seed: int = 0) -> TrainingInParts:

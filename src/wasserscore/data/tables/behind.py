@@ -54,7 +54,8 @@ def find_behind(columns: Sequence[Number], points: Sequence[Array]) -> tuple[Beh
     seconds = [_seconds(column, x) for column, x in zip(columns, points, strict=True)]
     found: dict[str, tuple[float, Behind]] = {}
     for (a, first), (b, second) in permutations(zip(columns, seconds, strict=True), 2):
-        gaps = (second - first)[np.isfinite(second - first)]
+        gaps = second - first
+        gaps = gaps[np.isfinite(gaps)]
         told = a.name in found and found[a.name][1].of == b.name  # they are the same
         if told or len(gaps) < LEAST or gaps.min() < -ROUNDED:
             continue

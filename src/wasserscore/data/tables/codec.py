@@ -190,7 +190,7 @@ class Codec(Columns):
         """As JSON types; :meth:`from_dict` is its inverse."""
         more = {"rules": plain(self.rules), "prices": plain(self.prices),
                 "dialect": {} if self.dialect == Dialect() else plain(self.dialect),
-                "behind": [list(pair) for pair in self.behind]}  # fmt: skip
+                "behind": plain(self.behind)}  # fmt: skip
         return {"version": VERSION, "columns": plain(self.columns)} | {
             name: value for name, value in more.items() if value
         }
