@@ -2,7 +2,8 @@
 
 Row ``i`` of a stream belongs to block ``i // BLOCK``; a block is always drawn from its first row,
 on the CPU. So the noise of sample ``i`` is the same whatever the batch size, the chunking, the
-number of ranks or the device, and no global seed is read or set.
+number of ranks or the device. No global seed is read, and none is left set: :func:`keyed` puts
+back what it found.
 """
 
 import hashlib
