@@ -1,5 +1,7 @@
 """Neighbours against scikit-learn and against brute force where ties abound."""
 
+import sys
+
 import pytest
 import torch
 from hypothesis import given
@@ -8,7 +10,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from wasserscore.core import products
 from wasserscore.core.errors import InputError
-from wasserscore.kernel import nearest, screen, stream
+from wasserscore.kernel import grouped, nearest, screen, stream
+
+search = sys.modules["wasserscore.kernel.nearest"]  # its name is that of the function, too
 
 
 def draw(*shape: int, seed: int = 0, dtype=torch.float64) -> torch.Tensor:
@@ -107,8 +111,8 @@ def test_a_tree_finds_what_products_find(monkeypatch, own, levels):
 def test_groups_do_not_change_the_result(monkeypatch, n, own):
     y = draw(n, 9)
     whole = nearest(y, y, 3, exclude_self=own)
-    monkeypatch.setattr(screen, "CANDIDATE", -8)  # groups of four rows in nine coordinates
-    assert screen.Products(y.double(), torch.float64)._size(11) == 4
+    monkeypatch.setattr(grouped, "CANDIDATE", -8)  # groups of four rows in nine coordinates
+    assert grouped.Products(y.double(), torch.float64)._size(11) == 4
     monkeypatch.setattr(stream, "TILE_BYTES", 8 * 128 * 7)
     parts = nearest(y, y, 3, exclude_self=own)
     assert torch.equal(whole[0], parts[0])
@@ -119,14 +123,15 @@ def test_groups_do_not_change_the_result(monkeypatch, n, own):
 def both(monkeypatch):
     """Products in float32 first, as where oneDNN makes them; how many rows each precision saw."""
     monkeypatch.setattr(products, "unused", lambda: True)
+    monkeypatch.setattr(products, "has_halves", lambda: False)
     monkeypatch.setattr(products, "WORTH", 0)
-    rows, true = {torch.float32: 0, torch.float64: 0}, screen.Products.__call__
+    rows, true = {torch.float32: 0, torch.float64: 0}, grouped.Products.__call__
 
     def counted(self, x, m, own):
         rows[self.dtype] += len(x)
         return true(self, x, m, own)
 
-    monkeypatch.setattr(screen.Products, "__call__", counted)
+    monkeypatch.setattr(grouped.Products, "__call__", counted)
     return rows
 
 
@@ -155,6 +160,20 @@ def test_rows_that_float32_does_not_see_are_left_to_float64(both):
     assert 30 <= both[torch.float64] <= 35
 
 
+def test_a_block_that_no_screen_decides_does_not_speak_for_others(both, monkeypatch):
+    """A thousand rows at the same distance, which only a search by differences can tell apart."""
+    searched, true = [], search._search
+    monkeypatch.setattr(search, "_search", lambda *given: searched.append(1) or true(*given))
+    y = torch.cat([torch.ones(1000, 9), 3 + draw(500, 9)]).double()
+    x = torch.cat([torch.zeros(stream.ROWS, 9).double(), 3 + draw(300, 9, seed=1)])
+    distances, indices = nearest(x, y)
+    expected = brute(x, y, 1)
+    assert torch.equal(distances, expected[0])
+    assert torch.equal(indices, expected[1])
+    assert len(searched) == stream.ROWS
+    assert both == {torch.float32: stream.ROWS, torch.float64: stream.ROWS + 300}
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("scale", [1.0, 1e6])
 def test_what_products_may_be_off(dtype, scale):
@@ -162,7 +181,7 @@ def test_what_products_may_be_off(dtype, scale):
     y = scale * (1 + 1e-13 * draw(400, 200)) * draw(1, 200, seed=1)
     y[::2] = -y[::2]
     x = scale * draw(50, 200, seed=2)
-    found = screen.Products(y, dtype)(x, 20, None)
+    found = grouped.Products(y, dtype)(x, 20, None)
     squared = (x[:, None] - y[None]).square().sum(2)
     rest = squared.scatter(1, found.candidate, torch.inf).amin(1)
     assert bool((found.outside <= rest).all())

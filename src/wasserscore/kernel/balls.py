@@ -1,15 +1,21 @@
 """Which points lie in which open balls, counted without a table of all pairs."""
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import tiles
-from wasserscore.core.typing import PerPoint
+from wasserscore.core.typing import PerPoint, Vector
+from wasserscore.kernel.grouped import rounding
+from wasserscore.kernel.halved import Halved, middle, pays
 from wasserscore.kernel.keys import Queries, Rows
-from wasserscore.kernel.screen import rounding
 from wasserscore.kernel.stream import block_rows, tile_bytes
+
+FEW = 8
+"""Undecided pairs of a point up to which they are decided by differences."""
 
 
 def in_balls(
@@ -19,8 +25,8 @@ def in_balls(
 
     .. math:: c_i = \#\{j : |x_i - y_j| < r_j\}, \qquad h_j = \exists i : |x_i - y_j| < r_j
 
-    A float64 product decides, but for pairs within its rounding of a sphere: those are decided by
-    differences.
+    Products decide, of bfloat16 numbers where these are fast and see enough, but for pairs within
+    their rounding of a sphere: those are decided by differences.
 
     Args:
         x: Points ``(b, d)``.
@@ -33,32 +39,71 @@ def in_balls(
     require(x.shape[1] == y.shape[1] and len(radii) == len(y),
             "points and centres need the same dimension, and centres a radius each",
             got=f"{tuple(x.shape)}, {tuple(y.shape)} and {len(radii)} radii")  # fmt: skip
-    x64, y64, radii = x.double(), y.double(), radii.double()
-    middle = y64.mean(0)
-    centred = y64 - middle
-    excess = (centred.square().sum(1) - radii.square()) / 2
-    reach = float(centred.norm(dim=1).max() + radii.max())
+    centre, radii = middle(y), radii.double()
+    coarse = _halved(x, y, centre, radii) if pays(y) else None
     counts = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     holds = torch.zeros(len(y), dtype=torch.bool, device=x.device)
     for rows in tiles(len(x), block_rows(x)):
-        query = x64[rows] - middle
-        half = query.square().sum(1) / 2
-        slack = rounding(query.norm(dim=1), reach, centred)
-        width = max(1, tile_bytes(query) // (8 * len(query)))
-        space = query.new_empty(len(query) * min(width, len(y)))
-        for run in tiles(len(y), width):
-            n = min(run.stop, len(y)) - run.start
-            value = space[: len(query) * n].view(len(query), n)
-            torch.addmm(excess[run], query, centred[run].T, alpha=-1, out=value)
-            i, j = (value < (slack - half)[:, None]).nonzero(as_tuple=True)
-            near = value[i, j] > -(slack + half)[i]
+        points = x[rows].double()
+        for run in tiles(len(y), max(1, tile_bytes(x) // (8 * len(points)))):
+            found = coarse.pairs(rows, run) if coarse else None
+            if found is None or int(found[2].sum()) > FEW * len(points):
+                found = _exact(points - centre, y[run] - centre, radii[run]).pairs()
+            i, j, near = found
             inside = ~near
-            inside[near] = _strictly(x64[rows][i[near]], y64[run][j[near]], radii[run][j[near]])
-            counts[rows] += torch.bincount(i[inside], minlength=len(query))
+            inside[near] = _strictly(points, y[run], radii[run], i[near], j[near])
+            counts[rows] += torch.bincount(i[inside], minlength=len(points))
             holds[run.start + j[inside]] = True
     return counts, holds
 
 
-def _strictly(x: Queries, y: Queries, radii: PerPoint) -> Tensor:
-    """Pair by pair, by differences."""
-    return (x - y).square_().sum(1).sqrt() < radii
+class _Tables(NamedTuple):
+    """Two tables, ``(b, c)`` and ``(n, c)``, whose products are positive inside of balls.
+
+    Args:
+        points: Of the points.
+        centres: Of the centres.
+        off: What products may be off, ``(b, 1)``.
+    """
+
+    points: Tensor
+    centres: Tensor
+    off: Tensor
+
+    @classmethod
+    def of(cls, points: Tensor, centres: Tensor, off: PerPoint) -> "_Tables":
+        """Tables, and what their products may be off before they are rounded."""
+        more = 1 + 2 * torch.finfo(points.dtype).eps  # it and the products are rounded
+        return cls(points, centres, (off * more).to(points.dtype)[:, None])
+
+    def pairs(
+        self, rows: slice = slice(None), run: slice = slice(None)
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Points and centres ``(p,)`` that may be near enough, and which of them are undecided."""
+        value, off = self.points[rows] @ self.centres[run].T, self.off[rows]
+        i, j = (value < -off).logical_not_().nonzero(as_tuple=True)  # NaN is undecided
+        return i, j, ~(value[i, j] > off[i, 0])
+
+
+def _halved(x: Queries, y: Rows, centre: Vector, radii: Tensor) -> _Tables:
+    points, centres = Halved.of(x, centre), Halved.of(y, centre, radii, second=True)
+    off = points.off(float(centres.norm.max() + radii.max()), float(centres.lost.max()))
+    return _Tables.of(points.table, centres.table, off)
+
+
+def _exact(x: Queries, y: Rows, radii: Tensor) -> _Tables:
+    norm, others = x.norm(dim=1), y.norm(dim=1)
+    level = (radii.square() - others.square())[:, None] / 2
+    points = torch.cat([x, x.new_ones(len(x), 1), norm.square()[:, None] / -2], 1)
+    centres = torch.cat([y, level, torch.ones_like(level)], 1)
+    off = rounding(norm, float(others.max() + radii.max()), centres) / 2
+    return _Tables.of(points, centres, off)
+
+
+def _strictly(x: Queries, y: Rows, radii: Tensor, i: Tensor, j: Tensor) -> Tensor:
+    """Which pairs are in, by differences."""
+    inside = torch.empty(len(i), dtype=torch.bool, device=x.device)
+    for part in tiles(len(i), max(1, tile_bytes(x) // (8 * x.shape[1]))):
+        apart = (x[i[part]] - y[j[part]]).square_().sum(1).sqrt()
+        inside[part] = apart < radii[j[part]]
+    return inside

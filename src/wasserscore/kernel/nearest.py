@@ -23,8 +23,8 @@ def nearest(
 
     A product in tiles, or a tree in few dimensions, finds ``k + 8`` candidates, which are computed
     again by differences: identical rows are at distance exactly 0. Where the others cannot be
-    excluded (rounding, many ties), a product in float64 is asked if the first was not, and then
-    the row is searched in full by differences.
+    excluded (rounding, many ties), more candidates or finer products are asked, float64 in the
+    end, and then the row is searched in full by differences.
 
     Args:
         x: Queries ``(b, d)``.
@@ -42,22 +42,25 @@ def nearest(
     found = len(y) - int(exclude_self)
     require(1 <= k <= found, f"k must be between 1 and the {found} rows to search", got=k)
     with torch.no_grad():
-        x64, y64 = x.to(torch.float64), y.to(torch.float64)
-        asked = screens(y64)
-        squared = x64.new_empty(len(x), k)
+        squared = torch.empty(len(x), k, dtype=torch.float64, device=x.device)
         index = torch.empty(len(x), k, dtype=torch.int64, device=x.device)
-        for rows in tiles(len(x), block_rows(x)):
-            left = torch.arange(rows.start, rows.stop, device=x.device)
-            for find in asked:
-                own = left if exclude_self else None
-                near = find(x64[left], min(k + SPARE, len(y)), own)
-                squared[left], index[left] = _decide(x64[left], y64, near.candidate, own, k)
+        left = torch.arange(len(x), device=x.device)
+        asked = screens(y)
+        for find, times in asked:
+            undecided = list(left.split(block_rows(x)))
+            for b, rows in enumerate(undecided):
+                own = rows if exclude_self else None
+                near = find(x[rows].double(), min(times * (k + SPARE), len(y)), own)
+                squared[rows], index[rows] = _decide(x[rows], y, near.candidate, own, k)
                 every = near.candidate.shape[1] == len(y)
-                left = left[~(every | (squared[left, -1] < near.outside))]
-                if not len(left):
-                    break
-            for i in left:
-                squared[i], index[i] = _search(x64[i], y64, k, i if exclude_self else None)
+                undecided[b] = rows[~(every | (squared[rows, -1] < near.outside))]
+                if find is not asked[-1][0] and 2 * len(undecided[b]) > len(rows):
+                    break  # it sees too little here
+            left = torch.cat(undecided)
+            if not len(left):
+                break
+        for i in left:
+            squared[i], index[i] = _search(x[i], y, k, i if exclude_self else None)
     return squared.sqrt().to(x.dtype), index
 
 
@@ -68,7 +71,7 @@ def _decide(
     candidate = candidate.sort(1).values
     squared = torch.empty(candidate.shape, dtype=torch.float64, device=x.device)
     for part in tiles(len(x), max(1, tile_bytes(x) // (8 * candidate.shape[1] * x.shape[1]))):
-        squared[part] = (x[part, None] - y[candidate[part]]).square_().sum(2)
+        squared[part] = (x[part, None].double() - y[candidate[part]]).square_().sum(2)
     if own is not None:
         squared[candidate == own[:, None]] = torch.inf
     order = squared.sort(stable=True, dim=1)
@@ -77,9 +80,8 @@ def _decide(
 
 def _search(x: Tensor, y: Tensor, k: int, own: Tensor | None) -> tuple[Tensor, Tensor]:
     """The ``k`` nearest of all rows by differences."""
-    squared = torch.cat([
-        (x - y[part]).square_().sum(1) for part in tiles(len(y), tile_bytes(y) // (8 * len(x)) + 1)
-    ])  # fmt: skip
+    parts = tiles(len(y), tile_bytes(y) // (8 * len(x)) + 1)
+    squared = torch.cat([(x.double() - y[part]).square_().sum(1) for part in parts])
     if own is not None:
         squared[own] = torch.inf
     order = squared.sort(stable=True)
