@@ -10,8 +10,9 @@ from tests.problems.base import Problem
 
 from wasserscore.certificate import certify
 from wasserscore.data import Scaling
+from wasserscore.dynamics import TimeGrid
 from wasserscore.process import EDM, VP
-from wasserscore.sampling import solver
+from wasserscore.sampling import solver, time_grid
 from wasserscore.score import GaussianScore
 
 F64 = torch.float64
@@ -53,6 +54,27 @@ def test_each_side_keeps_its_own_units_and_a_stop_is_no_extra():
     assert found.upper.value == pytest.approx(math.sqrt(2), rel=0.05)
     stopped = certify(plain, plain, stop=0.05, **settings).rungs[-1].upper.value
     assert stopped < 0.05  # p_t is N(0, 1) at every t
+
+
+@pytest.mark.parametrize("name", ["heun", "dpmpp_2m", "dpmpp_2m_sde"])
+def test_data_in_other_units_and_far_from_zero_have_the_same_distance(name):
+    def found(scale, shift):
+        process = EDM(sigma_max=20.0 * scale)
+        steps = TimeGrid(time_grid(EDM(sigma_max=20.0), 10).times * scale)
+        reference, model = (
+            law([scale * m + shift for m in mean], [[v * scale**2 for v in row] for row in rows],
+                process)
+            for mean, rows in (([0.5, -1.0], [[1.0, 0.6], [0.6, 0.5]]),
+                               ([0.4, -0.7], [[1.2, 0.3], [0.3, 0.8]]))
+        )  # fmt: skip
+        rungs = certify(model, reference, solver=name, grid=steps, n=16, start="reference").rungs
+        return {rung.name: rung for rung in rungs}["exact moments"]
+
+    here = found(1.0, 0.0).upper.value
+    for scale, shift, digits in ((1e8, 0.0, 1e-12), (1e-8, 0.0, 1e-12), (1.0, 1.7e9, 1e-5)):
+        moved = found(scale, shift)
+        assert moved.upper.value == pytest.approx(scale * here, rel=digits)
+        assert moved.assumptions[-1].status == "checked"
 
 
 def test_other_scores_and_solvers_have_no_such_rung():

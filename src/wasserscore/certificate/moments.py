@@ -6,8 +6,8 @@ With :math:`s(x, t) = J_t x + c_t` a step of one evaluation is
 .. math:: m_s = (e + q J) m_t + q c, \qquad V_s = (e + q J) V_t (e + q J)^T + n I .
 
 A whole run of any other method is affine as well, in the start and in every noise: its matrices
-are read off from one run whose rows are the origin, the unit starts, and the unit noises of every
-step. Either way the output is Gaussian with known moments, and W2 to a Gaussian reference is a
+are read off from a run of the unit starts and the unit noises of every step, and one of the
+origin. Either way the output is Gaussian with known moments, and W2 to a Gaussian reference is a
 formula: no Monte Carlo, no constant, discretisation and start included.
 
 Source: the recursion is elementary.
@@ -21,7 +21,7 @@ from wasserscore.certificate.base import Assumption
 from wasserscore.certificate.coupling import Coupling
 from wasserscore.certificate.proposal import Bound, Proposal, Run
 from wasserscore.core.results import Estimate
-from wasserscore.core.typing import Matrix, Vector
+from wasserscore.core.typing import Matrix, Noise, Vector
 from wasserscore.data import Scaling
 from wasserscore.distance import w2_gaussian
 from wasserscore.score import GaussianScore
@@ -111,22 +111,31 @@ def _rows(coupling: Coupling) -> int:
 def _read_off(
     coupling: Coupling, score: AffineScore, mean: Vector, covariance: Matrix
 ) -> tuple[Vector, Matrix, str]:
-    """The moments from one run of units, with one more row of random numbers to compare."""
-    d, rows, sampler = len(mean), _rows(coupling), coupling.sampler(score)
-    eye, generator = torch.eye(d, dtype=torch.float64), coupling.streams.generator("moments")
-    random = torch.randn(1 + (rows - 1) // d, d, generator=generator, dtype=torch.float64)
-    start = torch.zeros(rows + 1, d, dtype=torch.float64)
-    start[1 : 1 + d], start[-1] = eye, random[0]
+    """The moments from one run of units and one of the origin.
 
-    def noise(k: int) -> Tensor:
-        z = torch.zeros(rows + 1, d, dtype=torch.float64)
-        z[1 + d * (k + 1) : 1 + d * (k + 2)], z[-1] = eye, random[k + 1]
+    The run of units is without the score's offset: beside a mean far from zero, or data far from
+    unit scale, what becomes of a unit would be lost to rounding. Beside the origin goes a row of
+    random numbers, to compare.
+    """
+    d, rows = len(mean), _rows(coupling)
+    eye, generator = torch.eye(d, dtype=torch.float64), coupling.streams.generator("moments")
+    random = torch.randn((rows - 1) // d, d, generator=generator, dtype=torch.float64)
+
+    def unit(k: int) -> Tensor:
+        z = torch.zeros(rows - 1, d, dtype=torch.float64)
+        z[d * k : d * (k + 1)] = eye
         return z
 
-    ends = sampler.run(start, noise if sampler.stochastic else None)
-    moves = ends[1:rows] - ends[0]
-    expected = ends[0] + random.flatten()[: rows - 1] @ moves
-    off = (ends[-1] - expected).norm() / expected.norm().clamp_min(1e-300)
+    def run(law: AffineScore, start: Tensor, noise: Noise) -> Tensor:
+        sampler = coupling.sampler(law)
+        return sampler.run(start, noise if sampler.stochastic else None)
+
+    linear = score._replace(offset=lambda t: torch.zeros_like(mean))
+    moves = run(linear, unit(0), lambda k: unit(k + 1))
+    beside = lambda row: torch.stack([torch.zeros_like(row), row])
+    origin, drawn = run(score, beside(random[0]), lambda k: beside(random[k + 1]))
+    expected = origin + random.flatten() @ moves
+    off = (drawn - expected).norm() / expected.norm().clamp_min(1e-300)
     A, N = moves[:d], moves[d:]
     status = "checked" if float(off) <= SAME else "violated"
-    return mean @ A + ends[0], A.mT @ covariance @ A + N.mT @ N, status
+    return mean @ A + origin, A.mT @ covariance @ A + N.mT @ N, status
