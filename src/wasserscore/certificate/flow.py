@@ -162,10 +162,12 @@ class FlowPath:
 
     @cached_property
     def match(self) -> tuple[Tensor, float]:
-        """Mean and mean variance of the law."""
+        """Mean and mean variance of the law; the latter no less than rounding of the noise."""
+        process = self.reference.process
         mean, variances = self.reference.column_moments()
         mean = mean.double().reshape(self.reference.shape)
-        return mean, max(float(variances.mean()), 1e-12)
+        least = ROUNDING**2 * float(process.noise_to_signal(process.horizon))
+        return mean, max(float(variances.mean()), least)
 
     @cached_property
     def _scales(self) -> tuple[float, float]:

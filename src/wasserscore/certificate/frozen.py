@@ -50,7 +50,9 @@ def freezes(coupling: Coupling) -> bool:
     t, s = coupling.grid.times[:-1], coupling.grid.times[1:]
     ratio = process.noise_to_signal(s) / process.noise_to_signal(t)
     noise = process.variance(s) * (1 - ratio ** (eta**2))
-    return torch.allclose(solver.coefficients(process, t, s, eta).n, noise, rtol=SAME, atol=1e-14)
+    rounding = 1e-14 * float(noise.max())
+    found = solver.coefficients(process, t, s, eta).n
+    return torch.allclose(found, noise, rtol=SAME, atol=rounding)
 
 
 @torch.no_grad()

@@ -41,6 +41,7 @@ from wasserscore.process.base import Process
 
 Array = NDArray[np.float64]
 SOLVER: dict[str, Any] = {"method": "DOP853", "rtol": 1e-12, "atol": 1e-14}
+"""``atol`` is in units in which the data have a standard deviation of one."""
 COARSE = SOLVER | {"rtol": 1e-8, "atol": 1e-11}
 """Right to a millionth, at a third of the cost."""
 
@@ -206,6 +207,11 @@ class LinearGaussian:
         middle = np.real(sqrtm(root @ self.start_covariance @ root))
         return np.asarray(root @ middle @ np.linalg.inv(root))
 
+    @property
+    def _unit(self) -> float:
+        """The standard deviation of a coordinate of the data, on average."""
+        return float(np.sqrt(np.trace(self._marginal(self.stop)[1]) / len(self.mean)))
+
     # The two integrations -----------------------------------------------------------------------
 
     def _backwards(self, solver: dict[str, Any]) -> tuple[Array, Array, Array]:
@@ -228,8 +234,9 @@ class LinearGaussian:
         first = np.concatenate(
             [self.start_mean, self.start_covariance.ravel(), self._cross(V_T).ravel()]
         )
-        span = (0.0, self.top - self.stop)
-        return _unpack(solve_ivp(rhs, span, first, **solver).y[:, -1], d)
+        span, unit = (0.0, self.top - self.stop), self._unit
+        units = np.repeat([unit, unit**2], [d, 2 * d * d])
+        return _unpack(_end(rhs, span, first, units, solver), d)
 
     def _forwards(
         self, weight: Callable[[float, float], float], solver: dict[str, Any]
@@ -254,10 +261,22 @@ class LinearGaussian:
             return np.concatenate([[self.growth_rate(t)], (flow @ B).ravel(), rates])
 
         first = np.concatenate([[0.0], self._eye.ravel(), np.zeros(5)])
-        end = solve_ivp(rhs, (self.stop, self.top), first, **solver).y[:, -1]
+        unit = self._unit
+        units = np.concatenate([np.ones(1 + d * d), np.full(3, unit), [unit**2, 1]])
+        end = _end(rhs, (self.stop, self.top), first, units, solver)
         names = ("integral", "projected", "matrix", "K", "J")
         found: dict[str, Any] = dict(zip(names, (float(v) for v in end[1 + d * d :]), strict=True))
         return found | {"log_growth": float(end[0]), "flow": end[1 : 1 + d * d].reshape(d, d)}
+
+
+def _end(
+    rates: Callable[[float, Array], Array], span: tuple[float, float], first: Array, units: Array,
+    solver: dict[str, Any],
+) -> Array:  # fmt: skip
+    """Where an integration ends, each number with the absolute tolerance of its own units."""
+    settings = solver | {"atol": solver["atol"] * units}
+    end: Array = solve_ivp(rates, span, first, **settings).y[:, -1]
+    return end
 
 
 def _unpack(state: Array, d: int) -> tuple[Array, Array, Array]:
