@@ -33,6 +33,20 @@ def test_kernel_fold(kind):
     torch.testing.assert_close(fold.log_density({"floor": 0.7}), score.log_prob(held.points))
 
 
+@pytest.mark.parametrize("kind", ["isotropic", "columns", "full", "local"])
+def test_rows_far_from_zero_have_the_same_density(kind):
+    settings = {"k": 6, "pull": 0.5, "rank": 2, "shrink": 0.6, "floor": 0.3}
+
+    def fold(far):
+        train, held = (Rows((x.points * 2**20).round() / 2**20 + far, x.counts)
+                       for x in (rows(60, 3), rows(15, 3, seed=1)))  # fmt: skip
+        build = LocalFold if kind == "local" else KernelFold
+        return build(train, held, "columns" if kind == "local" else kind, least_variance(train))
+
+    far, here = (fold(x).log_density(settings) for x in (2.0**24, 0.0))
+    torch.testing.assert_close(far, here, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("d", [2, 9])
 @pytest.mark.parametrize("rank", [1, 4])
 def test_local_fold(d, rank):
