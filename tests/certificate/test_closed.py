@@ -39,6 +39,15 @@ def test_two_points_have_the_ball_bound():
     assert torch.allclose(certified(score).value(TIMES), ball.value(TIMES), rtol=1e-12)
 
 
+def test_points_far_from_zero_have_the_same_constant():
+    points = (draw(100, 2) * 2**20).round() / 2**20
+    here, far = (
+        certified(EmpiricalScore(points + shift, VP_LINEAR, bandwidth=0.2)).value(TIMES)
+        for shift in (0.0, 2.0**30)
+    )
+    assert torch.allclose(here, far, rtol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["points", "isotropic", "full"])
 @pytest.mark.parametrize("process", [VP_LINEAR, VE.constant(a=1.0, horizon=4.0)])
 def test_a_mixtures_constant_is_above_every_search(kind, process):

@@ -58,6 +58,13 @@ def test_the_measure_by_hand():
         mode_quality(x, centres, 0.0)
 
 
+def test_particles_far_from_zero_are_measured_alike():
+    x = (sample(GRID, 400, 0).float() * 2**10).round() / 2**10
+    centres = GRID[0][1].float()
+    far, here = (mode_quality(x + shift, centres + shift, 0.1) for shift in (4096.0, 0.0))
+    assert (far.hit, far.high_quality, far.kl) == (here.hit, here.high_quality, here.kl)
+
+
 @pytest.mark.slow
 def test_C19_grid():
     x = reached(ScoreDifferenceFlow(GEOMETRIC, self_interaction="keep"), GRID)

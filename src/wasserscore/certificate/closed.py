@@ -164,5 +164,5 @@ def _bound(law: _Alike, tau: Tensor) -> Tensor:
 
 def _radius_squared(u: Cloud) -> Tensor:
     """Of a ball that holds all points: about their mean, or about the middle of their box."""
-    centres = torch.stack([u.mean(0), (u.min(0).values + u.max(0).values) / 2])
-    return torch.cdist(centres, u).max(1).values.min() ** 2
+    centres = u.mean(0), (u.min(0).values + u.max(0).values) / 2
+    return torch.stack([(u - centre).square().sum(1).max() for centre in centres]).min()

@@ -49,7 +49,8 @@ def mode_quality(x: Tensor, centres: Tensor, std: float) -> ModeQuality:
     """
     require(0 < std < math.inf, "std must be positive", got=std)
     k = len(centres)
-    distance, nearest = torch.cdist(x, centres.to(x)).min(1)
+    apart = torch.cdist(x, centres.to(x), compute_mode="donot_use_mm_for_euclid_dist")
+    distance, nearest = apart.min(1)
     good = distance <= WITHIN * std
     counts = torch.bincount(nearest[good], minlength=k)
     share = torch.bincount(nearest, minlength=k).double() / len(x)
