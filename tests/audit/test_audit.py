@@ -115,6 +115,10 @@ def test_shares_of_rows_in_tenths_are_those_of_whole_numbers(centre):
         authentic = [getattr(found, "authenticity" + kind).value for found in (tenths, whole)]
         assert authentic[0] == pytest.approx(authentic[1], abs=0.02)
     assert tenths.prdc.to_dict() == whole.prdc.to_dict()
+    for name in ("closer", "z_u", "exposure"):
+        found, same = (getattr(report, name) for report in (tenths, whole))
+        assert (found.value, found.stderr) == (same.value, same.stderr)
+    assert (tenths.p_value, tenths.p_copies) == (whole.p_value, whole.p_copies)
 
 
 def test_rounded_data_is_judged_by_its_own_coincidences():

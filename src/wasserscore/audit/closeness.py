@@ -18,6 +18,7 @@ from scipy.stats import rankdata
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from wasserscore.audit.neighbours import levelled
 from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate
 from wasserscore.kernel import nearest
@@ -129,11 +130,9 @@ def c_t(train: Tensor, generated: Tensor, holdout: Tensor, seed: int) -> Estimat
         inside, rows, others = (torch.from_numpy(which == cell) for which in (labels, own, fresh))
         share = float(others.double().mean())
         if rows.sum() > CELL_GENERATED and share > 0 and inside.any():
-            near = [
-                nearest(x, train[inside])[0][:, 0].numpy()
-                for x in (generated[rows], holdout[others])
-            ]
-            found.append((share, z_u(near[0], near[1]), z_u_error(near[0], near[1], generator)))
+            gaps = [nearest(x, train[inside])[0][:, 0] for x in (generated[rows], holdout[others])]
+            near, far = (gap.numpy() for gap in levelled(*gaps))
+            found.append((share, z_u(near, far), z_u_error(near, far, generator)))
     if not found:
         return None
     share, value, error = np.array(found).T

@@ -16,7 +16,7 @@ from wasserscore.audit.closeness import c_t, closer_than_holdout, median_distanc
 from wasserscore.audit.exposure import exposure
 from wasserscore.audit.features import Features, feature_map
 from wasserscore.audit.model import NEED_MODEL, asked_of_model
-from wasserscore.audit.neighbours import Closest, Training, training
+from wasserscore.audit.neighbours import Closest, Training, levelled, training
 from wasserscore.audit.parts import TrainingInParts, exact_in_parts, training_in_parts
 from wasserscore.audit.report import AuditReport, Suspect
 from wasserscore.audit.significance import count_p_value, permutation_p_values
@@ -210,12 +210,15 @@ def _tests(
     seed: int,
 ) -> dict[str, Any]:
     """Everything that compares with the hold-out, except exact copies."""
-    own, other = found.first.numpy(), fresh.first.numpy()
-    closer, z_u = closer_than_holdout(own, other, seed)
+    # both numbers per row that the scan for copies looks at
+    first = levelled(found.first, fresh.first)
+    ratio = levelled(found.ratio, fresh.ratio)
+    own, other = (torch.stack(pair, 1).numpy() for pair in zip(first, ratio, strict=True))
+    closer, z_u = closer_than_holdout(own[:, 0], other[:, 0], seed)
     rare = None
     if isinstance(yardstick, Training):
         rare = exposure(yardstick, generated, holdout, seed=seed)
-    p_values = permutation_p_values(_closeness(found).numpy(), _closeness(fresh).numpy(), seed)
+    p_values = permutation_p_values(own, other, seed)
     return {
         "nearest_distance_holdout": median_distance(fresh.first, seed),
         "closer": closer,
@@ -229,11 +232,6 @@ def _tests(
         "exposure": rare and rare[0],
         "exposed": _listed(*rare[1]) if rare else (),
     }
-
-
-def _closeness(found: Closest) -> Tensor:
-    """The two numbers per row that the scan for copies looks at."""
-    return torch.stack([found.first, found.ratio], 1)
 
 
 def _prdc(generated: Tensor, holdout: Tensor, seed: int) -> PRDC | None:

@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor
 
-from wasserscore.audit.neighbours import Training
+from wasserscore.audit.neighbours import Training, levelled
 from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate
 from wasserscore.kernel import nearest
@@ -45,12 +45,13 @@ def exposure(
     count = math.ceil(RARE * len(train.points))
     if count < FEWEST:
         return None
-    rare = train.spacing.sort(descending=True, stable=True).indices[:count]
+    rare = levelled(train.spacing)[0].sort(descending=True, stable=True).indices[:count]
     few, streams = min(len(generated), len(holdout)), Streams(seed)
     (own, first), (fresh, second) = (
         _closest(train.points[rare], x[streams.subset(f"exposure/{name}", len(x), few)])
         for name, x in (("generated", generated), ("holdout", holdout))
     )
+    own, fresh = levelled(own, fresh)
     p = float(((own < fresh).double() + (own == fresh).double() / 2).mean())
     # Rare rows that share the row next to them say one thing, and are no independent ones.
     alike = torch.where(own <= fresh, first, few + second).bincount().double()

@@ -53,6 +53,22 @@ class Closest(NamedTuple):
         return self.first < than * (1 - TIE)
 
 
+def levelled(*sets: Tensor) -> tuple[Tensor, ...]:
+    """The numbers of some sets, equal where they are up to :data:`~wasserscore.distance.prdc.TIE`.
+
+    Ranks of distances between rows on a lattice are then those of the lattice: rounding would
+    order its many ties otherwise in every unit.
+    """
+    values, order = torch.cat(sets).sort()
+    apart = values.diff() > TIE * values[:-1]
+    level = torch.cat([apart.new_zeros(1), apart]).cumsum(0)
+    first = torch.searchsorted(level, level)
+    together = torch.empty_like(values)
+    together[order] = values[first]
+    parts: tuple[Tensor, ...] = together.split([len(one) for one in sets])
+    return parts
+
+
 @dataclass(frozen=True)
 class Training:
     """The training rows as the yardstick: distinct rows, their places, their spacing.
