@@ -85,6 +85,15 @@ def test_cells_see_copying_in_one_place_only():
     assert abs(c_t(*two_cells(0, copied_left=False, far_right=False), seed=0).value) < 3
 
 
+def test_cells_of_rows_far_from_zero_are_the_same():
+    g = np.random.default_rng(1)
+    rows = [torch.from_numpy(np.round(g.normal(size=(n, 2)) * 2**20) / 2**20)
+            for n in (500, 400, 400)]  # fmt: skip
+    rows[1][:100] = rows[0][:100] + 2**-12
+    here, far = (c_t(*(x + shift for x in rows), seed=0) for shift in (0.0, 2.0**29))
+    assert far.value == pytest.approx(here.value, abs=1e-9)
+
+
 def test_cells_without_enough_rows_do_not_count():
     train, own, fresh = two_cells(0, copied_left=True, far_right=False)
     assert c_t(train, own[:20], fresh, seed=0) is None

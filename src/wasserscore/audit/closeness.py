@@ -119,6 +119,8 @@ def c_t(train: Tensor, generated: Tensor, holdout: Tensor, seed: int) -> Estimat
     Returns:
         The weighted mean, or None when no cell holds enough rows.
     """
+    middle = train.mean(0)  # where cells of new rows keep their digits
+    train, generated, holdout = (x - middle for x in (train, generated, holdout))
     cells = max(1, min(10, len(train) // 50))
     streams = Streams(seed)
     generator = np.random.default_rng(streams.key("c_t"))
