@@ -100,14 +100,15 @@ def test_without_a_hold_out_copies_are_counted_and_nothing_is_judged(three):
     assert "Not judged: no hold-out" in repr(found)
 
 
-@pytest.mark.parametrize("centre", [37, 100_000])
-def test_shares_of_rows_in_tenths_are_those_of_whole_numbers(centre):
+@pytest.mark.parametrize(("centre", "dtype"), [(37, float), (100_000, float), (37, np.float32)])
+def test_shares_of_rows_in_tenths_are_those_of_whole_numbers(centre, dtype):
     # as many neighbours are one or two tenths away as another row is: a tie, not a rounding
     rng = np.random.default_rng(4)
     rows = [np.round(rng.normal(0, 6, (n, 3))) for n in (600, 300, 300)]
     names = ("train", "generated", "holdout")
     whole = audit(**dict(zip(names, rows, strict=True)))
-    tenths = audit(**{name: (10 * centre + r) / 10 for name, r in zip(names, rows, strict=True)})
+    cells = (((10 * centre + r) / 10).astype(dtype) for r in rows)
+    tenths = audit(**dict(zip(names, cells, strict=True)))
     for kind in ("", "_holdout"):
         for name in ("copy_rate", "nn_ratio"):
             assert getattr(tenths, name + kind).value == getattr(whole, name + kind).value

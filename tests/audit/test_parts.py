@@ -41,10 +41,12 @@ def test_two_nearest_distinct_rows_of_all_parts(rows, mapped):
     assert found.second[0] > 0
 
 
-def test_the_report_is_the_one_in_memory_but_for_cells_and_rare_rows(rows, mapped):
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_report_is_the_one_in_memory_but_for_cells_and_rare_rows(rows, mapped, dtype):
     generator = torch.Generator().manual_seed(2)
     generated, holdout = torch.randn(2, 200, 3, generator=generator).double()
     generated[[5, 9, 199]] = rows[[149, 20, 148]]
+    generated, holdout = generated.to(dtype), holdout.to(dtype)
     known = ws.audit(train=rows, generated=generated, holdout=holdout).to_dict()
     found = ws.audit(train=mapped, generated=generated, holdout=holdout).to_dict()
     assert [found.pop(name) for name in ("c_t", "exposure", "exposed")] == [None, None, []]

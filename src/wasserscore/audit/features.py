@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.numbers import spelled
 from wasserscore.core.tensors import as_points
 
 COMPONENTS = 64
@@ -48,4 +49,4 @@ def feature_map(features: Features, train: Tensor) -> tuple[Callable[[Tensor], T
 
 
 def _flat(rows: Tensor) -> Tensor:
-    return rows.flatten(1).double()
+    return spelled(rows.flatten(1))

@@ -11,6 +11,7 @@ from torch import Tensor
 from wasserscore.audit.neighbours import COPY_QUANTILE, FEW, Closest
 from wasserscore.audit.tables import distinct, exact_matches, keys
 from wasserscore.core.errors import require
+from wasserscore.core.numbers import spelled
 from wasserscore.core.random import Streams
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud
@@ -69,7 +70,7 @@ def training_in_parts(rows: Mapped, *, seed: int = 0) -> TrainingInParts:
     count = len(torch.cat(seen).unique())
     require(count >= 3, "train needs at least 3 distinct rows", got=count, do=FEW)
     drawn = Streams(seed).subset("spacing", len(rows), SPACING_ROWS)
-    distances, places = two_nearest(rows[drawn].flatten(1).double(), rows)
+    distances, places = two_nearest(spelled(rows[drawn].flatten(1)), rows)
     spacing = distances[places[:, 0] == drawn, 1]  # of repeated rows, the first only
     return TrainingInParts(rows, count, float(torch.quantile(spacing, COPY_QUANTILE)))
 
@@ -78,7 +79,7 @@ def exact_in_parts(x: Tensor, rows: Mapped) -> Tensor:
     """Which of ``x`` are training rows, number for number."""
     found = torch.zeros(len(x), dtype=torch.bool)
     for _, points in _parts(rows):
-        found |= exact_matches(x.double(), points)
+        found |= exact_matches(spelled(x), points)
     return found
 
 
@@ -113,13 +114,13 @@ def two_nearest(
 
 def _spacing(rows: Mapped, places: Int[Tensor, " k"]) -> Float[Tensor, " k"]:
     """Distances of rows to the nearest other one: each finds itself first, at zero."""
-    return two_nearest(rows[places].flatten(1).double(), rows)[0][:, 1]
+    return two_nearest(spelled(rows[places].flatten(1)), rows)[0][:, 1]
 
 
 def _parts(rows: Mapped) -> Iterator[tuple[int, Cloud]]:
     """The first place of every part, and its rows ``(k, d)`` in float64."""
     for part in tiles(len(rows), max(1, PART_NUMBERS // math.prod(rows.shape[1:]))):
-        points = rows[part].flatten(1).double()
+        points = spelled(rows[part].flatten(1))
         require(bool(torch.isfinite(points).all()), "training rows must be finite in every cell",
                 got=f"NaN or infinity in rows {part.start} to {part.stop - 1}",
                 do="drop or fill these cells")  # fmt: skip

@@ -23,6 +23,37 @@ def is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+DIGITS = (7, 6)
+"""Of a decimal that float32 mostly, and always, tells from its neighbours."""
+POWERS = torch.tensor([10.0**k for k in range(23)], dtype=torch.float64)
+"""Powers of ten that float64 holds exactly."""
+PART = 2**20
+"""Numbers that are spelled at once."""
+
+
+def spelled(x: Tensor) -> Tensor:
+    """Numbers in float64, of float32 the decimals of six or seven digits that they stand for.
+
+    Between rows in tenths, distances tie; between what float32 makes of them they differ in their
+    seventh digit. A number that is no such decimal stays as it is.
+
+    >>> spelled(torch.tensor([0.1, 1 / 3])).tolist()
+    [0.1, 0.3333333432674408]
+    """
+    x = x.contiguous()
+    wide = x.double()
+    if x.dtype != torch.float32:
+        return wide
+    powers = POWERS.to(x.device)
+    for part, narrow in zip(wide.view(-1).split(PART), x.view(-1).split(PART), strict=True):
+        first = part.abs().log10().floor()
+        for digits in DIGITS:
+            unit = powers[(digits - 1 - first).clamp_(0, len(powers) - 1).long()]
+            decimal = (part * unit).round_().div_(unit)
+            part.copy_(torch.where(decimal.float() == narrow, decimal, part))
+    return wide
+
+
 def as_times(t: Any, n: int, device: torch.device | None = None) -> Tensor:
     """Forward times, float64: one number, or one for each of n points.
 

@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.numbers import spelled
 from wasserscore.core.results import Estimate, Record
 from wasserscore.distance.clouds import as_clouds, in_unit
 from wasserscore.kernel import in_balls, nearest
@@ -59,7 +60,7 @@ def prdc(generated: Any, reference: Any, k: int = 5) -> PRDC:
     """
     require(k >= 1, "k must be at least 1", got=k)
     q, p = as_clouds(generated, reference, minimum=k + 1)
-    _, (q, p) = in_unit(q.double(), p.double())
+    _, (q, p) = in_unit(spelled(q), spelled(p))
     inside_p, covered = in_balls(q, p, _radii(p, k))
     inside_q, _ = in_balls(p, q, _radii(q, k))
     status = "ok" if len(q) == len(p) else f"sizes differ: {len(q)} generated, {len(p)} reference"
