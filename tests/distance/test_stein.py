@@ -5,6 +5,8 @@ from tests.distance.clouds import cloud
 
 from wasserscore.core.errors import InputError
 from wasserscore.distance import ksd, median_bandwidth, pairs
+from wasserscore.process import EDM
+from wasserscore.score import GaussianScore
 
 
 def by_autograd(x, s, kernel, h):
@@ -100,3 +102,11 @@ def test_bad_input_says_what_to_do():
         ksd(x, -x, bandwidth=-1.0)
     with pytest.raises(InputError, match="at least 3 rows"):
         ksd(x[:2], -x[:2])
+
+
+def test_a_score_of_a_process_needs_its_time():
+    x = torch.randn(9, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    score = GaussianScore(torch.zeros(2).double(), torch.eye(2).double(), EDM())
+    with pytest.raises(InputError, match="GaussianScore, which is asked at a time; pass lambda"):
+        ksd(x, score)
+    assert ksd(x, lambda x: score(x, 0.0)) == ksd(x, -x)

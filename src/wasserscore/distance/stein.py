@@ -112,6 +112,9 @@ def ksd(
 def _scores(x: Tensor, score: Any) -> Tensor:
     """The scores at the points as a cloud, float64."""
     if callable(score):
+        require(not hasattr(score, "process"), "score must be a function of points alone",
+                got=f"{type(score).__name__}, which is asked at a time",
+                do="pass lambda x: score(x, t)")  # fmt: skip
         score = torch.cat([score(x[part]) for part in tiles(len(x), BATCH)])
     s = as_cloud(score, "score").to(x.device, torch.float64)
     require(s.shape == x.flatten(1).shape, "score needs one vector per point, shaped like x",
