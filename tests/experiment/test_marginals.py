@@ -46,7 +46,7 @@ def test_the_value_that_is_far_too_frequent_counts_by_its_share_alone():
     frame = pd.DataFrame({"n": cells, "y": np.arange(400) % 3 / 7})
     codec = Codec.infer(frame)
     column = codec.columns[0]
-    assert column.atom == 0
+    assert column.atoms == (0,)
     one = codec.encode(frame).numpy()[:, codec.places("n")]
     zeros = np.flatnonzero(cells == 0)
     fewer = np.delete(one, zeros[:100], 0)

@@ -66,7 +66,7 @@ def test_what_no_bin_holds_is_told_beside():
     new = real.copy()
     new[:30] = 5.0
     column, own, fresh = sides(real, new)
-    assert column.atom == 0
+    assert column.atoms == (0,)
     assert column.missing
     found = profile(column, own, fresh)
     assert found["special"] == [["0.0", 0.4, 0.5], ["missing", 0.1, 0.1]]

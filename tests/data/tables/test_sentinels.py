@@ -68,7 +68,7 @@ def test_what_is_near_the_others_keeps_its_place(often):
     column = codec_of(cells).columns[0]
     others = cells[cells != often]
     spread = np.diff(np.quantile(others, (0.25, 0.75)))[0] / 1.349
-    assert column.atom == often
+    assert column.atoms == (often,)
     far = max(others.min() - often, often - others.max()) > 6 * spread
     assert not far
     assert (column.low, column.high) == (cells.min(), cells.max())
@@ -81,14 +81,14 @@ def test_where_far_begins(end):
     edge = (6 * spread + (99 if end > 0 else 0)) * end
     for often, atom in ((np.trunc(edge), False), (np.trunc(edge) + end, True)):
         cells = np.r_[values, np.full(20, often)].astype(int)
-        assert (codec_of(cells).columns[0].atom == often) == atom
+        assert (codec_of(cells).columns[0].atoms == (often,)) == atom
 
 
 def test_a_rare_value_is_none_of_these():
     """Nine rows may be a few that are far away indeed."""
     for count, far in ((9, False), (10, True)):
         cells = np.r_[AGES, np.full(count, 10**6)]
-        assert (codec_of(cells).columns[0].atom == 10**6) == far
+        assert (codec_of(cells).columns[0].atoms == (10**6,)) == far
 
 
 def test_few_wild_values_do_not_set_the_unit():
@@ -115,7 +115,8 @@ def test_what_stands_for_none_among_few_values(values):
     cells = np.r_[plain, [99999] * 20]
     codec, before = codec_of(cells), codec_of(plain).columns[0]
     (column,) = codec.columns
-    assert (column.kind, column.atom, column.exponent) == ("inflated", 99999, before.exponent)
+    assert (column.kind, column.atoms) == ("inflated", (99999,))
+    assert column.exponent == before.exponent
     points = codec.encode(pd.DataFrame({"x": cells}))
     assert (codec.decode(points)["x"] == cells).all()
     noise = torch.randn(points.shape, generator=torch.Generator().manual_seed(0)).double()
@@ -127,8 +128,8 @@ def test_few_values_near_each_other_are_all_values():
     """Genotypes: two is as far from one as one from zero, however rare both are."""
     for rare in (2, 3):
         column = codec_of(np.repeat([0, 1, rare], [960, 25, 15])).columns[0]
-        assert (column.atom == rare) == (rare == 3)
-    assert codec_of(np.repeat([0, 99999], [980, 20])).columns[0].atom is None
+        assert (column.atoms == (rare,)) == (rare == 3)
+    assert codec_of(np.repeat([0, 99999], [980, 20])).columns[0].atoms == ()
 
 
 def test_tails_stay_heavy_beside_what_stands_for_none():
@@ -152,5 +153,79 @@ def test_a_schema_that_calls_dates_dates_keeps_what_stands_for_none():
         wish = Overrides(columns={"x": Wish(kind="datetime", date=form)})
         (named,), (found,) = Codec.infer(frame, wish).columns, Codec.infer(frame).columns
         end = int(days.max().astype(np.int64))
-        assert (named.kind, named.atom, found.atom) == ("datetime", end, end)
+        assert (named.kind, named.atoms, found.atoms) == ("datetime", (end,), (end,))
         assert (named.low, named.high, named.unit) == (found.low, found.high, found.unit)
+
+
+SEVERAL = {
+    "does not know, refuses": (np.resize(np.arange(1, 6), 1000), (98, 99)),
+    "of yes and no": (np.resize([1, 2], 1000), (7, 8, 9)),
+    "negative": (AGES + 1900, (-5, -4, -2)),
+    "on both sides": (AGES // 2, (-99, 999)),
+    "three": (AGES * 10, (7777, 8888, 9999)),
+    "four": (AGES % 50 + 18, (996, 997, 998, 999)),
+    "decimals": (AGES / 10, (-99.9, -99.5)),
+    "gaps": (np.resize([500, 1000, 2000, 5000], 1000), (99998, 99999)),
+    "moments": (DAYS, tuple(np.array(["1900-01-01", "9999-12-31"], "datetime64[s]"))),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_values_that_stand_for_none(name):
+    """Each has a coordinate of its own; the rest is as if there were none of them."""
+    values, nones = SEVERAL[name]
+    which = np.arange(len(values)) * 7 % 13
+    cells = np.select([which == k for k in range(len(nones))], nones, values)
+    ordinary = values[which >= len(nones)]
+    codec, plain = codec_of(cells), codec_of(ordinary).columns[0]
+    (column,) = codec.columns
+    assert len(codec.coordinates) == 1 + len(nones)
+    assert [column.decode(p[None]).iloc[0] for p in np.eye(1 + len(nones))[1:]] == list(nones)
+    for part in ("low", "high", "exponent", "middle", "spread", "grid", "seen"):
+        assert getattr(column, part) == getattr(plain, part)
+    points = codec.encode(pd.DataFrame({"x": cells}))
+    assert (codec.decode(points)["x"].to_numpy() == cells).all()
+    assert (column.placed(points.numpy()) == (which >= len(nones))).all()
+    apart = torch.pdist(points[[int((which == k).argmax()) for k in range(len(nones))]])
+    assert apart.tolist() == pytest.approx([2.0] * len(apart))
+    noise = torch.randn(points.shape, generator=torch.Generator().manual_seed(0)).double()
+    noise[:, 1:] = 0.0
+    moved = codec.decode(points + 3 * noise)["x"].to_numpy()
+    assert (moved[which < len(nones)] == cells[which < len(nones)]).all()
+    rest = moved[which >= len(nones)]
+    assert (rest.min(), rest.max()) == (ordinary.min(), ordinary.max())
+
+
+def test_what_may_be_values_stands_for_something():
+    answers = np.arange(1000) % 5 + 1
+    for values, others, found in (
+        (np.arange(1000) % 78 + 18, (96, 97, 98, 99), ()),  # ages up to 95
+        (np.resize([1, 10], 1000), (100, 1000), (1000,)),  # doses: one is far from all others
+        (answers, (1001, 1002, 1003, 1004, 1005), ()),  # two groups of five
+    ):
+        which = np.arange(1000) * 7 % 13
+        cells = np.select([which == k for k in range(len(others))], others, values)
+        assert codec_of(cells).columns[0].atoms == found
+    for refuse, found in ((9, ()), (10, (98, 99))):  # nor do 1 and 2 stand for none beside 98
+        cells = np.r_[np.resize([1, 2], 500), [98] * 300, [99] * refuse]
+        assert codec_of(cells).columns[0].atoms == found
+
+
+def test_between_two_that_stand_for_none_the_nearer_is_taken():
+    cells = np.resize([1, 2, 3, 4, 5, 98, 99], 700)
+    codec = codec_of(cells)
+    points = torch.tensor([[0.0, 0.8, 0.9], [0.0, 1.1, 0.9], [4.0, 0.6, 0.5]], dtype=torch.float64)
+    assert codec.decode(points)["x"].tolist() == [99, 98, 5]
+
+
+def test_files_that_know_one_such_value_are_read():
+    codec = codec_of(mixed(AGES, -999, 0.1))
+    written = codec.to_dict()
+    (column,) = written["columns"]
+    column["atom"] = column.pop("atoms")[0]
+    assert Codec.from_dict(written) == codec
+    plain = codec_of(AGES)
+    written = plain.to_dict()
+    written["columns"][0]["atom"] = None
+    del written["columns"][0]["atoms"]
+    assert Codec.from_dict(written) == plain

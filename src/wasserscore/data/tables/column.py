@@ -29,7 +29,9 @@ def read_column(given: Mapping[str, Any]) -> Column:
     values["storage"] = Storage(**given["storage"])
     if values.get("grid") is not None:
         values["grid"] = Grid(**values["grid"])
-    for name in ("levels", "seen"):
+    if given.get("atom") is not None:  # files from when there was one at most
+        values["atoms"] = [given["atom"]]
+    for name in ("levels", "seen", "atoms"):
         if name in values:
             values[name] = tuple(values[name])
     return which(**values)

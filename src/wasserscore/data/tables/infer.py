@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.data.tables.atoms import MANY
 from wasserscore.data.tables.category import Category, Constant, Identifier, Level
 from wasserscore.data.tables.codes import MAX_LEVELS
 from wasserscore.data.tables.column import Column
 from wasserscore.data.tables.dates import date_format
 from wasserscore.data.tables.grid import EXACT
-from wasserscore.data.tables.infer_number import MANY, infer_number
+from wasserscore.data.tables.infer_number import infer_number
 from wasserscore.data.tables.lookalike import require_names_rows
 from wasserscore.data.tables.storage import Storage, as_python
 from wasserscore.data.tables.wish import Wish

@@ -8,23 +8,22 @@ import pandas as pd
 
 from wasserscore.core.errors import require
 from wasserscore.core.typing import Array
+from wasserscore.data.tables.atoms import (
+    ATOM_LEVELS,
+    MANY,
+    OFTEN,
+    TAIL,
+    find_atoms,
+    is_far,
+    quartile_deviation,
+)
 from wasserscore.data.tables.grid import EXACT, Grid
 from wasserscore.data.tables.number import Number
 from wasserscore.data.tables.storage import Storage, as_python
 from wasserscore.data.tables.wish import Wish
 
-MANY = 50
-"""Fewer rows say nothing of identifiers or tails."""
 DECIMALS = 10
 """Numbers with more decimals count as any double."""
-TAIL = 6.0
-"""A hundredth of the values so many quartile deviations from the median is heavy (normal: 2.6),
-and so is a standard deviation of so many (1)."""
-ATOM_SHARE, ATOM_RATIO, ATOM_LEVELS = 0.2, 5.0, 20
-"""A value with this share of the rows, so many times the next one's, among so many others."""
-OFTEN = 10
-"""Rows of each value, on average, in a column of few values (at most as many as above), and of a
-value that stands for none."""
 MOST_SEEN, SPARSE = 1000, 1.25
 """A column may keep so many values as the only ones, if its grid has so many times as many."""
 
@@ -50,22 +49,22 @@ def infer_number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Numbe
                 do="drop such cells or leave them empty")  # fmt: skip
     whole = storage.moments or seen.dtype.kind in "iu"
     seen = seen if len(seen) else np.zeros(1, dtype=seen.dtype)
-    atom = wish.atom if wish.atom is not None else _atom(seen, wish.kind)
-    body = seen[seen != atom] if atom is not None and (seen != atom).any() else seen
-    far = atom is not None and _is_far(atom, body)
-    seen = body if far else seen
+    atoms = (wish.atom,) if wish.atom is not None else find_atoms(seen, wish.kind)
+    body = _without(seen, atoms)
+    none = tuple(atom for atom in atoms if is_far(atom, body))
+    seen = _without(seen, none)
     low, high, grid = as_python(seen.min()), as_python(seen.max()), _grid(seen, whole)
     if whole and grid is not None:
         _require_countable(name, storage, int(high) - int(low), grid)
     plain, spread = _kind(body, whole, storage, grid), None
-    kind = wish.kind or (plain if atom is None or storage.moments else "inflated")
+    kind = wish.kind or ("inflated" if atoms and not storage.moments else plain)
     middle = as_python(np.sort(body)[len(body) // 2])
     free = wish == Wish()  # else the user may know of others
-    few = (storage.moments or far) and _has_gaps(seen, grid)
+    few = (storage.moments or none) and _has_gaps(seen, grid)
     kept = kind == "few-valued" or (free and (few or _repeats(seen, grid)))
     only = tuple(as_python(value) for value in np.unique(seen)) if kept else ()
-    if kind == "heavy-tailed" or (far and plain == "heavy-tailed"):
-        spread = _quartile_deviation(body)
+    if kind == "heavy-tailed" or (none and plain == "heavy-tailed"):
+        spread = quartile_deviation(body)
         require(grid is not None, f"column {name!r} of kind heavy-tailed must be on a grid",
                 got="values with more than 10 decimals",
                 do="round it, for example to 6 decimals, or declare it numeric")  # fmt: skip
@@ -73,8 +72,16 @@ def infer_number(cells: "pd.Series[Any]", storage: Storage, wish: Wish) -> Numbe
         name, storage, kind, low=_bound(name, "low", wish.low, low, min),
         high=_bound(name, "high", wish.high, high, max),
         exponent=_exponent(body, grid if whole else None), middle=middle, spread=spread, grid=grid,
-        atom=atom, missing=bool(absent.any()), seen=only,
+        atoms=atoms, missing=bool(absent.any()), seen=only,
     )  # fmt: skip
+
+
+def _without(seen: Array, atoms: tuple[float | int, ...]) -> Array:
+    """The other values; all of them where there are no others."""
+    rest = seen
+    for atom in atoms:
+        rest = rest[rest != atom]
+    return rest if len(rest) else seen
 
 
 def _require_countable(name: str, storage: Storage, span: int, grid: Grid) -> None:
@@ -111,7 +118,7 @@ def _kind(body: Array, whole: bool, storage: Storage, grid: Grid | None) -> str:
     if len(body) >= MANY and grid is not None:
         values = body.astype(float)
         far = np.abs(values - np.median(values))
-        wide = max(np.quantile(far, 0.99), values.std()) > TAIL * _quartile_deviation(body)
+        wide = max(np.quantile(far, 0.99), values.std()) > TAIL * quartile_deviation(body)
         if wide and far.max() / grid.step < 2**40:
             return "heavy-tailed"
     different = len(np.unique(body))
@@ -145,38 +152,6 @@ def _places(different: Array, grid: Grid | None) -> float:
     return float(round(span * 10**grid.decimals / grid.stride) + 1)
 
 
-def _atom(seen: Array, kind: str | None) -> float | int | None:
-    """The value that is far too frequent, if there is one (or, where the user says so, any)."""
-    if kind not in (None, "inflated", "datetime"):
-        return None
-    values, counts = np.unique(seen, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    found: float | int = as_python(values[order[0]])
-    if kind == "inflated":
-        return found
-    if len(seen) < MANY or len(values) < 3:
-        return None
-    first, second = counts[order[0]], counts[order[1]]
-    frequent = first >= ATOM_SHARE * len(seen) and first >= ATOM_RATIO * second
-    if frequent and len(values) > ATOM_LEVELS:
-        return found
-    ends = [(int(counts[end]), as_python(values[end])) for end in (0, -1)]
-    for count, value in sorted(ends, reverse=True):
-        if count >= OFTEN and _is_far(value, seen[seen != value]):
-            return value  # type: ignore[no-any-return]
-    return None
-
-
-def _is_far(atom: float | int, body: Array) -> bool:
-    """Whether a value lies so far from all others that it stands for none (-999, 1900-01-01)."""
-    values = body.astype(float)
-    low, high = float(values.min()), float(values.max())
-    away = max(low - atom, atom - high)
-    # Of few values (answers 1 to 5, and 99) most may be one, whose quartiles say nothing.
-    few = len(np.unique(values)) < ATOM_LEVELS
-    return away > max(TAIL * _quartile_deviation(values), high - low if few else 0.0)
-
-
 def _grid(seen: Array, whole: bool) -> Grid | None:
     if whole:
         first = int(seen.min())
@@ -204,10 +179,3 @@ def _exponent(body: Array, grid: Grid | None) -> int:
     largest = float(np.abs(values).max())
     spread = float((values / largest).std()) * largest if largest > 0 else 0.0
     return max(-1000, min(1000, round(math.log2(spread)))) if spread > 0 else 0
-
-
-def _quartile_deviation(body: Array) -> float:
-    """The standard deviation of a normal law with these quartiles; never zero."""
-    low, high = np.quantile(body.astype(float), (0.25, 0.75))
-    spread = float(high - low) / 1.349 or float(body.astype(float).std())
-    return spread or 1.0

@@ -12,10 +12,10 @@ on a grid (integers, or a number of decimals), to which it is rounded back.
 A column of few numbers with gaps between them (ages of 7, 14 and 28 days) gives these back and no
 others; so does one of up to a thousand that come ten times each and leave much of their grid out.
 
-A column with missing cells, and one where a single value is far too frequent (zeros of an amount),
-have one more coordinate for each: 0, or :data:`~wasserscore.data.tables.codes.APART` where the
-cell is missing or is that value. A missing cell sits at the median of the others, and so does that
-value where it lies far outside of their range (-999, 1900-01-01 for none).
+A column with missing cells, and one where a value is far too frequent (zeros of an amount), have
+one more coordinate for each: 0, or :data:`~wasserscore.data.tables.codes.APART` where the cell is
+missing or is that value. A missing cell sits at the median of the others, and so do values that
+lie far outside of their range (-999, 1900-01-01 for none; 98 and 99 beside answers 1 to 5).
 """
 
 from dataclasses import dataclass
@@ -40,14 +40,14 @@ class Number:
         storage: How its cells are held.
         kind: "numeric", "integer", "bounded", "few-valued", "heavy-tailed", "inflated" or
             "datetime".
-        low: Smallest value; what is decoded is cut to it, but for the atom. Integers and ticks
+        low: Smallest value; what is decoded is cut to it, but for atoms. Integers and ticks
             stay whole.
         high: Largest value.
         exponent: The unit is two to this power (steps of the grid, for integers and dates).
-        middle: The median, where missing cells sit, and an atom outside of the range.
+        middle: The median, where missing cells sit, and atoms outside of the range.
         spread: Of the asinh map, for heavy tails.
         grid: What values are rounded to; None for any double.
-        atom: The value that is far too frequent, if any.
+        atoms: The values that are far too frequent, if any.
         missing: Whether cells may be missing.
         seen: All values that may come, in order; empty for any.
     """
@@ -65,7 +65,7 @@ class Number:
     middle: int | float
     spread: float | None = None
     grid: Grid | None = None
-    atom: int | float | None = None
+    atoms: tuple[int | float, ...] = ()
     missing: bool = False
     seen: tuple[int | float, ...] = ()
 
@@ -86,11 +86,10 @@ class Number:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What the coordinates after the first one tell: the value that is far too frequent, and
+        """What the coordinates after the first one tell: a value that is far too frequent, and
         that a cell is missing.
         """
-        atom = () if self.atom is None else (self._shown(self.atom),)
-        return (*atom, *["missing"] * self.missing)
+        return (*map(self._shown, self.atoms), *["missing"] * self.missing)
 
     @property
     def lattice(self) -> tuple[float, ...]:
@@ -122,7 +121,8 @@ class Number:
         """The range, and what is special in it."""
         ends = [f"{v:.6g}" if isinstance(v, float) else self._shown(v)
                 for v in (self.low, self.high)]  # fmt: skip
-        notes = [f"often {self._shown(self.atom)}"] if self.atom is not None else []
+        often = " and ".join(map(self._shown, self.atoms))
+        notes = [f"often {often}"] if often else []
         notes += [f"{len(self.seen)} values"] if self.seen else []
         if self.grid is not None and (self.grid.stride > 1 or self.grid.decimals):
             notes += [] if self.storage.moments else [f"steps of {self.grid.step:g}"]
@@ -146,15 +146,11 @@ class Number:
                 do="fill or drop it: the rows that the codec was made of have none")  # fmt: skip
         points = np.zeros((len(numbers), len(self.coordinates)))
         points[:, 0] = self._forward(numbers)
-        aside, place = absent, 1
-        if self.atom is not None:
-            often = ~absent & (numbers == self.atom)
-            points[often, place] = APART
-            aside = absent | often if self._none else absent
-            place += 1
-        points[aside, 0] = self._forward(np.array([self.middle]))[0]
+        for place, atom in enumerate(self.atoms, start=1):
+            points[~absent & (numbers == atom), place] = APART
         if self.missing:
-            points[absent, place] = APART
+            points[absent, -1] = APART
+        points[absent | ~self.placed(points), 0] = self._forward(np.array([self.middle]))[0]
         if exact:
             back, gone = self._back(points)
             self._require_same(numbers, back, absent, gone)
@@ -166,7 +162,7 @@ class Number:
         return self._cells(values, absent)
 
     def special(self, points: Array) -> Array:
-        """Of points ``(n, width)``, as :meth:`decode` takes them, whether each is the value that
+        """Of points ``(n, width)``, as :meth:`decode` takes them, whether each is a value that
         is far too frequent, and whether it is missing: ``(n, flags)``. Others are ordinary.
         """
         found: Array = points[:, 1:] > APART / 2
@@ -176,9 +172,9 @@ class Number:
         """Of points ``(n, width)``, whether the first coordinate is their value ``(n,)``: it is
         not where that is missing or stands for none.
         """
-        special = self.special(points)
-        elsewhere = special if self._none else special[:, len(self.flags) - self.missing :]
-        return np.asarray(~elsewhere.any(1))
+        elsewhere = [not self.low <= atom <= self.high for atom in self.atoms]
+        none = np.array([*elsewhere, *[True] * self.missing], dtype=bool)
+        return np.asarray(~self.special(points)[:, none].any(1))
 
     def seconds(self, coordinate: Array) -> Array:
         """The seconds since 1970 that the first coordinate ``(n,)`` of a column of dates is."""
@@ -187,11 +183,6 @@ class Number:
         return found
 
     # Inside -------------------------------------------------------------------------------------
-
-    @property
-    def _none(self) -> bool:
-        """Whether the value that is far too frequent has no place among the others."""
-        return self.atom is not None and not self.low <= self.atom <= self.high
 
     @property
     def _tick(self) -> float:
@@ -231,11 +222,13 @@ class Number:
             gap = np.diff(known)
             half = gap / 2 if found.dtype.kind == "f" else (gap + 1) // 2
             found = known[np.searchsorted(known[:-1] + half, found, side="right")]
-        special, absent = self.special(points), np.zeros(len(points), dtype=bool)
-        if self.atom is not None:
-            found[special[:, 0]] = self.atom
+        absent = np.zeros(len(points), dtype=bool)
+        if self.atoms:
+            flags = points[:, 1 : 1 + len(self.atoms)]
+            often = flags.max(1) > APART / 2
+            found[often] = np.array(self.atoms, dtype=found.dtype)[flags[often].argmax(1)]
         if self.missing:
-            absent = special[:, -1]
+            absent = self.special(points)[:, -1]
         return found, absent
 
     def _whole_back(self, value: Array, grid: Grid) -> Array:
@@ -246,7 +239,7 @@ class Number:
             steps = (np.sinh(value) * self.spread + (self.middle - grid.first)) / grid.stride
         least, most = ((end - grid.first) / grid.stride for end in (self.low, self.high))
         whole = np.clip(np.rint(steps), np.ceil(least), np.floor(most)).astype(np.int64)
-        return shift(whole * grid.stride, grid.first, max(self.high, self.atom or 0))
+        return shift(whole * grid.stride, grid.first, max(self.high, *self.atoms, 0))
 
     def _snap(self, numbers: Array) -> Array:
         """Floats: onto the grid, if there is one, and into the range."""
