@@ -50,13 +50,48 @@ def test_numbers_of_no_grid_have_24_bins_and_a_few_in_the_last_ones():
 
 
 def test_ticks_stand_where_their_values_lie():
-    prices = np.resize([5.0, 10, 20, 50, 100, 500], 300)
+    """One in the middle of the bins is none of the values: the tick is at the nearest one."""
+    prices = np.resize([*range(1, 25), 39, 80], 300).astype(float)
     column, own, fresh = sides(prices, prices)
-    assert column.seen
+    assert len(column.seen) == BINS + 2
     ticks = profile(column, own, fresh)["ticks"]
-    known = {str(value): value / column.unit for value in (5, 10, 20, 50, 100, 500)}
-    assert len(ticks) == 3
-    assert all(x == pytest.approx(known[text], abs=1e-9) for x, text in ticks)
+    values = pd.Series([float(text) for _, text in ticks], name="x")
+    assert len(values) == 3
+    assert values.isin(prices).all()
+    assert [x for x, _ in ticks] == pytest.approx(list(column.encode(values)[:, 0]), abs=1e-9)
+
+
+MONTHS = [str(month) for month in np.arange("2022-01", "2023-05", dtype="datetime64[M]")]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[f"{month}-01" for month in MONTHS], [1, 3, 7, 14, 28, 56, 90], [4.99, 9.99, 19.99, 49.99]],
+)
+def test_few_values_have_a_bar_each(values):
+    """Months of 28 and 31 days, too: bins of one width held one, two or none of them."""
+    count = len(values)
+    real = np.repeat(values, np.arange(20, 20 + count))
+    new = np.repeat(values, np.arange(20 + count, 20, -1))
+    column, own, fresh = sides(list(real), list(np.resize(new, len(real))))
+    found = profile(column, own, fresh)
+    assert list(found["edges"]) == list(range(count + 1))
+    for side, rows in (("real", real), ("generated", np.resize(new, len(real)))):
+        assert list(found[side]) == pytest.approx([np.mean(rows == value) for value in values])
+    some = (0, count // 2, count - 1)
+    assert found["ticks"] == [[k + 0.5, str(values[k])] for k in some]
+
+
+def test_a_value_that_is_told_beside_has_no_bar():
+    rng = np.random.default_rng(0)
+    cells = np.r_[np.zeros(300), rng.permutation(np.resize(100 + 7 * np.arange(22), 600))]
+    column, own, fresh = sides(cells, cells[::-1].copy())
+    assert column.atoms == (0,)
+    assert len(column.seen) == 23
+    found = profile(column, own, fresh)
+    assert len(found["real"]) == 22
+    assert min(found["real"]) > 0
+    assert sum(found["real"]) == pytest.approx(2 / 3)
 
 
 def test_what_no_bin_holds_is_told_beside():

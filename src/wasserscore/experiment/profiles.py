@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from wasserscore.core.typing import Array
 from wasserscore.data.tables.category import Category
@@ -13,7 +14,8 @@ from wasserscore.data.tables.number import Number
 LEVELS = 8
 """Levels that have a bar of their own, the most frequent ones of held-out rows."""
 BINS = 24
-"""Bins between the ends of a column of numbers, at most two more for grids."""
+"""Bins between the ends of a column of numbers, at most two more for grids; a column of so many
+values has a bar for each."""
 TAIL = 0.002
 """The share of held-out values at either end that its last bin takes in."""
 
@@ -27,8 +29,9 @@ def profile(column: Any, generated: Array, real: Array) -> dict[str, Any]:
         real: The same of held-out rows.
 
     Returns:
-        ``labels`` of bars, or ``edges`` of bins (coordinates) with ``ticks`` (up to three
-        coordinates and the values that they are); ``generated`` and ``real``, shares of all rows.
+        ``labels`` of bars, or ``edges`` of bins (coordinates; the first whole numbers where each
+        value has a bar) with ``ticks`` (up to three places and the values that they are);
+        ``generated`` and ``real``, shares of all rows.
         For numbers also ``special``: label and both shares of the value that is far too frequent
         and of missing cells, which no bin holds.
     """
@@ -60,23 +63,45 @@ def _levels(column: Category, generated: Array, real: Array) -> dict[str, Any]:
 def _numbers(column: Number, generated: Array, real: Array) -> dict[str, Any]:
     special = [column.special(side) for side in (generated, real)]
     ordinary = [side[~odd.any(1), 0] for side, odd in zip((generated, real), special, strict=True)]
-    edges = _edges(column, ordinary[1] if len(ordinary[1]) else ordinary[0])
+    kept = [value for value in column.seen if value not in column.atoms]
+    if 0 < len(kept) <= BINS:
+        ordinary, edges, ticks = _in_order(column, kept, ordinary)
+    else:
+        edges = _edges(column, ordinary[1] if len(ordinary[1]) else ordinary[0])
+        ticks = _ticks(column, edges)
     bars = [np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(side)
             for values, side in zip(ordinary, (generated, real), strict=True)]  # fmt: skip
+    return {
+        "edges": edges,
+        "ticks": ticks,
+        "generated": bars[0],
+        "real": bars[1],
+        "special": [[label, *(float(odd[:, place].mean()) for odd in special)]
+                    for place, label in enumerate(column.flags)],
+    }  # fmt: skip
+
+
+def _in_order(
+    column: Number, kept: list[int | float], sides: list[Array]
+) -> tuple[list[Array], Array, list[list[Any]]]:
+    """Coordinates as places among the values of a column, with edges and ticks of its bars."""
+    points = np.zeros((len(kept), len(column.coordinates)))
+    points[:, 0] = column.encode(pd.Series(kept, name=column.name, dtype=float), exact=False)[:, 0]
+    cells, known = column.decode(points), points[:, 0]
+    places = [np.searchsorted((known[1:] + known[:-1]) / 2, side) + 0.5 for side in sides]
+    some = sorted({0, len(kept) // 2, len(kept) - 1})
+    return places, np.arange(len(kept) + 1.0), [[k + 0.5, _shown(cells[k])] for k in some]
+
+
+def _ticks(column: Number, edges: Array) -> list[list[Any]]:
+    """Up to three coordinates and the values that they are."""
     points = np.zeros((3, len(column.coordinates)))
     points[:, 0] = edges[[0, len(edges) // 2, -1]]
     cells = column.decode(points)
     # An end of a bin may be no value: a tick stands where its value lies.
     lies = column.encode(cells, exact=False)[:, 0].clip(edges[0], edges[-1])
     at, which = np.unique(lies, return_index=True)
-    return {
-        "edges": edges,
-        "ticks": [[float(x), _shown(cells[i])] for x, i in zip(at, which, strict=True)],
-        "generated": bars[0],
-        "real": bars[1],
-        "special": [[label, *(float(odd[:, place].mean()) for odd in special)]
-                    for place, label in enumerate(column.flags)],
-    }  # fmt: skip
+    return [[float(x), _shown(cells[i])] for x, i in zip(at, which, strict=True)]
 
 
 def _edges(column: Number, values: Array) -> Array:
