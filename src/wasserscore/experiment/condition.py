@@ -15,6 +15,7 @@ from torch import Tensor
 from wasserscore.core.errors import InputError, explain
 from wasserscore.core.typing import Array, Cloud
 from wasserscore.data import Layout
+from wasserscore.data.tables.storage import Storage
 
 _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "!=": operator.ne, ">=": operator.ge, "<=": operator.le, "=": operator.eq, ">": operator.gt,
@@ -30,11 +31,13 @@ class Condition:
         column: Name of the column.
         sign: ``=``, ``!=``, ``<``, ``<=``, ``>`` or ``>=``.
         value: The text that was written; empty means a missing cell.
+        date: The format of dates kept as text, which are compared as moments.
     """
 
     column: str
     sign: str
     value: str
+    date: str | None = None
 
     def holds(self, frame: pd.DataFrame) -> Tensor:
         """Which rows obey."""
@@ -42,6 +45,11 @@ class Condition:
         if self.value == "":
             gone = cells.isna()
             return torch.tensor((gone if self.sign == "=" else ~gone).to_numpy(dtype=bool))
+        if self.date is not None:
+            storage = Storage("object", date=self.date)
+            moments, absent = storage.numbers(cells)
+            moment = storage.numbers(pd.Series([self.value], name=self.column))[0]
+            return torch.tensor(_SIGNS[self.sign](moments, moment) & ~absent)
         wanted = as_cell(self.value, cells.dtype, self.column)
         values = cells.astype(object) if isinstance(cells.dtype, pd.CategoricalDtype) else cells
         found = _SIGNS[self.sign](values, wanted)

@@ -5,6 +5,7 @@ known, and for each column a few of them tell whether any obeys.
 """
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from wasserscore.core.typing import Array, Cloud
 from wasserscore.data import Layout
 from wasserscore.data.tables.category import Category, Identifier
 from wasserscore.data.tables.codes import APART, level_points
-from wasserscore.data.tables.dates import parse_dates, sorts_as_text
+from wasserscore.data.tables.dates import parse_dates
 from wasserscore.data.tables.number import Number
 from wasserscore.experiment.condition import Condition, as_cell, encoded, number, obeying
 
@@ -50,6 +51,9 @@ def parse_where(text: str, layout: Layout) -> tuple[Condition, ...]:
         place = match.end()
     require(bool(found), "a condition must not be empty", got=repr(text))
     names = layout.columns if layout.codec is None else layout.codec.names
+    columns = () if layout.codec is None else layout.codec.columns
+    dates = {column.name: column.storage.date for column in columns}
+    found = [replace(condition, date=dates.get(condition.column)) for condition in found]
     for condition in found:
         require(condition.column in names, "a condition names a column that is not there",
                 got=repr(condition.column), do=f"choose one of {', '.join(names)}")  # fmt: skip
@@ -143,13 +147,9 @@ def _require_sense(condition: Condition, layout: Layout) -> None:
     whole = pd.api.types.is_integer_dtype(dtype) and condition.sign == "="
     require(not whole or wanted == int(wanted), f"column {condition.column!r} holds whole numbers",
             got=repr(condition.value))  # fmt: skip
-    form = column.storage.date
-    if form is not None and condition.sign not in ("=", "!="):
-        require(sorts_as_text(form), f"dates of column {condition.column!r} have no "
-                "order as text", got=form, do="use = or !=")  # fmt: skip
-    if form is not None:
-        read = parse_dates(np.array([condition.value], dtype=object), form)
-        require(read is not None, f"dates of column {condition.column!r} read {form}",
+    if condition.date is not None:
+        read = parse_dates(np.array([condition.value], dtype=object), condition.date)
+        require(read is not None, f"dates of column {condition.column!r} read {condition.date}",
                 got=repr(condition.value))  # fmt: skip
     if isinstance(column, Category):
         require(condition.sign in ("=", "!="), f"levels of column {condition.column!r} have no "

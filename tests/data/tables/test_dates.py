@@ -168,18 +168,20 @@ def test_no_times_of_day():
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_dates_are_compared_as_text_only_where_its_order_is_theirs(form):
+def test_dates_are_compared_as_moments_whatever_the_order_of_their_text(form):
     """Seven hours apart in two years, and forty minutes in a day."""
     ticks = np.r_[np.arange(0, 1440, 40) * 60, np.arange(4, 2500) * 7 * 3600]
     ticks = ticks if "%Y" in form else np.arange(0, 1440, 40) * 60
     moments = np.datetime64("2023-09-05", "s") + ticks
     texts = pd.unique(written(moments, form))
-    orderly = list(texts) == sorted(texts)
-    frame = pd.DataFrame({"x": texts, "y": np.resize(["a", "b"], len(texts))})
+    frame = pd.DataFrame({"x": [*texts, None], "y": np.resize(["a", "b"], len(texts) + 1)})
     schema = Overrides(columns={"x": Wish(date=form)})
     layout = from_frame(frame, name="x", source="a test", overrides=schema).layout
-    if orderly:
-        assert parse_where(f"x>{texts[5]}", layout)
-    else:
-        with pytest.raises(InputError, match="have no order as text"):
-            parse_where(f"x>{texts[5]}", layout)
+    places = np.arange(len(texts))
+    for sign, obeys in (("<", places < 5), (">=", places >= 5), ("=", places == 5)):
+        (condition,) = parse_where(f"x{sign}{texts[5]}", layout)
+        assert condition.holds(frame).tolist() == [*obeys, False]
+    with pytest.raises(InputError, match="leave a value"):
+        parse_where(f"x>{texts[5]},x<{texts[5]}", layout)
+    with pytest.raises(InputError, match="dates of column 'x' read"):
+        parse_where("x>2023", layout)

@@ -84,12 +84,6 @@ def tick_of(form: str) -> str:
     return "s" if parts is None else _UNITS[parts[1] or "6"]
 
 
-def sorts_as_text(form: str) -> bool:
-    """Whether later moments are greater as text: large parts and zeros first, no half days."""
-    parts = "".join(re.findall(r"%-?[a-zA-Z]", _PARTS.sub("%f", form)))
-    return any(order.startswith(parts) for order in ("%Y%m%d%H%M%S%f", "%H%M%S%f"))
-
-
 def written(ticks: Array, form: str) -> Array:
     """Moments ``(n,)`` as text."""
     moments: pd.Series[Any] = pd.Series(ticks)
