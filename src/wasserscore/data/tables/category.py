@@ -118,6 +118,15 @@ class Category:
         values = levels[np.where(absent, 0, found)]
         return self.storage.cells(values, absent, self.name)
 
+    def as_missing(self, points: Array, missing: Array) -> Array:
+        """The nearest points ``(n, width)`` of cells that are missing, or present, as told."""
+        present = np.zeros(len(points), dtype=np.int64)
+        if self.count > 2:
+            barred = np.r_[np.zeros(len(self.levels)), -np.inf]
+            present = nearest_levels(points, self.count, barred)
+        found: Array = level_points(self.count)[np.where(missing, len(self.levels), present)]
+        return found
+
     def unseen(self, cells: "pd.Series[Any]") -> tuple[str, ...]:
         """Values of another table that are no level here."""
         strange = cells[self.numbers(cells) < 0]

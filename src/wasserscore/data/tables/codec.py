@@ -17,7 +17,7 @@ import torch
 
 from wasserscore.core.errors import require
 from wasserscore.core.results import plain
-from wasserscore.core.typing import Cloud
+from wasserscore.core.typing import Array, Cloud
 from wasserscore.data.margins import Margin
 from wasserscore.data.tables.behind import Behind, find_behind
 from wasserscore.data.tables.category import Category, Identifier
@@ -25,6 +25,7 @@ from wasserscore.data.tables.codes import APART, priced
 from wasserscore.data.tables.column import read_column
 from wasserscore.data.tables.columns import Columns, require_names
 from wasserscore.data.tables.dialect import Dialect
+from wasserscore.data.tables.gaps import Gap, find_gaps
 from wasserscore.data.tables.infer import infer_column
 from wasserscore.data.tables.listing import listing
 from wasserscore.data.tables.number import Number
@@ -46,12 +47,14 @@ class Codec(Columns):
             generated points go to them (:mod:`wasserscore.data.tables.shares`); empty for none.
         dialect: How a CSV file of generated rows is written.
         behind: Dates close behind another one, which generated rows do not keep there.
+        gaps: Columns that are missing where another one says so, as in generated rows.
     """
 
     rules: tuple[Rule, ...] = ()
     prices: tuple[tuple[float, ...], ...] = ()
     dialect: Dialect = field(default_factory=Dialect)
     behind: tuple[Behind, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -94,7 +97,9 @@ class Codec(Columns):
         dates = [c for c in columns if isinstance(c, Number) and c.kind == "datetime"
                  and c.name not in following]  # fmt: skip
         behind = find_behind(dates, [parts[c.name] for c in dates])
-        return cls(codec.columns, rules, dialect=overrides.dialect, behind=behind), points
+        parted = {c.name: c for c in columns if isinstance(c, Number | Category)}
+        gaps = find_gaps(frame, parted, {*following, *overrides.columns})
+        return cls(codec.columns, rules, (), overrides.dialect, behind, gaps), points
 
     def numbers(self) -> list[Margin]:
         """Where points hold the numbers of columns."""
@@ -162,13 +167,32 @@ class Codec(Columns):
 
     def snap(self, points: Cloud) -> Cloud:
         """Generated points moved to rows: to the cells they decode to, and by the rules."""
-        frame = self.decode(self._priced(points) if self.prices else points)
+        drawn = self._priced(points) if self.prices else points.detach().cpu().double()
+        rows = self._ruled(drawn)
+        if self.gaps:
+            rows = self._ruled(self._with_gaps(rows, drawn.numpy()))
+        return rows.to(points)
+
+    def _ruled(self, points: Cloud) -> Cloud:
+        """The rows of some points, as points: columns that follow are what they have to be."""
+        frame = self.decode(points)
         rows = self.encode(frame, exact=False)
         for rule in self.rules:
             places = self.places(rule.column)
             now = rule.points_of(frame[rule.of], rows[:, places].numpy())
             rows[:, places] = torch.from_numpy(now)
-        return rows.to(points)
+        return rows
+
+    def _with_gaps(self, rows: Cloud, drawn: Array) -> Cloud:
+        """Rows, as points, of which each cell is missing where an earlier one says so."""
+        named = {c.name: c for c in self.columns if isinstance(c, Number | Category)}
+        for gap in self.gaps:
+            column, of = (named[name] for name in (gap.column, gap.of))
+            places, known = (self.places(name) for name in (gap.column, gap.of))
+            cells = of.decode(rows[:, known].numpy())
+            now = gap.points_of(column, rows[:, places].numpy(), drawn[:, places], cells)
+            rows[:, places] = torch.from_numpy(now)
+        return rows
 
     def _priced(self, points: Cloud) -> Cloud:
         """Points moved to where the nearest cells are those that the prices say."""
@@ -184,13 +208,14 @@ class Codec(Columns):
     def table(self) -> str:
         """Every column with its kind, values and unit of distance, as aligned text."""
         rules = (f"{rule.column} follows from {rule.of}" for rule in self.rules)
-        return listing(self.columns, [*rules, *self.notes])
+        gaps = (f"whether {gap.column} is missing follows from {gap.of}" for gap in self.gaps)
+        return listing(self.columns, [*rules, *gaps, *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; :meth:`from_dict` is its inverse."""
         more = {"rules": plain(self.rules), "prices": plain(self.prices),
                 "dialect": {} if self.dialect == Dialect() else plain(self.dialect),
-                "behind": plain(self.behind)}  # fmt: skip
+                "behind": plain(self.behind), "gaps": plain(self.gaps)}  # fmt: skip
         return {"version": VERSION, "columns": plain(self.columns)} | {
             name: value for name, value in more.items() if value
         }
@@ -210,5 +235,7 @@ class Codec(Columns):
         )
         prices = tuple(map(tuple, d.get("prices", ())))
         behind = tuple(Behind(*pair) for pair in d.get("behind", ()))
+        gaps = tuple(Gap(g["column"], g["of"], tuple(g["empty"]), tuple(g["full"]))
+                     for g in d.get("gaps", ()))  # fmt: skip
         return cls(tuple(map(read_column, d["columns"])), rules, prices,
-                   Dialect(**d.get("dialect", {})), behind)  # fmt: skip
+                   Dialect(**d.get("dialect", {})), behind, gaps)  # fmt: skip

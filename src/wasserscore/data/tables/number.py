@@ -142,7 +142,7 @@ class Number:
         """
         numbers, absent = self._numbers(cells)
         require(self.missing or not absent.any(), f"column {self.name!r} must not be missing",
-                got=f"a missing cell at row {int(absent.argmax())}",
+                got=f"a missing cell at row {int(absent.argmax()) if len(absent) else 0}",
                 do="fill or drop it: the rows that the codec was made of have none")  # fmt: skip
         points = np.zeros((len(numbers), len(self.coordinates)))
         points[:, 0] = self._forward(numbers)
@@ -175,6 +175,12 @@ class Number:
         elsewhere = [not self.low <= atom <= self.high for atom in self.atoms]
         none = np.array([*elsewhere, *[True] * self.missing], dtype=bool)
         return np.asarray(~self.special(points)[:, none].any(1))
+
+    def as_missing(self, points: Array, missing: Array) -> Array:
+        """The nearest points ``(n, width)`` of cells that are missing, or present, as told."""
+        told = points.copy()
+        told[:, -1] = APART * missing
+        return self.encode(self.decode(told), exact=False)
 
     def seconds(self, coordinate: Array) -> Array:
         """The seconds since 1970 that the first coordinate ``(n,)`` of a column of dates is."""

@@ -42,10 +42,10 @@ class Rule:
 
     def points_of(self, cells: pd.Series, before: Array) -> Array:
         """The coordinates ``(n, k)`` that follow from cells, ``before`` of an unknown one."""
-        codes, values = _factorized(cells)
+        codes, values = factorized(cells)
         known = dict(zip(self.cells, self.points, strict=True))
         out = before.copy()
-        for code, text in enumerate(_texts(values)):
+        for code, text in enumerate(texts(values)):
             if text in known:
                 out[codes == code] = known[text]
         return out
@@ -64,7 +64,7 @@ def find_rules(
         parts: The coordinates of its rows by column, of columns that may take part.
         fixed: Columns that the user has spoken of, which follow from no other.
     """
-    found = {name: _factorized(frame[name]) for name in parts}
+    found = {name: factorized(frame[name]) for name in parts}
     few = min(LEVELS, len(frame) // EACH)
     order = [name for name in found if 2 <= len(found[name][1]) <= few]
     order.sort(key=lambda name: -len(found[name][1]))  # stable: earlier columns first
@@ -78,7 +78,7 @@ def find_rules(
             if name in (of, *rules, *fixed) or not _follows(codes, found[name][0]):
                 continue
             points = tuple(map(tuple, parts[name][first].tolist()))
-            rules[name] = Rule(name, of, _texts(values), points)
+            rules[name] = Rule(name, of, texts(values), points)
     return tuple(rules.values())
 
 
@@ -94,10 +94,12 @@ def _follows(codes: Array, others: Array) -> bool:
     return len(np.unique(others[often])) > 1
 
 
-def _factorized(cells: pd.Series) -> tuple[Array, Any]:
+def factorized(cells: pd.Series) -> tuple[Array, Any]:
+    """The number of each cell's value, and the values; missing is one."""
     codes, values = pd.factorize(cells, use_na_sentinel=False)
     return np.asarray(codes), values
 
 
-def _texts(values: Any) -> tuple[str, ...]:
+def texts(values: Any) -> tuple[str, ...]:
+    """Values as a file names them."""
     return tuple(MISSING if pd.isna(value) else str(value) for value in values)
