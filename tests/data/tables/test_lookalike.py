@@ -12,10 +12,11 @@ from wasserscore.data.tables.wish import Wish
 NUMBERS = ["$1,200.50", "€ 5", "5 %", "5%", "1,200", "-1,5", "(1.200,50 €)", "USD 12", "12 EUR",
            "1'200", "1\u202f200,5"]  # fmt: skip
 MOMENTS = ["2024-1-5", "1/5/2024", "1/5/24", "5-Jan-24", "05 January 2024", "Jan 5, 2024", "10:30",
-           "10:30:00 PM", "2024-01-01 10:00:00.123", "2024-01-01T10:00:00+01:00"]  # fmt: skip
+           "10:30:00 PM", "2024-01-01 10:00:00.123", "2024-01-01T10:00:00+01:00",
+           "05.03.24", "31-12-99"]  # fmt: skip
 NEITHER = ["007", "12345", "01234", "A12", "P0001", "192.168.1.1", "1.10.23", "12-34-56", "1,2,3",
            "+49 170 1234567", "ABC 123", "978-3-16-148410-0", "3:1", "12 Main 33", "a,b", "-", "",
-           "%", "$"]  # fmt: skip
+           "%", "$", "05.03-24"]  # fmt: skip
 
 
 def test_prices_and_odd_dates_are_told_from_codes():
@@ -59,6 +60,11 @@ def test_an_identifier_that_looks_like_numbers_is_refused():
         Codec.infer(frame([f"{i},5" for i in range(100)]))
     with pytest.raises(InputError, match=r"looks like moments, got '1/1/2024'; write them all as"):
         Codec.infer(frame([f"{1 + i % 12}/{1 + i // 12}/2024" for i in range(100)]))
+    days = [f"{1 + i % 28:02}.{1 + i // 28:02}.24" for i in range(100)]
+    with pytest.raises(InputError, match=r"looks like moments, got '01\.01\.24'; .*%d\.%m\.%y"):
+        Codec.infer(frame(days))
+    read = Codec.infer(frame(days), Overrides({"cost": Wish(date="%d.%m.%y")})).columns[1]
+    assert (read.kind, read.values) == ("datetime", "01.01.24 to 16.04.24")
     for kind in ("identifier", "categorical"):
         made = Codec.infer(frame(PRICES), Overrides({"cost": Wish(kind)}))
         assert made.columns[1].kind == kind
