@@ -76,6 +76,19 @@ def test_the_latest_rows_are_held_out(table, column, tmp_path):
     assert f"training rows end with {last}, held-out rows begin with" in how
 
 
+def test_dates_that_stand_for_none_are_said_to_be_among_the_latest(table):
+    frame = visits().assign(day=visits()["stamp"].dt.strftime("%d/%m/%Y"))
+    frame.loc[::6, "day"] = "31/12/9999"
+    frame.loc[::6, "year"] = 9999
+    path = table.with_name("never.parquet")
+    write_frame(path, frame)
+    for column, cell in (("day", "31/12/9999"), ("year", "9999")):
+        train, _, how = divided(path, order=column)
+        assert not (frame[column][train.tolist()].astype(str) == cell).any()
+        assert f"; 10 rows of {cell}, far from all others, count as such" in how
+    assert "far from" not in divided(table, order="year").how
+
+
 def test_an_identifier_orders_too_and_numbers_need_no_codec(tmp_path):
     frame = visits()[["year", "weight"]]
     write_frame(tmp_path / "n.csv", frame)

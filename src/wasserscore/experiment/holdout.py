@@ -14,6 +14,7 @@ from wasserscore.core.random import Streams
 from wasserscore.data import Dataset, split
 from wasserscore.data.holdout import split_groups, split_order
 from wasserscore.data.tables.dates import date_format
+from wasserscore.data.tables.number import Number
 from wasserscore.data.tables.storage import Storage
 from wasserscore.experiment.columns import cells_of, numbered
 from wasserscore.experiment.config import HoldoutConfig
@@ -72,7 +73,7 @@ def divide(data: Dataset, source: Any, config: HoldoutConfig) -> Division:
         last, first = train[ranks[train].argmax()], rest[ranks[rest].argmin()]
         how = (f"Split by the order of {config.order!r}: training rows end with "
                f"{_text(cells.iloc[int(last)])}, held-out rows begin with "
-               f"{_text(cells.iloc[int(first)])}")  # fmt: skip
+               f"{_text(cells.iloc[int(first)])}{_far(data, cells)}")  # fmt: skip
     else:
         return Division(*halves(data, config.seed), "Split at random, row by row.")
     few = min(len(train), len(rest))
@@ -112,6 +113,17 @@ def _moments(data: Dataset, cells: "pd.Series[Any]") -> Any:
             ))  # fmt: skip
         return Storage.of(cells, form).numbers(cells)[0]
     return Storage.of(cells).numbers(cells)[0]
+
+
+def _far(data: Dataset, cells: "pd.Series[Any]") -> str:
+    """What to know of rows whose cell stands for none: it is early or late all the same."""
+    known = () if data.codec is None else data.codec.columns
+    column = next((c for c in known if c.name == cells.name), None)
+    if data.codec is None or not isinstance(column, Number):
+        return ""
+    far = cells[~column.placed(data.points[:, data.codec.places(column.name)].numpy())]
+    found = " and ".join(map(_text, sorted(far.unique())))
+    return f"; {len(far)} rows of {found}, far from all others, count as such" if found else ""
 
 
 def _text(cell: Any) -> str:
