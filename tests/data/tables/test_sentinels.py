@@ -218,6 +218,15 @@ def test_between_two_that_stand_for_none_the_nearer_is_taken():
     assert codec.decode(points)["x"].tolist() == [99, 98, 5]
 
 
+def test_a_schema_that_calls_it_inflated_keeps_what_stands_for_none():
+    """As the table of columns does: the most frequent value is an answer."""
+    cells = np.r_[np.repeat([1, 2, 3, 4, 5], [50, 80, 150, 80, 50]), [98] * 40, [99] * 30]
+    wish = Overrides(columns={"x": Wish(kind="inflated")})
+    for values, atoms in ((cells, (98, 99)), (cells[:-30], (98,)), (cells[:-70], (3,))):
+        found = Codec.infer(pd.DataFrame({"x": values}), wish).columns[0]
+        assert (found.kind, found.atoms, found.high) == ("inflated", atoms, 5)
+
+
 def test_files_that_know_one_such_value_are_read():
     codec = codec_of(mixed(AGES, -999, 0.1))
     written = codec.to_dict()

@@ -20,7 +20,8 @@ MOST_NONE = 4
 
 
 def find_atoms(seen: Array, kind: str | None) -> tuple[float | int, ...]:
-    """The values that are far too frequent, in order; of a kind that a user names, any one.
+    """The values that are far too frequent, in order; the most frequent one of a column without
+    such, where a user calls it inflated.
 
     Args:
         seen: The present cells.
@@ -31,15 +32,15 @@ def find_atoms(seen: Array, kind: str | None) -> tuple[float | int, ...]:
     values, counts = np.unique(seen, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     found: float | int = as_python(values[order[0]])
-    if kind == "inflated":
-        return (found,)
-    if len(seen) < MANY or len(values) < 3:
-        return ()
-    first, second = counts[order[0]], counts[order[1]]
-    frequent = first >= ATOM_SHARE * len(seen) and first >= ATOM_RATIO * second
-    if frequent and len(values) > ATOM_LEVELS and not is_far(found, seen[seen != found]):
-        return (found,)
-    return _nones(values, counts)
+    if len(seen) >= MANY and len(values) > 2:
+        first, second = counts[order[0]], counts[order[1]]
+        frequent = first >= ATOM_SHARE * len(seen) and first >= ATOM_RATIO * second
+        if frequent and len(values) > ATOM_LEVELS and not is_far(found, seen[seen != found]):
+            return (found,)
+        nones = _nones(values, counts)
+        if nones:
+            return nones
+    return (found,) if kind == "inflated" else ()
 
 
 def is_far(atom: float | int, body: Array) -> bool:
