@@ -94,6 +94,22 @@ def test_few_rows_are_no_evidence_and_the_word_of_the_user_goes_before():
     assert Codec.infer(frame, said).gaps == ()
 
 
+def test_the_smallest_numbers_count_together():
+    """Nobody below sixty is asked for a pension, of whom ten or so are of each age."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": rng.permutation(np.resize(np.arange(15, 90), 700))})
+    asked = (frame["age"] >= 60) & (rng.random(700) < 0.9)
+    frame["pension"] = pd.Series(np.round(rng.lognormal(7, 0.4, 700))).where(asked)
+    codec = Codec.infer(frame)
+    (gap,) = codec.gaps
+    assert codec.table().endswith("pension is always missing with some values of age")
+    assert (gap.column, gap.of, gap.full) == ("pension", "age", ())
+    assert set(gap.empty) == {str(age) for age in range(15, 60)}
+    rows = ProximalGenerator(random_state=0).fit(frame).sample(500)
+    assert rows["pension"][rows["age"] < 60].isna().all()
+    assert rows["pension"][rows["age"] >= 60].notna().mean() > 0.8
+
+
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.95])
 def test_what_is_missing_at_random_follows_from_nothing(seed, share):

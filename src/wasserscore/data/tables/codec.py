@@ -208,8 +208,7 @@ class Codec(Columns):
     def table(self) -> str:
         """Every column with its kind, values and unit of distance, as aligned text."""
         rules = (f"{rule.column} follows from {rule.of}" for rule in self.rules)
-        gaps = (f"whether {gap.column} is missing follows from {gap.of}" for gap in self.gaps)
-        return listing(self.columns, [*rules, *gaps, *self.notes])
+        return listing(self.columns, [*rules, *(gap.words for gap in self.gaps), *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; :meth:`from_dict` is its inverse."""

@@ -36,6 +36,14 @@ class Gap:
     empty: tuple[str, ...]
     full: tuple[str, ...]
 
+    @property
+    def words(self) -> str:
+        """What it says."""
+        if self.empty and self.full:
+            return f"whether {self.column} is missing follows from {self.of}"
+        how = "always" if self.empty else "never"
+        return f"{self.column} is {how} missing with some values of {self.of}"
+
     def points_of(
         self, column: Number | Category, points: Array, drawn: Array, cells: pd.Series
     ) -> Array:
@@ -62,7 +70,8 @@ def find_gaps(
 ) -> tuple[Gap, ...]:
     """The gaps of a table, in the order of its columns.
 
-    A value says so that twenty rows have, all alike, while at most half of the others are. Where
+    A value says so that twenty rows have, all alike, while at most half of the others are; of
+    numbers also the smallest or the largest ones together (pensions of people below sixty). Where
     several columns say something of one, it is the one that does of most rows, the first of these.
 
     Args:
@@ -71,7 +80,7 @@ def find_gaps(
         left: Columns that have no gaps of this kind: they follow, or the user has spoken of them.
     """
     found: list[Gap] = []
-    earlier: dict[str, tuple[Array, tuple[str, ...]]] = {}
+    earlier: dict[str, tuple[Array, tuple[str, ...], Array]] = {}
     for name, column in columns.items():
         missing = np.asarray(frame[name].isna())
         if column.missing and name not in left and missing.any():
@@ -79,19 +88,24 @@ def find_gaps(
             rows, best = max(tried, key=lambda one: one[0], default=(0, None))
             found += [best] if best is not None and rows > 0 else []
         codes, values = factorized(frame[name])
-        if 2 <= len(values) <= min(LEVELS, len(frame) // EACH):
-            earlier[name] = codes, texts(values)
+        number = isinstance(column, Number) and not column.storage.moments
+        if 2 <= len(values) <= (LEVELS if number else min(LEVELS, len(frame) // EACH)):
+            rising = pd.Series(values).dropna().sort_values().index if number else ()
+            earlier[name] = codes, texts(values), np.array(rising, dtype=np.int64)
     return tuple(found)
 
 
 def _gap(
-    name: str, missing: Array, of: str, codes: Array, values: tuple[str, ...]
+    name: str, missing: Array, of: str, codes: Array, values: tuple[str, ...], rising: Array
 ) -> tuple[int, Gap]:
-    """What a column says of another, and of how many rows."""
+    """What a column says of another, and of how many rows; numbers are ``rising``."""
     every, gone = np.bincount(codes), np.bincount(codes, missing)
     sides, rows = [], 0
     for alike in (gone, every - gone):
         same = (alike == every) & (every >= EACH)
+        for end in (rising, rising[::-1]):
+            run = end[: int((alike == every)[end].cumprod().sum())]
+            same[run] |= every[run].sum() >= EACH
         others = every[~same].sum()
         some = others > 0 and alike[~same].sum() <= OTHERS * others
         sides.append(tuple(np.array(values, dtype=object)[same]) if some else ())
