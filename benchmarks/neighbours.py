@@ -1,19 +1,23 @@
 """Exact nearest neighbours beside FAISS's flat index and scikit-learn, and balls beside ``cdist``.
 
-    python -m benchmarks.neighbours
+    python -m benchmarks.neighbours [--data DIR]
 
 Two neighbours of 1,000 queries among 50,000 normal rows, float32; half of the queries are rows
-moved by 1e-4, as copies are. A turn is one call, its preparations included; medians of three turns
-in one process. Errors are of distances, relative, and counts of neighbours that are not the right
-ones, against differences in float64. FAISS is measured where it is installed (``peers.txt``).
-``halves`` false: without products of bfloat16 numbers, as on processors that have none. Balls are
-those up to the fifth neighbour, as precision and recall have them, of 5,000 rows.
+moved by 1e-4, as copies are. With ``--data`` also of all test images of MNIST among its training
+images, without scikit-learn, which holds all pairs. A turn is one call, its preparations included;
+medians of three turns in one process. Errors are of distances, relative, and counts of neighbours
+that are not the right ones, against differences in float64. FAISS is measured where it is
+installed (``peers.txt``). ``halves`` false: without products of bfloat16 numbers, as on processors
+that have none. Balls are those up to the fifth neighbour, as precision and recall have them, of
+5,000 rows.
 """
 
+import argparse
 import importlib.util
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -24,6 +28,7 @@ from torch import Tensor
 
 from benchmarks.machine import save, table
 from wasserscore.core import products
+from wasserscore.data.pictures import idx_array
 from wasserscore.kernel import in_balls, nearest
 
 QUERIES, KEYS, BALLS, TURNS = 1000, 50_000, 5000, 3
@@ -77,20 +82,20 @@ def by_scikit_learn(x: Tensor, y: Tensor) -> Found:
     return distances, which
 
 
-def neighbours(d: int) -> list[Row]:
+def neighbours(what: str, x: Tensor, y: Tensor) -> list[Row]:
     """A row for each who looks."""
-    x, y = clouds(QUERIES, KEYS, d)
     calls = {"ours": lambda: nearest(x, y, 2)}
     if products.has_halves():
         calls["ours, halves false"] = without_halves(calls["ours"])
     if importlib.util.find_spec("faiss"):
         calls["FAISS, flat"] = lambda: by_faiss(x, y)
-    calls["scikit-learn, brute"] = lambda: by_scikit_learn(x, y)
+    if len(x) <= QUERIES:
+        calls["scikit-learn, brute"] = lambda: by_scikit_learn(x, y)
     seconds, found = medians(calls)
     right, which = nearest(x.double(), y.double(), 2)
     return [
         {
-            "d": d,
+            "rows": what,
             "who": name,
             "s": round(seconds[name], 2),
             "/ ours": round(seconds[name] / seconds["ours"], 2),
@@ -99,6 +104,12 @@ def neighbours(d: int) -> list[Row]:
         }
         for name, (distances, indices) in found.items()
     ]
+
+
+def images(data: Path, part: str) -> Tensor:
+    """Images of MNIST as rows of numbers from 0 to 1."""
+    array = idx_array(data / "mnist" / f"{part}-images-idx3-ubyte.gz")
+    return torch.tensor(array).flatten(1).float() / 255
 
 
 def balls(d: int) -> list[Row]:
@@ -125,7 +136,13 @@ def balls(d: int) -> list[Row]:
 
 
 def main() -> None:
-    near = [row for d in (16, 64, 256, 784, 3072) for row in neighbours(d)]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder with mnist/")
+    data = parser.parse_args().data
+    near = [row for d in (16, 64, 256, 784, 3072)
+            for row in neighbours(f"{d} columns", *clouds(QUERIES, KEYS, d))]  # fmt: skip
+    if data:
+        near += neighbours("MNIST", images(data, "t10k"), images(data, "train"))
     held = [row for d in (64, 784) for row in balls(d)]
     print(f"{torch.get_num_threads()} thread(s). Neighbours:\n\n{table(near)}\n")
     print(f"Balls:\n\n{table(held)}")
