@@ -73,7 +73,7 @@ def test_few_values_have_a_bar_each(values):
     count = len(values)
     real = np.repeat(values, np.arange(20, 20 + count))
     new = np.repeat(values, np.arange(20 + count, 20, -1))
-    column, own, fresh = sides(list(real), list(np.resize(new, len(real))))
+    column, own, fresh = sides(real.tolist(), np.resize(new, len(real)).tolist())
     found = profile(column, own, fresh)
     assert list(found["edges"]) == list(range(count + 1))
     for side, rows in (("real", real), ("generated", np.resize(new, len(real)))):
@@ -114,7 +114,7 @@ def test_frequent_levels_have_bars_and_the_rest_one(count, last):
     levels = [chr(ord("a") + k) for k in range(count)]
     real = np.repeat(levels, np.arange(20, 20 - count, -1))
     new = np.repeat(levels, np.arange(1, 1 + count))
-    column, own, fresh = sides(list(real), list(np.resize(new, len(real))))
+    column, own, fresh = sides(real.tolist(), np.resize(new, len(real)).tolist())
     found = profile(column, own, fresh)
     assert found["labels"] == [*levels[:LEVELS], last]
     assert len(found["labels"]) == 9

@@ -76,7 +76,7 @@ def test_an_open_answer_is_closed_as_what_was_nearest():
 def test_who_does_not_answer_is_not_asked_for_more():
     """Some leave out the fuel of a car that they have: nobody has one of no car."""
     frame = drivers()
-    frame.loc[(frame["car"] == "yes") & (np.arange(600) % 11 == 0), "fuel"] = None
+    frame.loc[(frame["car"] == "yes") & (np.arange(600) % 11 == 0), "fuel"] = np.nan
     gap = Codec.infer(frame[["car", "fuel"]]).gaps
     assert [(g.column, set(g.empty), g.full) for g in gap] == [("fuel", {"no", "sold it"}, ())]
     rows = ProximalGenerator(random_state=0).fit(frame).sample(400)

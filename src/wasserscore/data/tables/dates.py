@@ -6,6 +6,7 @@ date only where its moment, written again, is the same text.
 """
 
 import re
+from datetime import UTC, datetime
 from itertools import product
 from typing import Any
 
@@ -66,16 +67,24 @@ def date_format(texts: Array) -> str | None:
 def parse_dates(texts: Array, form: str) -> Array | None:
     """Ticks since 1970 of texts that all have a format and survive it; None otherwise."""
     plain = _PARTS.sub("%f", form).replace("%-", "%")
+    plainly = pd.Series([str(text) for text in texts], dtype=object)
     try:
-        stamps = pd.to_datetime(pd.Series(texts, dtype=object), format=plain, errors="coerce")
-    except ValueError:  # offsets that differ
-        return None
-    if stamps.isna().any():
+        stamps = pd.to_datetime(plainly, format=plain, errors="coerce")
+        gone = stamps.isna().to_numpy()
+        # pandas 2 knows no year 9999
+        late = [datetime.strptime(text, plain) for text in plainly[gone]]
+    except ValueError:  # offsets that differ, or no such date
         return None
     ticks = stamps.to_numpy().astype(f"datetime64[{tick_of(form)}]")
+    ticks[gone] = [_universal(moment) for moment in late]
     if not np.array_equal(written(ticks, form), np.asarray(texts, dtype=object)):
         return None
     return np.asarray(ticks.astype(np.int64))
+
+
+def _universal(moment: datetime) -> datetime:
+    """A moment without a time zone, in that of the others."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def tick_of(form: str) -> str:
