@@ -92,3 +92,18 @@ def test_a_range_becomes_minus_one_to_one():
     assert torch.equal(scaling.apply(x), torch.tensor([[-1.0, 1.0], [0.0, 0.5]]).double())
     with pytest.raises(InputError, match=r"high must exceed low, got 2\.0 to 2\.0"):
         Scaling.span(2.0, 2.0, 3)
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.float64])
+def test_bytes_are_the_numbers_that_they_spell(kind):
+    """In bytes 0 - 127 is 129, and a shift of 127.5 is 127."""
+    images = torch.arange(256).reshape(16, 1, 4, 4).to(kind)
+    pixels = Scaling.span(0.0, 255.0, 16)
+    wanted = (torch.arange(256).double() - 127.5) / 127.5
+    assert torch.equal(pixels.apply(images).flatten(), wanted)
+    assert torch.equal(pixels.apply(images.numpy()).flatten(), wanted)
+    assert torch.equal(pixels.undo(pixels.apply(images)).round().to(kind), images)
+    for fit in (Scaling.scalar, Scaling.per_column):
+        scaling, known = fit(images), fit(images.double().flatten(1))
+        assert scaling.to_dict() == known.to_dict()
+        assert float(scaling.apply(images).double().mean().abs()) < 1e-12

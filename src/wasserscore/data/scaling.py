@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
-from wasserscore.core.typing import Cloud, Vector
+from wasserscore.core.tensors import as_points, as_tensor
+from wasserscore.core.typing import Vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,20 +36,27 @@ class Scaling:
                 got=f"{tuple(self.scale.shape)} for {self.shift.numel()} columns")  # fmt: skip
 
     @classmethod
-    def per_column(cls, points: Cloud) -> "Scaling":
+    def per_column(cls, points: Any) -> "Scaling":
         """Standardise: zero mean and unit variance in every column (constant ones only shift)."""
+        points = as_points(points).flatten(1)
         spread = points.std(0, unbiased=False)
         return cls(points.mean(0), torch.where(spread > 0, spread, torch.ones_like(spread)))
 
     @classmethod
-    def scalar(cls, points: Cloud) -> "Scaling":
+    def scalar(cls, points: Any) -> "Scaling":
         """Centre, and divide all columns by one number: the root mean variance."""
+        points = as_points(points).flatten(1)
         spread = points.var(0, unbiased=False).mean().sqrt()
         return cls(points.mean(0), torch.where(spread > 0, spread, torch.ones_like(spread)))
 
     @classmethod
-    def fit(cls, points: Cloud, kind: str) -> "Scaling":
-        """Per column for a ``"table"``, one scalar for an ``"image"`` or ``"vectors"``."""
+    def fit(cls, points: Any, kind: str) -> "Scaling":
+        """Per column for a ``"table"``, one scalar for an ``"image"`` or ``"vectors"``.
+
+        Args:
+            points: An array or a tensor ``(n, *shape)`` of any numbers, such as bytes.
+            kind: Of the data.
+        """
         return cls.per_column(points) if kind == "table" else cls.scalar(points)
 
     @classmethod
@@ -62,19 +70,22 @@ class Scaling:
         middle = torch.full((d,), (low + high) / 2, dtype=torch.float64)
         return cls(middle, torch.tensor((high - low) / 2, dtype=torch.float64))
 
-    def apply(self, x: Tensor) -> Tensor:
-        """Data units to model units; ``x`` is ``(b, d)`` or ``(b, *shape)`` with d entries."""
-        shift, scale = self._like(x)
+    def apply(self, points: Any) -> Tensor:
+        """Data units to model units: ``(b, d)`` or ``(b, *shape)`` with d entries.
+
+        Floating numbers keep their type; bytes and other integers become float64 first.
+        """
+        x, shift, scale = self._like(points)
         return (x - shift) / scale
 
-    def undo(self, x: Tensor) -> Tensor:
+    def undo(self, points: Any) -> Tensor:
         """Model units to data units."""
-        shift, scale = self._like(x)
+        x, shift, scale = self._like(points)
         return x * scale + shift
 
     def stretch(self, step: Tensor) -> Tensor:
         """A difference of points in model units to one in data units; its own adjoint."""
-        _, scale = self._like(step)
+        step, _, scale = self._like(step)
         return step * scale
 
     @property
@@ -97,7 +108,9 @@ class Scaling:
         return cls(torch.tensor(d["shift"], dtype=torch.float64),
                    torch.tensor(d["scale"], dtype=torch.float64))  # fmt: skip
 
-    def _like(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _like(self, points: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Points, shift and scale as tensors of one type, that broadcast."""
+        x = as_tensor(points)
         require(x[0].numel() == self.shift.numel() if len(x) else True,
                 f"points must have {self.shift.numel()} entries each",
                 got=f"shape {tuple(x.shape)}")  # fmt: skip
@@ -105,7 +118,7 @@ class Scaling:
         if x.ndim > 2:
             shift = shift.reshape(x.shape[1:])
             scale = scale.reshape(x.shape[1:]) if scale.ndim else scale
-        return shift, scale
+        return x, shift, scale
 
 
 def in_data_units(scaling: Scaling | None, x: Tensor) -> Tensor:
