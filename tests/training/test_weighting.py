@@ -7,7 +7,7 @@ from scipy.integrate import quad
 
 from wasserscore.core.errors import InputError
 from wasserscore.process import EDM, OU, VP, SubVP
-from wasserscore.training import LogNormal, MinSNR, ScoreMatching
+from wasserscore.training import Bound, LogNormal, MinSNR, ScoreMatching
 from wasserscore.training.weighting import stratified, weighting_named
 
 PROCESSES = [
@@ -92,6 +92,14 @@ def test_settings_are_refused_by_name():
         LogNormal(std=0.0)
     with pytest.raises(InputError, match="smallest must lie"):
         ScoreMatching(smallest=0.0)(EDM(), 1.0, MIDPOINTS)
+
+
+@pytest.mark.parametrize("weighting", [LogNormal(), ScoreMatching(), Bound()])
+def test_data_far_larger_than_all_noise_are_refused(weighting):
+    """In their units EDM's noise up to 80 is none: levels were drawn beyond the horizon."""
+    with pytest.raises(InputError, match="with 80 at the horizon; scale the data"):
+        weighting(EDM(sigma_max=80.0), 1e6, MIDPOINTS)
+    assert float(weighting(EDM(sigma_max=80e6), 1e6, MIDPOINTS).r.max()) <= 80e6
 
 
 def test_stratified_numbers_fill_every_interval_and_are_uniform(generator):

@@ -34,7 +34,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint, Vector
 from wasserscore.process.base import Process
-from wasserscore.training.levels import Levels, largest
+from wasserscore.training.levels import Levels, ends
 
 CELLS = 2**9
 """Intervals of ln r in each of which levels are drawn evenly."""
@@ -73,7 +73,7 @@ class Bound:
     def __call__(self, process: Process, data_std: float, uniform: PerPoint) -> Levels:
         """Noise levels in proportion to what each counts."""
         log = lambda r: self.log_weight(process, data_std, r)
-        return spread(log, self.smallest * data_std, largest(process), data_std, uniform)
+        return spread(log, *ends(process, data_std, self.smallest), data_std, uniform)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types."""
@@ -108,7 +108,8 @@ class Tabulated:
 
     def __call__(self, process: Process, data_std: float, uniform: PerPoint) -> Levels:
         """Noise levels in proportion to what each counts."""
-        return spread(self._between, self.smallest * data_std, largest(process), data_std, uniform)
+        low, high = ends(process, data_std, self.smallest)
+        return spread(self._between, low, high, data_std, uniform)
 
     def _between(self, r: Tensor) -> Tensor:
         known, x = self.r.log(), r.log()
@@ -143,7 +144,6 @@ def spread(
         data_std: s.
         uniform: Numbers of [0, 1).
     """
-    require(0 < low < high, "smallest must lie between 0 and the horizon's noise", got=low)
     edges = torch.linspace(math.log(low), math.log(high), CELLS + 1, dtype=torch.float64)
     width = (edges[-1] - edges[0]) / CELLS
     middle = (edges[:-1] + width / 2).exp()

@@ -30,7 +30,7 @@ from wasserscore.core.errors import require
 from wasserscore.core.typing import PerPoint
 from wasserscore.process.base import Process
 from wasserscore.training.bound import Bound
-from wasserscore.training.levels import Levels, Weighting, largest
+from wasserscore.training.levels import Levels, Weighting, ends
 
 SMALLEST = 1e-4
 """Lowest r / data_std that a log-normal may draw, eight deviations below its centre."""
@@ -61,8 +61,8 @@ class LogNormal:
 
     def __call__(self, process: Process, data_std: float, uniform: PerPoint) -> Levels:
         """Noise levels by the inverse CDF."""
-        ends = torch.tensor([SMALLEST, largest(process) / data_std], dtype=torch.float64)
-        low, high = torch.special.ndtr((ends.log() - self.mean) / self.std).tolist()
+        levels = torch.tensor(ends(process, data_std, SMALLEST), dtype=torch.float64) / data_std
+        low, high = torch.special.ndtr((levels.log() - self.mean) / self.std).tolist()
         normal = torch.special.ndtri(low + (high - low) * uniform)
         r = data_std * torch.exp(self.mean + self.std * normal)
         return Levels(r, (r * r + data_std**2) / (r * data_std).square())
@@ -93,12 +93,7 @@ class ScoreMatching:
 
     def __call__(self, process: Process, data_std: float, uniform: PerPoint) -> Levels:
         """Noise levels evenly in the logarithm."""
-        low, high = self.smallest * data_std, largest(process)
-        require(
-            0 < low < high,
-            "smallest must lie between 0 and the horizon's noise",
-            got=self.smallest,
-        )
+        low, high = ends(process, data_std, self.smallest)
         span = math.log(high / low)
         r = low * torch.exp(span * uniform)
         weight = span / r.square()
