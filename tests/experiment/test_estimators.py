@@ -197,3 +197,13 @@ def test_rare_levels_of_a_table_are_as_frequent_as_in_the_rows():
                             for name in "abcd" for level in levels)  # fmt: skip
     assert away(new) < 0.02
     assert away(plain) > 0.03
+
+
+@pytest.mark.parametrize("estimator", [NetworkGenerator, OneStepGenerator])
+def test_the_place_of_zero_does_not_matter(estimator, rows):
+    """Numbers of float32 near 1e8 are 8 apart: all samples were one."""
+    near, far = (
+        estimator(5, width=8, depth=1, scaling="scalar").fit(rows + shift).sample(50)
+        for shift in (0.0, 1e8)
+    )
+    np.testing.assert_allclose(far - 1e8, near, rtol=0, atol=1e-5 * np.ptp(rows))

@@ -208,7 +208,15 @@ class Scaled:
 
 def test_samples_come_back_in_data_units():
     plain = sample(lambda x, t: -x / (1 + t**2), 6, process=PROCESS, shape=(2,))
-    assert torch.equal(sample(Scaled(), 6), 10 * plain + 3)
+    assert torch.equal(sample(Scaled(), 6), 10 * plain.double() + 3)
+
+
+def test_samples_of_single_precision_are_told_apart_far_from_zero():
+    """Numbers of float32 near 1e8 are 8 apart."""
+    near, far = Scaled(), Scaled()
+    far.scaling = Scaling(torch.full((2,), 1e8, dtype=torch.float64), torch.tensor(10.0))
+    away = sample(far, 6, dtype=torch.float32) - 1e8
+    torch.testing.assert_close(away, sample(near, 6, dtype=torch.float32) - 3, rtol=0, atol=1e-6)
 
 
 class Module(torch.nn.Module):

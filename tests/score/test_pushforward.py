@@ -35,7 +35,10 @@ def test_it_is_shown_in_one_line():
 
 def test_samples_are_in_data_units():
     plain = law().sample(5)
-    torch.testing.assert_close(law(scaling=SCALING).sample(5), plain * 4 + SCALING.shift)
+    wanted = plain.double() * 4 + SCALING.shift
+    torch.testing.assert_close(law(scaling=SCALING).sample(5), wanted)
+    far = Scaling(torch.full((3,), 1e8, dtype=torch.float64), torch.tensor(4.0))
+    torch.testing.assert_close(law(scaling=far).sample(5) - 1e8, 4 * plain.double())
 
 
 @pytest.mark.parametrize("scaling", [None, SCALING])

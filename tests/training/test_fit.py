@@ -205,7 +205,7 @@ def test_divergence_is_named_and_the_checkpoint_stays_readable(tmp_path):
     points = data()
     points[7] = 1e30
     with pytest.raises(DivergedError, match=r"is (inf|nan) at step \d+; lower learning_rate"):
-        train_score(network(), points, EDM(), **SETTINGS, out=tmp_path)
+        train_score(network(), points, EDM(), **SETTINGS, data_std=1.0, out=tmp_path)
 
 
 def test_a_process_that_cannot_be_saved_is_refused_before_training(tmp_path):

@@ -122,5 +122,8 @@ class Scaling:
 
 
 def in_data_units(scaling: Scaling | None, x: Tensor) -> Tensor:
-    """Points in the user's units; without a scaling they are in these already."""
-    return x if scaling is None else scaling.undo(x)
+    """Points in the user's units, float64; without a scaling they are in these already.
+
+    Data may be so far from zero that float32, in which networks run, cannot tell them apart.
+    """
+    return x if scaling is None else scaling.undo(x.double())

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Points
-from wasserscore.data import Scaling
+from wasserscore.data import Scaling, in_data_units
 from wasserscore.distance import prdc, w2
 from wasserscore.score import Pushforward
 
@@ -69,4 +69,4 @@ class Progress:
         n = min(MEASURED, len(self.train), len(self.holdout))
         generator = Streams(self.seed).generator(f"progress/{name}")
         rows = points[torch.randperm(len(points), generator=generator)[:n]]
-        return rows if self.scaling is None else self.scaling.undo(rows)
+        return in_data_units(self.scaling, rows)

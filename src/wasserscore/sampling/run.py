@@ -67,13 +67,14 @@ def sample(
         batch_size: Samples at a time, made a multiple of the rows of one evaluation, so that a
             sample keeps its place in it; changes memory and speed, never the samples.
         device: Where to compute; the score's own device by default.
-        dtype: float32 or float64; that of ``start``, else the score's own, float32 at least.
+        dtype: Of the run, float32 or float64; that of ``start``, else the score's own, float32 at
+            least.
         seed: Any integer in [0, 2**63).
         callback: Called with (steps done, steps in all) as the run goes on, on each rank for its
             share.
 
     Returns:
-        Points ``(n, *shape)``, in data units where the score knows its scaling.
+        Points ``(n, *shape)``, in data units, and then float64, where the score knows its scaling.
 
     Raises:
         InputError: If something is missing or does not fit, or the score is not finite.

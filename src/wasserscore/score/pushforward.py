@@ -16,7 +16,7 @@ from wasserscore.core.integers import as_integer, as_shape
 from wasserscore.core.random import Streams
 from wasserscore.core.tensors import in_tiles
 from wasserscore.core.typing import Points
-from wasserscore.data import Scaling
+from wasserscore.data import Scaling, in_data_units
 from wasserscore.network import describe, rebuild
 from wasserscore.score.settled import require_settled
 
@@ -58,6 +58,8 @@ class Pushforward:
     def sample(self, n: int, *, seed: int = 0) -> Points:
         """``n`` points ``(n, *shape)`` in data units, one evaluation of the network each.
 
+        Of a law that knows its scaling they are float64.
+
         Row i depends on the seed and on i only: the latents are keyed, and the network sees them
         in tiles of a fixed size.
 
@@ -73,7 +75,7 @@ class Pushforward:
         like = next(self.network.parameters())
         z = Streams(seed).normal("latent", 0, n, (self.latent,), like)
         points = in_tiles(self._made, z)
-        return points if self.scaling is None else self.scaling.undo(points)
+        return in_data_units(self.scaling, points)
 
     def _made(self, z: Tensor) -> Points:
         found: Any = self.network(z)
