@@ -161,3 +161,16 @@ def test_images_that_could_be_clear_and_are_not_are_taken(tmp_path, mode, unused
     assert np.array_equal(
         found.points.numpy().reshape(2, *GREY[0].shape, colours)[..., 0], expected
     )
+
+
+@pytest.mark.parametrize(("held", "turns"), [(1, 0), (3, 2), (6, 3), (8, 1)])
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_photographs_are_upright(tmp_path, held, turns, channels):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 3, *channels), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = held
+    for k, picture in enumerate(pixels):
+        Image.fromarray(picture).save(tmp_path / f"{k}.png", exif=exif)
+    found, wanted = load(tmp_path), np.rot90(pixels, turns, (1, 2))
+    assert found.shape == wanted.shape[1:]
+    assert np.array_equal(found.points.reshape(wanted.shape).numpy(), wanted)

@@ -76,7 +76,8 @@ UNREADABLE = (OSError, EOFError, zlib.error)
 def decoded(source: Path | BytesIO, path: Path, do: str) -> NDArray[Any]:
     """The pixels of a PNG or JPEG image, ``(height, width)`` or ``(height, width, 3)``.
 
-    They are bytes, 0 to 255, black and white ones too; of a grey image of 16 bits, uint16.
+    They are bytes, 0 to 255, black and white ones too; of a grey image of 16 bits, uint16. An
+    image that says how a camera was held (EXIF) is turned upright, as viewers show it.
 
     Args:
         source: Where it is read.
@@ -86,11 +87,12 @@ def decoded(source: Path | BytesIO, path: Path, do: str) -> NDArray[Any]:
     Raises:
         InputError: If it cannot be read, or is neither grey nor RGB, or transparent somewhere.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(source) as image:
             image.load()
+            ImageOps.exif_transpose(image, in_place=True)  # cameras turn a flag, not the pixels
             # a palette, too, may have a clear colour; the library does not look for one of 16 bits
             clear = image.has_transparency_data and (
                 image.mode == "I;16" or any(image.convert("RGBA").getchannel("A").histogram()[:-1])
