@@ -307,3 +307,16 @@ def test_a_score_without_a_derivative_is_refused():
     found = Posterior(Frozen(PRIOR), MATRIX, Y, 0.1)
     with pytest.raises(InputError, match="must be differentiable for a posterior"):
         found(draw(2, 2, 3), 1.0)
+
+
+def test_the_place_of_zero_does_not_matter():
+    """An untrained network is N(0, 1) in its units; numbers of float32 near 1e8 are 8 apart."""
+
+    def drawn(shift):
+        scaling = Scaling(torch.full((2,), shift).double(), torch.tensor(2.0).double())
+        score = NetworkScore(MLP(2, 8, 1).eval(), EDM(), scaling=scaling)
+        y = torch.tensor([0.7 + shift], dtype=torch.float64)
+        law = Posterior(score, Mask(torch.tensor([True, False])), y, 0.3)
+        return ws.sample(law, 50, steps=6, seed=0) - shift
+
+    torch.testing.assert_close(drawn(1e8), drawn(0.0), rtol=0, atol=1e-5)

@@ -19,6 +19,7 @@ Source: :cite:p:`rozet2024` section 4.2 (moment matching posterior sampling).
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -157,10 +158,20 @@ class Posterior(Derived):
             return self.noise_std**2 * u + seen
 
         clean = mean.detach()
-        rest = self.y.to(x) - self.measured(clean)
+        step = self._stretch(clean.reshape(len(x), *self.shape))
+        rest = self._from_origin.to(x) - self.operator.forward(step)
         solved = conjugate_gradients(covariance, rest, iterations=self.iterations,
                                      tolerance=self.tolerance)  # fmt: skip
         return clean + moved(solved)
+
+    @cached_property
+    def _from_origin(self) -> Tensor:
+        """The measurement, less that of the origin of the score's units.
+
+        These are data that may be so far from zero that a network's float32 loses all difference.
+        """
+        origin = self.measured(self.y.new_zeros(1, *self.shape))[0]
+        return self.y - origin
 
     def measured(self, x: Points) -> Measurements:
         """What the operator says of points in the units of the score, without noise."""
