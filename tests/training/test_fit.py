@@ -208,6 +208,13 @@ def test_divergence_is_named_and_the_checkpoint_stays_readable(tmp_path):
         train_score(network(), points, EDM(), **SETTINGS, data_std=1.0, out=tmp_path)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_of_half_precision_are_refused(dtype):
+    """A thousandth of their way is less than their last digit: the average stayed behind."""
+    with pytest.raises(InputError, match=rf"float32 or float64, got {dtype}; pass network.float"):
+        train_score(network().to(dtype), data(), EDM(), **SETTINGS)
+
+
 def test_a_process_that_cannot_be_saved_is_refused_before_training(tmp_path):
     own = LinearSDE(f=lambda t: 0 * t, g2=lambda t: 1 + t, horizon=9.0)
     with pytest.raises(InputError):

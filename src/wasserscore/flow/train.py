@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from wasserscore.core.errors import require
 from wasserscore.core.tensors import as_points, require_alike
 from wasserscore.data import Scaling
 from wasserscore.flow.annealing import Annealing
@@ -97,8 +95,6 @@ def train_generator(
     Source: :cite:p:`weber2023`; :cite:p:`deng2026`.
     """
     dtype = weights_dtype(network)
-    require(dtype in (torch.float32, torch.float64), "weights of a generator must be float32 or "
-            "float64, as its drift is", got=dtype)  # fmt: skip
     points = as_points(target, "target", minimum=2).to(dtype)
     settings = DriftSettings(
         step=step, steps=steps, batch_size=batch_size, learning_rate=learning_rate, ema=ema,

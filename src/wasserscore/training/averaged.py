@@ -197,13 +197,19 @@ class Averaged:
 def weights_dtype(network: Any) -> torch.dtype:
     """Of a network that is to be trained.
 
+    In half precision most updates are less than the last digit of a weight, and what the average
+    moves in a step always is: it would stay where it is.
+
     Raises:
-        InputError: If it is no module, or has no weights.
+        InputError: If it is no module, has no weights, or ones of half precision.
     """
     first = next(network.parameters(), None) if isinstance(network, nn.Module) else None
     name = type(network).__name__
     require(first is not None, "a network to train needs weights", got=f"none in {name}")
     dtype: torch.dtype = first.dtype  # type: ignore[union-attr]
+    require(dtype in (torch.float32, torch.float64), "weights to train must be float32 or float64",
+            got=dtype, do="pass network.float(); products may be of half precision beside them: "
+            "precision='bfloat16' of train_score")  # fmt: skip
     return dtype
 
 
