@@ -105,8 +105,8 @@ def train_score(
         weight_decay: Of AdamW.
         gradient_clip: Largest gradient norm; longer gradients are shortened to it.
         regularise: What keeps the score from expanding, for a small certificate: ``"spectral"``
-            (no layer stretches by more than 1), ``"clip"`` (no weight above 0.1), or an object of
-            :mod:`wasserscore.training.regularise`.
+            (no linear layer stretches by more than 1), ``"clip"`` (no weight of one above 0.1), or
+            an object of :mod:`wasserscore.training.regularise`. Convolutions are left as they are.
         prediction: What the network predicts, see :class:`NetworkScore`.
         data_std: Root mean square of the data's entries; measured where None (in one pass over
             mapped rows).
