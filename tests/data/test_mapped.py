@@ -166,3 +166,19 @@ def test_a_folder_without_tables_is_refused(tmp_path):
     data = Mapped(datasets.Dataset.from_dict({"a": [1.0, 2.0]}), ("a",)).scaled(scaling)
     with pytest.raises(InputError, match="rows are scaled once"):
         data.scaled(scaling)
+
+
+def test_the_scaling_is_that_of_the_file_however_far_from_zero():
+    """Rows come out in float32, in which numbers near 1e8 are 8 apart."""
+    far = TABLE + 1e8
+    data = Mapped(datasets.Dataset.from_dict(dict(zip("abc", far.T, strict=True))), tuple("abc"))
+    for kind in ("table", "vectors"):
+        found, known = data.fit_scaling(kind), Scaling.fit(torch.from_numpy(far), kind)
+        torch.testing.assert_close(found.shift - 1e8, known.shift - 1e8, rtol=0, atol=1e-7)
+        torch.testing.assert_close(found.scale, known.scale, rtol=1e-7, atol=0)
+    low = data.layout("rows", "here").low
+    assert torch.equal(low, torch.from_numpy(far.min(0)))
+    scaled = data.scaled(Scaling.fit(torch.from_numpy(far), "table"))
+    wanted = torch.from_numpy((TABLE - TABLE.mean(0)) / TABLE.std(0))
+    found = scaled[torch.arange(len(TABLE))].double()
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)

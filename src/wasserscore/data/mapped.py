@@ -104,8 +104,10 @@ class Mapped:
 
     @cached_property
     def moments(self) -> Moments:
-        """See :func:`~wasserscore.data.moments.moments_of`."""
-        return moments_of(self)
+        """See :func:`~wasserscore.data.moments.moments_of`; of rows in the units of the file as
+        they are there, which may be too far from zero for float32.
+        """
+        return moments_of(self.to(torch.float64) if self.scaling is None else self)
 
     @property
     def root_mean_square(self) -> float:
