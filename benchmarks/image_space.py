@@ -122,7 +122,10 @@ class Space:
 
     def features(self, x: Tensor) -> Tensor:
         """Hidden numbers of images, float64 on the CPU."""
-        parts = [self.classifier.features(x[part].to(self.device)) for part in tiles(len(x), 500)]
+        parts = [
+            self.classifier.features(x[part].float().to(self.device))
+            for part in tiles(len(x), 500)
+        ]
         return torch.cat(parts).double().cpu()
 
     @cached_property
