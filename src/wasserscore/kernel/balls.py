@@ -9,8 +9,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import PerPoint, Vector
-from wasserscore.kernel.grouped import rounding
-from wasserscore.kernel.halved import Halved, middle, pays
+from wasserscore.kernel.halved import Halved, middle, pays, rounding
 from wasserscore.kernel.keys import Queries, Rows
 from wasserscore.kernel.stream import block_rows, tile_bytes
 
@@ -96,7 +95,7 @@ def _exact(x: Queries, y: Rows, radii: Tensor) -> _Tables:
     level = (radii.square() - others.square())[:, None] / 2
     points = torch.cat([x, x.new_ones(len(x), 1), norm.square()[:, None] / -2], 1)
     centres = torch.cat([y, level, torch.ones_like(level)], 1)
-    off = rounding(norm, float(others.max() + radii.max()), centres) / 2
+    off = rounding(norm, float(others.max() + radii.max()), centres.shape[1], centres.dtype) / 2
     return _Tables.of(points, centres, off)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from wasserscore.core import products
 from wasserscore.core.tensors import tiles
 from wasserscore.core.typing import Cloud, PerPoint, Vector
-from wasserscore.kernel.halved import EPS, Halved, middle
+from wasserscore.kernel.halved import EPS, Halved, middle, rounding
 from wasserscore.kernel.keys import Queries, Rows
 from wasserscore.kernel.stream import tile_bytes
 
@@ -114,7 +114,7 @@ class Products:
     def _asked(self, x: Queries) -> Asked:
         centred = x - self.centre
         norm = centred.norm(dim=1)
-        off = rounding(norm, self.radius, self.keys) / 2
+        off = rounding(norm, self.radius, self.keys.shape[1], self.dtype) / 2
         return Asked(centred.to(self.dtype), norm.square(), off)
 
     def _values(self, query: Tensor, run: slice, out: Tensor) -> Tensor:
@@ -159,16 +159,3 @@ class Coarse(Products):
 
     def _values(self, query: Tensor, run: slice, out: Tensor) -> Tensor:
         return torch.mm(query, self.halved.table[run].T, out=out)
-
-
-def rounding(norm: PerPoint, radius: float, keys: Cloud) -> PerPoint:
-    """What squared distances may be off by products of numbers like those of some keys, ``(b,)``.
-
-    Args:
-        norm: Of each query, float64.
-        radius: The largest norm of a key.
-        keys: ``(n, d)``. A product has d terms and four more roundings, of all numbers in it.
-    """
-    terms, digits = max(16, keys.shape[1] + 4), torch.finfo(keys.dtype)
-    # what is smaller than the smallest number is none at all
-    return terms * (digits.eps / 2 * (norm + radius).square() + 4 * digits.tiny)

@@ -85,8 +85,21 @@ class Halved(NamedTuple):
             norm: The largest norm of the other points.
             lost: The largest norm of what these lost.
         """
-        digits, terms = torch.finfo(torch.float32), self.table.shape[1] + 4
-        squared = (self.norm + norm).square()
-        summed = terms * (digits.eps / 4 * squared + 2 * digits.tiny)
+        summed = rounding(self.norm, norm, self.table.shape[1], torch.float32) / 2
         off = (self.norm + self.lost) * lost + self.lost * norm + summed
-        return off.masked_fill(squared > digits.max / 16, torch.inf)
+        largest = torch.finfo(torch.float32).max / 16
+        return off.masked_fill((self.norm + norm).square() > largest, torch.inf)
+
+
+def rounding(norm: PerPoint, radius: float, columns: int, dtype: torch.dtype) -> PerPoint:
+    """What squared distances may be off by sums of products, ``(b,)``.
+
+    Args:
+        norm: Of each query, float64.
+        radius: The largest norm of a key.
+        columns: Terms of a product; there are four more roundings, of all numbers in it.
+        dtype: In which it is summed.
+    """
+    terms, digits = max(16, columns + 4), torch.finfo(dtype)
+    # what is smaller than the smallest number is none at all
+    return terms * (digits.eps / 2 * (norm + radius).square() + 4 * digits.tiny)
