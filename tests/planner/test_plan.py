@@ -294,6 +294,34 @@ def test_one_grid_may_be_named_alone():
 
 
 @pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("method", "kind"), [("heun", "karras"), ("dpmpp_2m_sde", "uniform")])
+@pytest.mark.parametrize("unit", [3e-4, 1.4, 7e5])
+def test_plans_are_the_same_in_every_unit(method, kind, unit, generator):
+    rows = torch.randn(200, 4, generator=generator, dtype=torch.float64)
+    rows = rows * torch.tensor([1.3, 0.7, 0.2, 0.05], dtype=torch.float64)
+    one, other = (
+        plan(scale * rows, 0.2 * scale, solver=method, grids=kind, processes=[
+            EDM(sigma_max=60 * scale)]) for scale in (1.0, unit)
+    )  # fmt: skip
+    assert other.steps == one.steps
+    torch.testing.assert_close(other.grid.times, unit * one.grid.times, rtol=1e-9, atol=0)
+    assert other.predicted.w2 == pytest.approx(unit * one.predicted.w2, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 3, 5])
+def test_a_tighter_target_never_takes_fewer_evaluations(seed):
+    generator = torch.Generator().manual_seed(seed)
+    mix = torch.randn(3, 3, generator=generator, dtype=torch.float64)
+    rows = torch.randn(200, 3, generator=generator, dtype=torch.float64) @ mix
+    spread = float(rows.var(0).sum().sqrt())
+    for method, kind in (("dpmpp_2m_sde", "karras"), ("heun", "karras")):
+        counts = [
+            plan(rows, share * spread, solver=method, grids=kind, processes=[
+                EDM(sigma_max=80 * spread)]).evaluations for share in (0.6, 0.4, 0.3, 0.2, 0.05)
+        ]  # fmt: skip
+        assert counts == sorted(counts)
+
+
 def test_a_number_of_numpy_is_a_target():
     target = Gaussian(torch.ones(2).double(), torch.eye(2).double())
     made = plan(target, np.float32(0.5), solver="heun", most_steps=64)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from wasserscore.core.errors import InputError
 from wasserscore.dynamics import TimeGrid
-from wasserscore.planner.problem import Problem
+from wasserscore.planner.problem import LATTICE, Problem
 from wasserscore.planner.split import Split, split, start_error
 from wasserscore.process import EDM, Process, from_dict
 from wasserscore.sampling import Solver, time_grid
@@ -16,8 +16,10 @@ FEW = 16
 """So many steps are tried at once; more are reached by doubling."""
 AROUND = (0.25, 0.5, 2.0, 4.0)
 """Where a curve is evaluated, in units of the steps that reach the target."""
-LATTICE = 0.5
-"""Spacing of log S between horizons: halfway is within 3 % of the best cost."""
+COARSE = 4
+"""With so few steps the best horizon is looked for everywhere: costs have several minima."""
+LOWEST = math.floor(math.log(0.1) / LATTICE)
+"""The mark of the shortest horizon that is tried: a tenth of the largest variance."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,9 @@ class Candidate:
             return math.inf if trial is None else trial.split.apart
 
         low, high = self._range
+        if steps <= COARSE:
+            best = min(range(low, high + 1), key=cost)
+            return seen[best], best
         group = (self.process, self.kind, self.eta)
         near = self.problem.hints.get(group) if near is None else near
         if near is None or cost(near) == math.inf:
@@ -160,16 +165,16 @@ class Candidate:
     def _range(self) -> tuple[int, int]:
         """Smallest and largest lattice mark of the variance ratio at the horizon worth trying."""
         surrogate = self.problem.surrogate
-        low = math.floor(math.log(0.1 * float(surrogate.eigenvalues.max())) / LATTICE)
-        top = float(self.process.noise_to_signal(self.process.horizon))
-        last = math.ceil(math.log(top) / LATTICE)
+        last = self._last
         # the norm of the start error falls like 1/S, or its root: bisect for where it is nothing
-        low, enough = min(low, last), 1e-3 * self._target
+        low, enough = min(LOWEST, last), 1e-3 * self._target
         below, above = low, last
         while above - below > 1:
             middle = (below + above) // 2
-            ratio = math.exp(middle * LATTICE)
-            if surrogate.norm(*start_error(surrogate, ratio, self.eta)) < enough:
+            if (
+                surrogate.norm(*start_error(surrogate, self.problem.ratio(middle), self.eta))
+                < enough
+            ):
                 above = middle
             else:
                 below = middle
@@ -186,8 +191,13 @@ class Candidate:
 
     def _grid_from(self, steps: int, mark: int) -> TimeGrid:
         end = self.process.horizon
-        ratio = min(math.exp(mark * LATTICE), float(self.process.noise_to_signal(end)))
+        ratio = min(self.problem.ratio(mark), float(self.process.noise_to_signal(end)))
         return self._grid(steps, min(float(self.process.time_at(ratio)), end))
+
+    @cached_property
+    def _last(self) -> int:
+        """The mark of the longest horizon."""
+        return self.problem.mark(float(self.process.noise_to_signal(self.process.horizon)))
 
     def _judge(self, grid: TimeGrid) -> Split:
         """What the grid gives: exact for the Gaussian surrogate."""

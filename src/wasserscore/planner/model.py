@@ -25,7 +25,7 @@ from wasserscore.core.random import Streams
 from wasserscore.core.typing import Noise, Points, ScoreFn
 from wasserscore.data import in_data_units
 from wasserscore.dynamics import TimeGrid
-from wasserscore.planner.candidate import AROUND, LATTICE, Candidate, Measured
+from wasserscore.planner.candidate import AROUND, Candidate, Measured
 from wasserscore.planner.problem import Problem, silent
 from wasserscore.planner.result import Option
 from wasserscore.planner.search import options_of, search
@@ -145,9 +145,7 @@ class Modelled(Measured):
 
     @cached_property
     def _range(self) -> tuple[int, int]:
-        top = float(self.process.noise_to_signal(self.process.horizon))
-        last = math.ceil(math.log(top) / LATTICE)
-        return last, last
+        return self._last, self._last
 
     def _judge(self, grid: TimeGrid) -> Split:
         ratio = float(self.process.noise_to_signal(grid.start))

@@ -1,5 +1,6 @@
 """What all candidates of one plan share: the data's stand-in, the target, and what was learned."""
 
+import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,8 @@ from wasserscore.planner.exact_flow import ExactFlow
 from wasserscore.planner.surrogate import Surrogate
 from wasserscore.process import Process
 
+LATTICE = 0.5
+"""Spacing of log S between horizons: halfway is within 3 % of the best cost."""
 LAST_STEP_SHARE = 0.1
 """Share of the target that the jump from the least noise to zero may cost."""
 
@@ -39,6 +42,21 @@ class Problem:
     tell: Callable[[str, int, int], object] = field(default=silent, repr=False)
     hints: dict[Hashable, int] = field(default_factory=dict, repr=False)
     _densities: dict[tuple[Process, float], StepDensity] = field(default_factory=dict, repr=False)
+
+    def mark(self, ratio: float) -> int:
+        """The first mark of the lattice of horizons at or beyond a noise-to-signal ratio S.
+
+        Marks count from the data's largest variance, so that plans are the same in every unit.
+        """
+        return math.ceil(math.log(ratio / self._largest) / LATTICE)
+
+    def ratio(self, mark: int) -> float:
+        """The noise-to-signal variance ratio S at a mark."""
+        return self._largest * math.exp(mark * LATTICE)
+
+    @cached_property
+    def _largest(self) -> float:
+        return float(self.surrogate.eigenvalues.max())
 
     def density(self, process: Process, start: float) -> StepDensity:
         """The optimal step density from ``start``, worked out once."""

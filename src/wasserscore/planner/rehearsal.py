@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 
 from wasserscore.dynamics import TimeGrid
-from wasserscore.planner.candidate import LATTICE, Candidate, Measured, Trial
+from wasserscore.planner.candidate import Candidate, Measured, Trial
 from wasserscore.planner.exact_flow import ExactFlow, upper_root
 from wasserscore.planner.search import rank
 from wasserscore.planner.split import Split, score_cost
@@ -40,8 +40,7 @@ class Rehearsed(Measured):
 
     @cached_property
     def _range(self) -> tuple[int, int]:
-        top = float(self.process.noise_to_signal(self.process.horizon))
-        mark = math.ceil(math.log(min(self.ratio**2, top)) / LATTICE)
+        mark = min(self.problem.mark(self.ratio**2), self._last)
         return mark, mark
 
     def _judge(self, grid: TimeGrid) -> Split:
@@ -65,14 +64,13 @@ class Rehearsed(Measured):
             flow: A flow with so many pairs that a few in a wrong mode cost more than the target.
             most: Give up beyond so many steps.
         """
-        mark, steps, end = self._range[0], trial.steps, self.process.horizon
-        last = math.ceil(math.log(float(self.process.noise_to_signal(end))) / LATTICE)
+        mark, steps = self._range[0], trial.steps
         squares, whole = torch.full((flow.n,), math.inf, dtype=torch.float64), True
         while steps <= most:
             grid = self._grid_from(steps, mark)
             middle = flow.ends_from(float(self.process.noise_to_signal(grid.start)) ** 0.5)
             start = flow.distance(flow.ends, middle)
-            if start > self._target / 2 and mark < last:
+            if start > self._target / 2 and mark < self._last:
                 mark += 2
                 continue
             # what ended close by with fewer steps is run again only to confirm the last number
