@@ -238,7 +238,8 @@ def test_as_many_checkpoints_stay_as_are_asked_for(tmp_path):
     assert kept == ["step-00000004", "step-00000006", "step-00000008"]
 
 
-def test_lines_of_a_resumed_run_are_those_of_a_whole_one(tmp_path):
+@pytest.mark.parametrize("another", [True, False], ids=["another process", "the same callback"])
+def test_lines_of_a_resumed_run_are_those_of_a_whole_one(another, tmp_path):
     whole, parts = tmp_path / "a" / "whole.jsonl", tmp_path / "parts.jsonl"
     data = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
     settings = {"steps": 12, "batch_size": 8, "checkpoint_every": 5}
@@ -251,16 +252,27 @@ def test_lines_of_a_resumed_run_are_those_of_a_whole_one(tmp_path):
         if k == 9:
             raise Killed
 
+    lines = JsonLines(parts, every=2)
     with pytest.raises(Killed):
         train_score(MLP(3, 8, 1), data, EDM(), **settings, out=tmp_path / "run",
-                    callbacks=[JsonLines(parts, every=2), kill])  # fmt: skip
+                    callbacks=[lines, kill])  # fmt: skip
     with parts.open("a") as file:
         file.write('{"step": 9, "lo')
     train_score(MLP(3, 8, 1), data, EDM(), **settings, out=tmp_path / "run",
-                callbacks=[JsonLines(parts, every=2)])  # fmt: skip
+                callbacks=[JsonLines(parts, every=2) if another else lines])  # fmt: skip
     assert parts.read_text() == whole.read_text()
     steps = [json.loads(line)["step"] for line in whole.read_text().splitlines()]
     assert steps == [2, 4, 6, 8, 10, 12]
+
+
+def test_lines_go_to_no_file_of_another_kind(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("hello\n")
+    for place, message in ((path, "must hold lines of a training, got 'hello'"),
+                           (tmp_path, "must be a file, got a folder")):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            JsonLines(place)(1, {"loss": 1.0})
+    assert path.read_text() == "hello\n"
 
 
 def test_grey_levels_go_in_and_come_out():

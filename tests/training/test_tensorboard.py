@@ -20,6 +20,7 @@ class Writer:
 
     def __init__(self, folder, purge_step):
         self.folder, self.purge_step, self.points, self.flushed = folder, purge_step, [], 0
+        self.closed = False
         Writer.made.append(self)
 
     def add_scalar(self, name, value, step):
@@ -27,6 +28,9 @@ class Writer:
 
     def flush(self):
         self.flushed = len(self.points)
+
+    def close(self):
+        self.closed = True
 
 
 @pytest.fixture
@@ -52,8 +56,11 @@ def test_every_number_is_a_point_of_a_curve(written, tmp_path):
 
 def test_a_run_that_goes_on_drops_the_steps_it_repeats(written, tmp_path):
     callback = TensorBoard(tmp_path)
-    callback(6, {"loss": 1.0})
-    assert written[0].purge_step == 6
+    for step in (6, 7, 8, 7, 8, 9):  # the same callback in both calls
+        callback(step, {"loss": 1.0})
+    assert [writer.purge_step for writer in written] == [6, 7]
+    assert [[step for _, _, step in writer.points] for writer in written] == [[6, 7, 8], [7, 8, 9]]
+    assert [writer.closed for writer in written] == [True, False]
 
 
 def test_without_the_library_it_says_how_to_get_it(monkeypatch, tmp_path):
@@ -69,6 +76,8 @@ def test_the_librarys_own_reader_finds_the_curve(tmp_path):
     callback = TensorBoard(tmp_path)
     for step in (1, 2, 3):
         callback(step, {"loss": 1.0 / step})
-    TensorBoard(tmp_path)(2, {"loss": 5.0})
+    again = TensorBoard(tmp_path)
+    for step, loss in ((2, 5.0), (3, 6.0), (2, 7.0)):
+        again(step, {"loss": loss})
     events = EventAccumulator(str(tmp_path)).Reload().Scalars("loss")
-    assert [(event.step, event.value) for event in events] == [(1, 1.0), (2, 5.0)]
+    assert [(event.step, event.value) for event in events] == [(1, 1.0), (2, 7.0)]

@@ -1,9 +1,10 @@
 """The logs of a training as JSON lines."""
 
 import json
+import math
 from pathlib import Path
 
-from wasserscore.core.errors import require
+from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.files import write_atomically
 
 MEASURED = {"holdout_loss", "w2"}
@@ -19,7 +20,7 @@ class JsonLines:
     """A callback that appends a line per step to a file: ``{"step": ..., "loss": ..., ...}``.
 
     A run that goes on from a checkpoint repeats the steps after it; their old lines are dropped at
-    its first line, so that the file is the one of a run without interruption.
+    its first step, so that the file is the one of a run without interruption.
 
     Args:
         path: The file; its folder is made.
@@ -30,21 +31,36 @@ class JsonLines:
     def __init__(self, path: str | Path, every: int = 1) -> None:
         require(every >= 1, "every must be at least 1", got=every)
         self.path, self.every = Path(path), every
-        self._begun = False
+        self._last = math.inf  # the file may hold any steps
 
     def __call__(self, step: int, logs: dict[str, float]) -> None:
-        """Write the line of one step."""
-        if not self._begun:
+        """Write the line of one step.
+
+        Raises:
+            InputError: If the file is there and holds other lines than a training's.
+        """
+        if step <= self._last:
             self._drop(step)
+        self._last = step
         if due(step, self.every, logs):
             with self.path.open("a") as file:
                 file.write(json.dumps({"step": step, **logs}) + "\n")
 
     def _drop(self, step: int) -> None:
         """Forget the lines of this step and later ones, and one that a crash cut short."""
-        self._begun = True
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        require(not self.path.is_dir(), f"{self.path} must be a file", got="a folder")
         lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
-        whole = [line for line in lines if line.endswith("\n")]
-        kept = [line for line in whole if json.loads(line)["step"] < step]
+        kept = [line for line in lines if line.endswith("\n") and self._step(line) < step]
         write_atomically(self.path, "".join(kept).encode())
+
+    def _step(self, line: str) -> int:
+        try:
+            return int(json.loads(line)["step"])
+        except (ValueError, TypeError, KeyError):
+            raise InputError(
+                explain(
+                    f"{self.path} must hold lines of a training",
+                    got=repr(line[:80].strip()),
+                    do="name a new file",
+                )
+            ) from None

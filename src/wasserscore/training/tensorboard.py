@@ -1,5 +1,6 @@
 """The logs of a training for TensorBoard."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,15 @@ class TensorBoard:
             raise InputError(explain(what, got="none installed", do=do)) from None
         self.folder, self.every, self._make = Path(folder), every, SummaryWriter
         self._writer: Any = None
+        self._last = math.inf  # the folder may hold any steps
 
     def __call__(self, step: int, logs: dict[str, float]) -> None:
         """Write the numbers of one step."""
-        if self._writer is None:
+        if step <= self._last:
+            if self._writer is not None:
+                self._writer.close()
             self._writer = self._make(str(self.folder), purge_step=step)
+        self._last = step
         if due(step, self.every, logs):
             for name, value in logs.items():
                 self._writer.add_scalar(name.replace(" ", "_"), value, step)
