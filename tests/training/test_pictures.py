@@ -160,6 +160,19 @@ def test_a_class_is_learned_and_saved(tmp_path):
         assert torch.equal(again(x, 4.0), score.conditioned(k)(x, 4.0))
 
 
+@pytest.mark.parametrize("kind", ["labels", "conditions"])
+def test_a_holdout_is_asked_without_classes_only_where_these_were_left_out(kind):
+    """What stands for no class is not trained otherwise: 2.2 beside a loss of 0.13."""
+    points = torch.randn(24, 3, generator=torch.Generator().manual_seed(2))
+    network = MLP(3, 8, 1, classes=3) if kind == "labels" else MLP(3, 8, 1, condition=2)
+    told = {kind: LABELS if kind == "labels" else points[:, :2]}
+    settings = {"steps": 2, "batch_size": 8, "label_dropout": 0.0, **told}
+    with pytest.raises(InputError, match=r"label_dropout must be positive beside .*, got 0\.0"):
+        train_score(network, points, EDM(), **settings, holdout=points)
+    train_score(network, points, EDM(), **settings)
+    train_score(network, points, EDM(), **settings | {"label_dropout": 0.1}, holdout=points)
+
+
 def test_labels_of_every_integer_type_are_the_same(tmp_path):
     """With ``out``, a run of other labels would be another run."""
     numbers = LABELS.numpy()

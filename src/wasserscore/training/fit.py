@@ -133,7 +133,8 @@ def train_score(
             changes nothing.
         holdout: Points ``(m, *shape)`` in model units that are not trained on: the logs then
             hold their loss, of the averaged weights, in all and per noise level (``holdout_loss``,
-            ``holdout_loss at r=...``).
+            ``holdout_loss at r=...``); without classes and vectors, which takes some
+            ``label_dropout``.
         measure: Asked about the score with the averaged weights as often, its numbers go to the
             logs: :class:`wasserscore.audit.Watch` gives W2 with its floor and the share of copies.
             All ranks ask it together, the first one's numbers count.
@@ -179,6 +180,10 @@ def train_score(
     rows = _rows(points, network, labels, conditions, settings)
     if holdout is not None:
         require_alike(data=data, holdout=holdout)
+        told = labels is not None or conditions is not None
+        require(not told or settings.label_dropout > 0,
+                "label_dropout must be positive beside a holdout, which the network is asked "
+                "about without classes and vectors", got=settings.label_dropout)  # fmt: skip
     task = _task(untrained, settings, holdout, measure)
     checkpoints = None
     if out is not None:
