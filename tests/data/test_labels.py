@@ -16,12 +16,14 @@ CLASSES = np.array([3, 0, 2, 2], dtype=np.uint8)
 def test_files_of_labels(tmp_path):
     content = b"\0\0\x08\x01" + (4).to_bytes(4, "big") + CLASSES.tobytes()
     (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(content))
+    (tmp_path / "LABELS-IDX1-UBYTE").write_bytes(content)
     np.savez(tmp_path / "cifar.npz", d=np.zeros((3, 4, 2, 2), np.uint8), y=CLASSES)
     np.savez(tmp_path / "own.npz", images=np.zeros((4, 2)), kind=CLASSES)
     np.save(tmp_path / "own.npy", CLASSES.astype(np.int32))
     np.save(tmp_path / "column.npy", CLASSES[:, None])
     for name in (
-        "train-labels-idx1-ubyte.gz", "cifar.npz", "own.npz:kind", "own.npy", "column.npy"
+        "train-labels-idx1-ubyte.gz", "LABELS-IDX1-UBYTE", "cifar.npz", "own.npz:kind", "own.npy",
+        "column.npy",
     ):  # fmt: skip
         found = load_labels(f"{tmp_path}/{name}")
         assert found.tolist() == [3, 0, 2, 2]
@@ -51,6 +53,29 @@ def test_images_beside_folders_of_them_are_no_classes(tmp_path):
     for read in (load, load_labels):
         with pytest.raises(InputError, match=r"not both, got \['stray.png', 'ant/1.png'\]"):
             read(tmp_path)
+
+
+@pytest.mark.parametrize("read", [load, load_labels])
+@pytest.mark.parametrize(
+    ("stray", "message"),
+    [
+        ("bee/9.webp", r"images of .* must be PNG or JPEG, got \['bee/9.webp'\]; convert"),
+        ("9.TIF", r"must be PNG or JPEG, got \['9.TIF'\]"),
+        ("bee/small/9.png", r"must lie in .* or in folders of it, got \['bee/small/9.png'\]"),
+        ("bee/small/9.gif", r"got \['bee/small/9.gif'\]; name the folder .*, or move them"),
+    ],
+)
+def test_no_image_is_left_out_in_silence(read, stray, message, tmp_path):
+    """Of a training folder these would be rows that an audit never looks at."""
+    for name in ("ant/1.png", "bee/2.png", "bee/.small/3.webp", stray):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    for k, name in enumerate(("ant/1.png", "bee/2.png")):
+        Image.new("L", (2, 2), k).save(tmp_path / name)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path)
+    (tmp_path / stray).unlink()
+    assert len(read(tmp_path).points if read is load else read(tmp_path)) == 2
 
 
 BAD = {

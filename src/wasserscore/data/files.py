@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.data.dataset import Dataset
+from wasserscore.data.folders import image_files
 from wasserscore.data.pictures import (
     IDX,
     MAX_BYTES,
@@ -78,33 +79,6 @@ def read_idx(path: Path, key: str | None = None) -> Dataset:
     return _pictures(array, path)
 
 
-def image_files(folder: Path) -> list[Path]:
-    """PNG and JPEG files in the order of their names, or else those of its folders, in turn.
-
-    Hidden ones, whose name begins with a dot, are left out: systems and notebooks make them.
-
-    Raises:
-        InputError: If there are none, or some beside folders of others.
-    """
-    here, within = _images(folder), sorted(f for f in _shown(folder) if f.is_dir())
-    below = [file for place in within for file in _images(place)]
-    require(not (here and below), f"{folder.name} must hold images or folders of them, not both",
-            got=[str(file.relative_to(folder)) for file in (*here[:1], *below[:1])],
-            do="move those beside the folders")  # fmt: skip
-    files = here or below
-    require(bool(files), "the folder must hold PNG or JPEG images, or folders of them",
-            got=f"none in {folder.name!r}", do="convert the images to .png")  # fmt: skip
-    return files
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(file for file in _shown(folder) if file.suffix.lower() in IMAGES)
-
-
-def _shown(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if not file.name.startswith(".")]
-
-
 def read_images(folder: Path) -> Dataset:
     """The images of a folder, see :func:`image_files`, as grey levels (16 bits: 0..65535)."""
     files = image_files(folder)
@@ -124,8 +98,6 @@ def read_images(folder: Path) -> Dataset:
                          units="grey levels")  # fmt: skip
 
 
-IMAGES = (".png", ".jpg", ".jpeg")
-"""Endings of images in a folder."""
 TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 """Endings of tables, which :mod:`wasserscore.data.tables` reads."""
 READERS: dict[str, Callable[[Path, str | None], Dataset]] = {

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import InputError, require
 from wasserscore.data.arrow import numbers_of, on_disk, open_table
-from wasserscore.data.files import image_files
+from wasserscore.data.folders import image_files
 from wasserscore.data.pictures import IDX, UNREADABLE, idx_array, unreadable
 
 PLANES = "y"
@@ -47,7 +47,7 @@ def load_labels(source: str | Path) -> Int[Tensor, " n"]:
     require(path.name.lower().endswith((*IDX, ".npy", ".npz")), "labels are numbers in an array",
             got=repr(path.name), do="save them with numpy.save, as .npy")  # fmt: skip
     try:
-        found = idx_array(path) if path.name.endswith(IDX) else _array(path, key or PLANES)
+        found = idx_array(path) if path.name.lower().endswith(IDX) else _array(path, key or PLANES)
     except InputError:
         raise
     except (*UNREADABLE, ValueError, zipfile.BadZipFile) as error:
