@@ -108,8 +108,8 @@ def test_training_ends_with_the_weights_of_training_in_memory(folder, network, l
     ("rows", "columns", "match"),
     [
         ({"a": [1.0, None], "b": [1.0, 2.0]}, None, "every cell, got NaN or infinity in rows 0"),
-        ({"a": ["x", "y"]}, None, "must hold numbers, or lists of one shape, got string"),
-        ({"a": [[1.0], [1.0, 2.0]]}, None, "column 'a' must hold numbers, or lists of"),
+        ({"a": ["x", "y"]}, None, "must hold numbers, lists of one shape, or images, got string"),
+        ({"a": [[1.0], [1.0, 2.0]]}, None, "column 'a' must hold numbers, lists of"),
         ({"a": [[[1.0]], [[1.0, 2.0]]]}, None, "lists of several lengths; choose other columns="),
         ({"a": [[1.0], None]}, None, "lists of several lengths"),
         ({"a": [1, -(2**53) - 1]}, None, "must hold numbers, .* integers from 2\\^53 on"),

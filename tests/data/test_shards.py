@@ -4,6 +4,8 @@ import io
 import tarfile
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -123,6 +125,38 @@ def test_grey_pictures_in_arrow_files_have_no_channels_until_asked(tmp_path):
     data = Mapped.open(tmp_path)
     assert (data.columns, data.shape) == (("image",), (10, 4, 8))
     assert torch.equal(data.images()[slice(0, 10)][:, 0], torch.from_numpy(grey).float())
+
+
+FILES = [encoded(picture) for picture in PICTURES]
+STRUCTS = [{"bytes": file, "path": f"{k}.png"} for k, file in enumerate(FILES)]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(STRUCTS, pa.struct({"bytes": pa.binary(), "path": pa.string()})),
+        pa.array(STRUCTS, pa.struct({"path": pa.string(), "bytes": pa.binary()})),
+        pa.array(STRUCTS, pa.struct({"bytes": pa.large_binary(), "path": pa.large_string()})),
+        pa.array([{"bytes": file, "path": None} for file in FILES]),
+        pa.array(FILES, pa.binary()),
+        pa.array(FILES, pa.large_binary()),
+        pa.array(PICTURES.tolist(), pa.large_list(pa.large_list(pa.large_list(pa.uint8())))),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_pictures_in_parquet_files_whoever_wrote_them(column, tmp_path):
+    pq.write_table(pa.table({"image": column}), tmp_path / "a.parquet")
+    data = Mapped.open(tmp_path, "image", cache=tmp_path / "cache")
+    for rows in (slice(3, 9), torch.tensor([7, 0, 7])):
+        assert np.array_equal(data[rows].numpy(), PICTURES[rows])
+
+
+def test_a_row_without_a_picture_is_said(tmp_path):
+    rows = [*STRUCTS[:6], {"bytes": None, "path": "6.png"}]
+    pq.write_table(pa.table({"image": pa.array(rows)}), tmp_path / "a.parquet")
+    data = Mapped.open(tmp_path, "image", cache=tmp_path / "cache")
+    with pytest.raises(InputError, match=r"column 'image' must hold .* got a row without one"):
+        data[slice(0, 7)]
 
 
 def test_pictures_that_are_no_rows_are_refused(shards, tmp_path):

@@ -116,6 +116,8 @@ def _require_sound(shards: list[str]) -> None:
 def numbers_of(column: Any, name: str) -> NDArray[np.float64]:
     """A column of numbers or lists of one shape, without a Python object per row, or of images.
 
+    Images are files, alone or as ``bytes`` beside the path that they had, as ``datasets`` has it.
+
     Raises:
         InputError: If the column holds anything else; names it.
     """
@@ -124,18 +126,22 @@ def numbers_of(column: Any, name: str) -> NDArray[np.float64]:
     array, shape = column.combine_chunks(), [len(column)]
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
-    if array.type == pa.struct({"bytes": pa.binary(), "path": pa.string()}):
-        return _pixels(array.field("bytes").to_pylist(), name)
-    while pa.types.is_list(array.type) or pa.types.is_fixed_size_list(array.type):
+    types = pa.types
+    if types.is_struct(array.type) and array.type.get_field_index("bytes") >= 0:
+        array = array.field("bytes")
+    if types.is_binary(array.type) or types.is_large_binary(array.type):
+        return _pixels(array.to_pylist(), name)
+    lists = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    while any(kind(array.type) for kind in lists):
         lengths = array.value_lengths().unique().to_pylist()
         _require_numbers(len(lengths) == 1 and lengths[0] is not None, name,
                          "lists of several lengths")  # fmt: skip
         shape.append(lengths[0])
         array = array.flatten()
     kind = array.type
-    _require_numbers(pa.types.is_integer(kind) or pa.types.is_floating(kind), name, str(kind))
+    _require_numbers(types.is_integer(kind) or types.is_floating(kind), name, str(kind))
     numbers: NDArray[np.float64] = array.to_numpy(zero_copy_only=False).astype(np.float64)
-    if pa.types.is_integer(kind):
+    if types.is_integer(kind):
         _require_numbers(not (np.abs(numbers) >= 2**53).any(), name,
                          "integers from 2^53 on, which no double holds")  # fmt: skip
     return numbers.reshape(shape)
@@ -149,6 +155,7 @@ def _is_mapped(path: Path) -> bool:
 
 def _pixels(files: list[bytes | None], name: str) -> NDArray[np.float64]:
     """Images as files hold them, decoded."""
+    _require_numbers(None not in files, name, "a row without one")
     pictures = [decoded(BytesIO(file or b""), Path(f"an image of column {name!r}"),
                         "leave it out of the files") for file in files]  # fmt: skip
     for what, found in (("sizes", {picture.shape for picture in pictures}),
@@ -158,5 +165,5 @@ def _pixels(files: list[bytes | None], name: str) -> NDArray[np.float64]:
 
 
 def _require_numbers(good: bool, name: str, got: str) -> None:
-    require(good, f"column {name!r} must hold numbers, or lists of one shape", got=got,
+    require(good, f"column {name!r} must hold numbers, lists of one shape, or images", got=got,
             do="choose other columns=")  # fmt: skip
