@@ -145,6 +145,17 @@ def test_a_folder_gives_the_score_of_its_pipeline(saved):
     torch.testing.assert_close(from_diffusers(saved)(x, 5.0), from_diffusers(pipeline())(x, 5.0))
 
 
+def test_a_folder_of_shards_is_read_as_one_file(saved, tmp_path):
+    pipeline().save_pretrained(tmp_path / "parts", max_shard_size="20KB")
+    weights = [file.name for file in (tmp_path / "parts" / "unet").glob("*.safetensors")]
+    assert len(weights) > 2
+    x = points()
+    assert torch.equal(from_diffusers(tmp_path / "parts")(x, 5.0), from_diffusers(saved)(x, 5.0))
+    (tmp_path / "parts" / "unet" / min(weights)).unlink()
+    with pytest.raises(InputError, match=r"unet cannot be read, got .*"):
+        from_diffusers(tmp_path / "parts")
+
+
 def test_there_and_back(saved, tmp_path):
     score = from_diffusers(saved)
     again = from_diffusers(to_diffusers(score, tmp_path / "back"))

@@ -34,8 +34,8 @@ def read_pipeline(folder: Path) -> tuple[Any, Any]:
             got=[name for part in index for name in _entry(index, part)[1:]],
             do=f"known are {', '.join(PARTS)}")  # fmt: skip
     part, kind = known[0]
-    require((folder / part / WEIGHTS).is_file(), f"{folder / part} must hold {WEIGHTS}",
-            got="no such file",
+    whole = any((folder / part / name).is_file() for name in (WEIGHTS, f"{WEIGHTS}.index.json"))
+    require(whole, f"{folder / part} must hold {WEIGHTS}", got="none, and no index of parts",
             do="save it with safe_serialization=True, without a variant")  # fmt: skip
     try:
         with torch.random.fork_rng(devices=[]):
