@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn.utils import prune
 
 import wasserscore as ws
 from wasserscore.core.errors import InputError
@@ -154,6 +155,20 @@ def test_a_folder_of_shards_is_read_as_one_file(saved, tmp_path):
     (tmp_path / "parts" / "unet" / min(weights)).unlink()
     with pytest.raises(InputError, match=r"unet cannot be read, got .*"):
         from_diffusers(tmp_path / "parts")
+
+
+def test_weights_that_settings_do_not_make_are_refused():
+    """A pruned layer has weight_orig and a mask: its own weight was that of a new model."""
+    theirs, x = pipeline(), points()
+    prune.l1_unstructured(theirs.unet.conv_in, "weight", 0.3)
+    with pytest.raises(InputError, match=r"weights .* settings make, got .*conv_in.weight_orig"):
+        from_diffusers(theirs)
+    prune.remove(theirs.unet.conv_in, "weight")
+    with torch.no_grad():
+        noise = theirs.unet(x, 36).sample
+    score = from_diffusers(theirs)
+    found = -score(x, 37.0) * score.process.sigma(37.0)
+    torch.testing.assert_close(found, noise, rtol=1e-5, atol=1e-5)
 
 
 def test_there_and_back(saved, tmp_path):

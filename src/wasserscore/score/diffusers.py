@@ -119,7 +119,7 @@ def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
     edm = type(scheduler).__name__.startswith("EDM")
     kind = _prediction(scheduler, edm)
     network = DiffusersNetwork(name, settings, edm, edm and kind == "epsilon", label)
-    network.model.load_state_dict(model.state_dict(), strict=False)
+    _fill(network.model, model.state_dict())
     broken = not_finite(network.model.state_dict())
     require(not broken, "weights of the model must be finite",
             got=f"NaN or infinity in {broken[:1]}")  # fmt: skip
@@ -169,6 +169,15 @@ def to_diffusers(score: NetworkScore, path: str | Path) -> Path:
         pipeline.save_pretrained(Path(part) / "whole", safe_serialization=True)
         (Path(part) / "whole").rename(target)
     return target
+
+
+def _fill(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Give a new model the weights of another one; tables that this one did not save stay."""
+    told = model.load_state_dict(weights, strict=False)
+    own = dict(model.named_parameters())
+    strange = [*told.unexpected_keys, *(name for name in told.missing_keys if name in own)]
+    require(not strange, "weights of the model must be those that its settings make",
+            got=strange[:2], do="merge or remove what was added to its layers")  # fmt: skip
 
 
 def _require_sizes(network: DiffusersNetwork) -> None:
