@@ -1,13 +1,14 @@
 """Saved pipelines named with ``--model``, beside ``--data``."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 from tests.experiment.test_pipelines import call, pipeline
 
-from wasserscore.experiment.pipelines import pipeline_model
+from wasserscore.experiment.pipelines import Pipeline, pipeline_model
 
 pytest.importorskip("diffusers")
 HOW = ("--solver", "ddim", "--steps", 2)
@@ -71,6 +72,27 @@ def test_an_audit_draws_its_rows_and_keeps_them_beside_the_page(there):
     before = set(there.iterdir())
     assert call(*words).exit_code == 0
     assert set(there.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--holdout", "missing.npy"), "no such file, folder or embedded data set"),
+        (("--holdout", "digits"), "must have the 16 columns of grey, got 64"),
+        (("--schema", "missing.toml"), "the schema missing.toml cannot be read"),
+        (("--holdout", "unseen", "--target", "a"), "a target needs a table in memory, got grey"),
+    ],
+)
+def test_an_audit_draws_nothing_before_all_else_is_read(there, monkeypatch, more, message):
+    """Rows of a large model take hours."""
+    drawn = []
+    monkeypatch.setattr(Pipeline, "sample", lambda *given, **how: drawn.append(given))
+    words = [there / "unseen.npy" if word == "unseen" else word for word in more]
+    refused = call("audit", *named(there), *HOW, *words, "--out", there / "refused")
+    assert refused.exit_code == 2
+    assert re.search(message, refused.stderr)
+    assert not drawn
+    assert not (there / "refused").exists()
 
 
 REFUSED = [

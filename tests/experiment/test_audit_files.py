@@ -9,7 +9,8 @@ import pytest
 from wasserscore.core.errors import InputError
 from wasserscore.data import load
 from wasserscore.experiment.alike import rows_like
-from wasserscore.experiment.audit_files import audit_files, numbers, read_rules, read_sides
+from wasserscore.experiment.audit_files import audit_files, numbers, read_rules
+from wasserscore.experiment.audit_sides import read_sides
 from wasserscore.experiment.copies import copy_rate
 from wasserscore.experiment.sections import data_section, neighbours_section
 

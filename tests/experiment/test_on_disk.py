@@ -14,7 +14,8 @@ from wasserscore.audit import parts
 from wasserscore.core.errors import InputError
 from wasserscore.data import Mapped, Scaling, on_disk
 from wasserscore.experiment import drawn
-from wasserscore.experiment.audit_files import read_sides, write_page
+from wasserscore.experiment.audit_files import write_page
+from wasserscore.experiment.audit_sides import read_real, read_sides
 from wasserscore.experiment.config import NetworkConfig, RunConfig
 from wasserscore.experiment.copies import audit_rows
 from wasserscore.experiment.drawn import rows_of
@@ -174,7 +175,7 @@ def test_an_audit_searches_all_rows_on_disk(folder, tmp_path, name, monkeypatch)
     assert sides.notes == (some,)
     report = sides.audit()
     whole = ws.data.Dataset.build(torch.from_numpy(rows), name="x", kind=sides.train.kind)
-    known = audit_rows(whole, torch.from_numpy(fake).flatten(1), sides.holdout)
+    known = audit_rows(whole, torch.from_numpy(fake).flatten(1), sides.real.holdout)
     found, same = report.to_dict(), known.to_dict()
     assert (report.exact_rate.value >= 3 / 40, report.exact_rate_holdout.value) == (True, 1)
     assert (report.n_train, report.n_holdout) == (40, 3)
@@ -195,7 +196,7 @@ def test_an_audit_of_rows_on_disk_has_no_codec(folder, tmp_path):
     with pytest.raises(InputError, match="a schema speaks of a table in memory"):
         read_sides(table, new, schema=str(tmp_path / "schema.toml"))
     with pytest.raises(InputError, match="a target needs a table in memory"):
-        read_sides(table, new, new).require_target("a")
+        read_real(table, new).require_target("a")
     with pytest.raises(InputError, match="generated rows are read into memory"):
         read_sides(table, table)
 

@@ -13,7 +13,8 @@ from tests.experiment import mixed, tiny
 from wasserscore.core.errors import InputError
 from wasserscore.data import Overrides, load, read_frame, write_frame
 from wasserscore.experiment import run
-from wasserscore.experiment.audit_files import numbers, read_sides, write_page
+from wasserscore.experiment.audit_files import numbers, write_page
+from wasserscore.experiment.audit_sides import read_real, read_sides
 from wasserscore.experiment.baselines import draw, fit_baseline
 from wasserscore.experiment.model import Model
 from wasserscore.experiment.models import fit_kernel_mixture
@@ -126,7 +127,7 @@ def test_what_does_not_fit_is_named(files, tmp_path):
     assert sides.audit().verdict == "not judged: no hold-out"
     assert sides.columns() is None
     with pytest.raises(InputError, match="a target needs held-out rows"):
-        sides.require_target("sex")
+        sides.real.require_target("sex")
     write_frame(tmp_path / "short.csv", odd.drop(columns=["age"]))
     with pytest.raises(InputError, match="must have the columns of real, got no 'age'"):
         read_sides(str(files / "real.csv"), str(tmp_path / "short.csv"))
@@ -134,14 +135,14 @@ def test_what_does_not_fit_is_named(files, tmp_path):
     pd.DataFrame({"a": range(20), "b": "x"}).to_csv(tmp_path / "text.csv", index=False)
     with pytest.raises(InputError, match="must hold numbers in every column, as numbers, got 'b'"):
         read_sides(str(tmp_path / "numbers.csv"), str(tmp_path / "text.csv"))
-    plain = read_sides(*[str(tmp_path / "numbers.csv")] * 3)
+    plain = read_real(*[str(tmp_path / "numbers.csv")] * 2)
     plain.require_target("a")
     with pytest.raises(
         InputError, match="target must be a column of numbers or of 2 to 20 levels, got 'b'"
     ):
         plain.require_target("b")
     with pytest.raises(InputError, match="a target needs a table in memory, got digits"):
-        read_sides("digits", "digits", "digits").require_target("a")
+        read_real("digits", "digits").require_target("a")
 
 
 def test_cells_that_no_training_row_has_are_marked_in_the_pairs(files, tmp_path):
@@ -181,7 +182,7 @@ def test_a_table_of_numbers_has_a_section_on_its_columns(tmp_path):
     found = sides.columns(target="y")
     write_page(sides, sides.audit(), tmp_path / "page", found)
     assert [c["name"] for c in found["columns"]] == ["x", "n", "y"]
-    unit = 2.0 ** sides.codec.columns[0].exponent
+    unit = 2.0 ** sides.real.codec.columns[0].exponent
     x, y = (pd.read_csv(path)["x"] for path in (moved, fresh))
     assert found["columns"][0]["distance"] == pytest.approx(wasserstein_distance(x, y) / unit)
     assert found["usefulness"]["target"] == "y"

@@ -1,6 +1,6 @@
 """Commands that name a saved pipeline with ``--model``, and its data with ``--data``."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -74,10 +74,11 @@ def sides_of(
     steps: int | None,
     out: Path | None,
     seed: int,
-) -> Iterator[tuple[str, str, str | None]]:
-    """The two files of an audit, and what to call the second where its own name says too little.
+) -> Iterator[tuple[str, Callable[[], tuple[str, str | None]]]]:
+    """The real rows of an audit, and what gives the file of the generated ones when it is called.
 
-    Of a pipeline rows are drawn, which stay where there is ``out``.
+    Beside the latter comes what to call them, where the file's name says too little. Of a pipeline
+    rows are drawn then, which takes long, and stay where there is ``out``.
 
     Raises:
         InputError: If the generated rows are not given once, or the model is no pipeline.
@@ -91,7 +92,7 @@ def sides_of(
         useless = [name for name, given in asked.items() if given is not None]
         require(not useless, "rows of files are not drawn", got=", ".join(useless),
                 do="leave it out, or name a pipeline by --model")  # fmt: skip
-        yield real, str(fake), None
+        yield real, lambda: (str(fake), None)
         return
     require(is_pipeline(model), "a model to audit is a saved pipeline", got=repr(model),
             do="name it diffusers:FOLDER, or audit what wasserscore sample writes")  # fmt: skip
@@ -99,11 +100,15 @@ def sides_of(
             do="leave one of them out")  # fmt: skip
     n, solver, steps = n or ROWS, solver or SOLVER, steps or STEPS
     made, _ = pipeline_model(model, real, label=label, seed=seed)
-    rows = made.sample(n, seed=seed, solver=solver, steps=steps)
+    whose = Path(str(model).removeprefix(PREFIX)).resolve().name
+    told = "" if label is None else f", label {label}"
     with TemporaryDirectory() as passing:
         path = (out or Path(passing)) / DRAWN
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_rows(path, rows, made.layout)
-        whose = Path(str(model).removeprefix(PREFIX)).resolve().name
-        told = "" if label is None else f", label {label}"
-        yield real, str(path), f"{whose}{told} ({solver}, {steps} steps)"
+
+        def draw() -> tuple[str, str | None]:
+            rows = made.sample(n, seed=seed, solver=solver, steps=steps)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_rows(path, rows, made.layout)
+            return str(path), f"{whose}{told} ({solver}, {steps} steps)"
+
+        yield real, draw

@@ -11,6 +11,7 @@ from wasserscore.cli.progress import Bars
 from wasserscore.core.errors import require
 from wasserscore.core.files import require_folder
 from wasserscore.experiment import audit_files, flow_files
+from wasserscore.experiment.audit_sides import read_real
 from wasserscore.flow import Annealing, ScoreDifferenceFlow
 
 
@@ -31,11 +32,12 @@ def audit(
     checks = audit_files.read_rules(rules)
     if out is not None:
         require_folder(out)
-    with sides_of(real, fake, out=out, seed=seed, **pipeline) as (known, generated, name):
-        sides = audit_files.read_sides(known, generated, holdout, name=name, schema=schema,
-                                       seed=seed)  # fmt: skip
-    if target is not None:
-        sides.require_target(target)
+    with sides_of(real, fake, out=out, seed=seed, **pipeline) as (known, drawn):
+        rows = read_real(known, holdout, schema=schema, seed=seed)
+        if target is not None:
+            rows.require_target(target)
+        generated, name = drawn()
+        sides = rows.beside(generated, name=name)
     report = sides.audit(seed=seed)
     asked = out is not None or target is not None
     columns = sides.columns(target=target, seed=seed) if asked else None
