@@ -52,6 +52,9 @@ def test_units_are_those_of_the_data(there):
     assert float(rows.min()) >= 0
     assert float(rows.max()) > 1.5  # not in [-1, 1]
     torch.testing.assert_close(law.points.flatten(1), data.points / 127.5 - 1)
+    np.save(there / "rows.npy", data.points.numpy())
+    _, flat = pipeline_model(f"diffusers:{there / 'ddpm'}", str(there / "rows.npy"))
+    assert torch.equal(flat.points, data.points)
 
 
 def test_a_folder_of_colour_images_has_its_channels_last(tmp_path):
@@ -68,6 +71,9 @@ def test_a_folder_of_colour_images_has_its_channels_last(tmp_path):
     drawn = ws.sample(model.score, 5, **how).clamp(float(data.points.min()), 255)
     rows = model.sample(5, **how).reshape(5, 4, 4, 3)
     torch.testing.assert_close(rows, drawn.permute(0, 2, 3, 1).double())
+    np.save(tmp_path / "rows.npy", colours.reshape(20, -1))  # channels last, unsaid
+    with pytest.raises(InputError, match=r"must have that shape, got \(48,\); give images"):
+        pipeline_model(name, str(tmp_path / "rows.npy"))
     words = (name, "--data", images, "--solver", "ddim", "--steps", 2)
     found = call("certify", *words, "-n", 16)
     assert found.exit_code == 0, found.output

@@ -76,8 +76,9 @@ def pipeline_model(
     score = from_diffusers(Path(str(name).removeprefix(PREFIX)), label=label)
     data = rows_of(source, seed=seed)
     channels, *size = score.shape
-    grey = [tuple(size)] if channels == 1 else []
-    require(data.shape in (score.shape, (*size, channels), (score.dim,), *grey),
+    # rows of numbers do not tell where their channels are
+    grey = [tuple(size), (score.dim,)] if channels == 1 else []
+    require(data.shape in (score.shape, (*size, channels), *grey),
             f"the model makes points of shape {score.shape}: the data must have that shape",
             got=data.shape, do="give images of the model's channels and size")  # fmt: skip
     low, high = float(data.points.min()), float(data.points.max())
