@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -23,6 +24,16 @@ def test_a_file_where_a_folder_should_go_is_said(tmp_path):
         require_folder(tmp_path / "mine")
     with pytest.raises(InputError, match="a path through the file"):
         require_folder(tmp_path / "mine" / "folder")
+
+
+def test_a_folder_that_may_not_be_written_in_is_said(tmp_path, monkeypatch):
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    monkeypatch.setattr("os.access", lambda path, mode: (path, mode) != (locked, os.W_OK))
+    require_folder(tmp_path / "mine")
+    for path in (locked, locked / "mine" / "page"):
+        with pytest.raises(InputError, match=r"to write in, got no permission in .*locked;"):
+            require_folder(path)
 
 
 def test_json_is_strict(tmp_path):

@@ -10,15 +10,18 @@ from wasserscore.core.results import plain
 
 
 def require_folder(path: Path) -> None:
-    """Refuse what is no folder and may not become one; asked before any work.
+    """Refuse what is no folder to write in and may not become one; asked before any work.
 
     Raises:
-        InputError: If there is a file, at the path or on the way to it.
+        InputError: If there is a file, at the path or on the way to it, or a folder that is not
+            to be written in.
     """
     there = next(place for place in (path, *path.absolute().parents) if place.exists())
     require(there.is_dir(), f"{path} must be a folder",
             got="a file" if there == path else f"a path through the file {there}",
             do="choose another")  # fmt: skip
+    require(os.access(there, os.W_OK), f"{path} must be a folder to write in",
+            got=f"no permission in {there}", do="choose another")  # fmt: skip
 
 
 def write_atomically(path: Path, content: bytes) -> None:
