@@ -1,5 +1,8 @@
 """Rows on disk against the same rows in memory."""
 
+import errno
+import os
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -157,6 +160,19 @@ def test_damaged_files_are_refused_with_the_reason(damage, reason, tmp_path):
     with pytest.raises(InputError, match=f"rows cannot be read, got .*{reason}") as caught:
         Mapped.open(folder, cache=tmp_path / "cache")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [errno.EACCES, errno.ENOSPC])
+def test_a_cache_that_cannot_be_written_is_no_damaged_file(kind, tmp_path, monkeypatch):
+    written(tmp_path, "none")
+    trouble = OSError(kind, os.strerror(kind), "/home/me/.cache")
+
+    def refuse(*given, **how):
+        raise RuntimeError("An error occurred while generating the dataset") from trouble
+
+    monkeypatch.setattr(datasets.Dataset, "from_parquet", refuse)
+    with pytest.raises(InputError, match=rf"{os.strerror(kind)}.*; set HF_HOME to a folder with"):
+        Mapped.open(tmp_path)
 
 
 def test_a_folder_without_tables_is_refused(tmp_path):

@@ -6,6 +6,7 @@ converted to Arrow once, into a cache of their size.
 """
 
 import tarfile
+from errno import EACCES, ENOSPC, EROFS
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -63,8 +64,10 @@ def open_table(source: Path, cache: str | Path | None) -> Any:
         raise
     except Exception as error:  # damaged files fail anywhere in the library and those below it
         reason = error.__cause__ or error  # which says more than "an error occurred"
-        raise unreadable(source, reason, "replace the file that is damaged, empty or other than "
-                         "those beside it") from None  # fmt: skip
+        do = "replace the file that is damaged, empty or other than those beside it"
+        if isinstance(reason, OSError) and reason.errno in (EACCES, EROFS, ENOSPC):
+            do = "set HF_HOME to a folder with room to write converted files in"
+        raise unreadable(source, reason, do) from None
 
 
 def _table(datasets: Any, source: Path, cache: str | Path | None) -> Any:
