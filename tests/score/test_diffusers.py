@@ -30,7 +30,7 @@ def built(make, **settings):
 def unet(**more):
     return built(
         diffusers.UNet2DModel,
-        **{"in_channels": 3} | more, sample_size=8, out_channels=3, layers_per_block=1,
+        **{"in_channels": 3, "out_channels": 3} | more, sample_size=8, layers_per_block=1,
         block_out_channels=(8, 16), norm_num_groups=4, attention_head_dim=8,
         down_block_types=("DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D"),
@@ -177,6 +177,22 @@ def test_there_and_back(saved, tmp_path):
     torch.testing.assert_close(again(points(), 40.0), score(points(), 40.0), rtol=1e-6, atol=1e-6)
     with pytest.raises(InputError, match="new folder"):
         to_diffusers(score, tmp_path / "back")
+
+
+def test_a_network_that_predicts_variances_runs_there_again(tmp_path):
+    """Without the kind of variance its six channels met three in the library's sampler."""
+    settings = {**BETAS, "clip_sample": False, "variance_type": "learned_range"}
+    model = unet(out_channels=6)
+    theirs = diffusers.DDPMPipeline(model, diffusers.DDPMScheduler(**settings))
+    to_diffusers(from_diffusers(theirs), tmp_path / "back")
+    back = diffusers.DDPMPipeline.from_pretrained(tmp_path / "back")
+    drawn = []
+    for pipe in (theirs, back):
+        pipe.set_progress_bar_config(disable=True)
+        drawn.append(pipe(num_inference_steps=5, output_type="np",
+                          generator=torch.Generator().manual_seed(3)).images)  # fmt: skip
+    assert drawn[0].shape == (1, 8, 8, 3)
+    assert abs(drawn[0] - drawn[1]).max() < 1e-5
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])

@@ -138,7 +138,8 @@ def to_diffusers(score: NetworkScore, path: str | Path) -> Path:
     All of it is written elsewhere first: where the disk is full, no folder is there.
 
     The label is asked for again when the pipeline is read: pipelines have none of their own. That
-    of a transformer has no decoder: points are what the model sees.
+    of a transformer has no decoder: points are what the model sees. A U-Net that predicts
+    variances, too, is taken to say where in their range they lie ("learned_range").
 
     Raises:
         InputError: For another network, a process that is no chain, or a folder that is not new.
@@ -152,17 +153,18 @@ def to_diffusers(score: NetworkScore, path: str | Path) -> Path:
     target = Path(path)
     require(not target.exists(), f"{target} must be a new folder", got="one that is there")
     library, kinds = diffusers_library(), {ours: theirs for theirs, ours in PREDICTS.items()}
+    unet = network.model_class == "UNet2DModel"  # the other pipeline drops variances by itself
+    learned = unet and network.model.config["out_channels"] != network.shape[0]
     scheduler = library.DDPMScheduler(
-        num_train_timesteps=len(betas), trained_betas=betas,
-        prediction_type=kinds[score.prediction], clip_sample=False,
+        num_train_timesteps=len(betas), trained_betas=betas, clip_sample=False,
+        prediction_type=kinds[score.prediction],
+        variance_type="learned_range" if learned else "fixed_small",
     )  # fmt: skip
     # a fresh one, without the tables that ours keeps and theirs does not read
     model = _model(network.model_class, _settings(network.model)).to(network.model.dtype)
     model.load_state_dict(network.model.state_dict(), strict=False)
-    if network.model_class == "UNet2DModel":
-        pipeline = library.DDPMPipeline(model, scheduler)
-    else:
-        pipeline = library.DiTPipeline(model, None, scheduler)
+    pipeline = (library.DDPMPipeline(model, scheduler) if unet
+                else library.DiTPipeline(model, None, scheduler))  # fmt: skip
     require_folder(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f"{target.name}.", suffix=".part", dir=target.parent) as part:
