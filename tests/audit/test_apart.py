@@ -33,6 +33,19 @@ def test_pixels_of_images_are_taken_together():
     assert columns_apart(train, train.flip(0)) == {}
 
 
+@pytest.mark.parametrize("scale", [255, 127.5])
+@pytest.mark.parametrize("black", [2, 3], ids=["clothes", "digits"])
+def test_a_range_in_other_units_is_told_where_most_is_background(black, scale):
+    """Black is 0 in grey levels and in shares of 1 alike, so that middle halves overlap."""
+    train = torch.from_numpy(RNG.integers(0, 256, (50, 4, 4)).astype(float))
+    train[:, :black] = 0.0
+    assert columns_apart(train, train / scale) == {0: "below"}
+    assert columns_apart(train / scale, train) == {0: "above"}
+    noise = torch.from_numpy(RNG.normal(size=train.shape))
+    for new in (train.flip(0), (train + 20 * noise).clamp(0, 255), train / 10):
+        assert columns_apart(train, new) == {}
+
+
 def test_the_verdict_says_that_copies_go_unseen():
     train, holdout = draw(shift=9.0), draw(shift=9.0)
     found = audit(train=train, generated=train * torch.tensor([1, 1, 0.01]), holdout=holdout)

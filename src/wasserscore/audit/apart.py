@@ -2,7 +2,8 @@
 
 Rows in other units (0 to 255 beside -1 to 1, metres beside feet) are far from every training row:
 no copy among them is found. So where the middle halves of the values do not even overlap, an audit
-says so.
+says so. Half of the pixels of a drawing may be black, and black is 0 in grey levels and in shares
+of 1; there the range tells.
 """
 
 import math
@@ -17,6 +18,8 @@ NUMBERS = 2**23
 """Numbers that are looked at, of rows at even distances."""
 FEWEST = 20
 """Fewer rows say nothing of middle halves."""
+WIDER = 20
+"""Images whose range is so many times as wide count grey levels otherwise (127.5 or 255 times)."""
 
 
 def columns_apart(train: Tensor | Mapped, generated: Tensor) -> dict[int, str]:
@@ -31,21 +34,23 @@ def columns_apart(train: Tensor | Mapped, generated: Tensor) -> dict[int, str]:
     """
     if min(len(train), len(generated)) < FEWEST:
         return {}
-    (low, high), (first, last) = _middle_halves(train), _middle_halves(generated)
-    apart = (last < low) | (first > high)
-    if len(train.shape) <= 2:
-        apart &= low < high
-    return {int(j): "below" if last[j] < low[j] else "above" for j in np.flatnonzero(apart)}
+    known, new = _some(train), _some(generated)
+    (low, high), (first, last) = (np.quantile(x, (0.25, 0.75), axis=0) for x in (known, new))
+    below, above = last < low, first > high
+    if len(train.shape) > 2:
+        wide, own = float(np.ptp(known)), float(np.ptp(new))
+        below, above = below | (wide > WIDER * own), above | (own > WIDER * wide)
+    else:
+        below, above = below & (low < high), above & (low < high)
+    return {int(j): "below" if below[j] else "above" for j in np.flatnonzero(below | above)}
 
 
-def _middle_halves(rows: Tensor | Mapped) -> Array:
-    """First and third quartile of every column ``(2, d)``; of images, of all pixels ``(2, 1)``.
+def _some(rows: Tensor | Mapped) -> Array:
+    """Rows at even distances ``(m, d)``; of images, all of their pixels ``(m, 1)``.
 
     Args:
         rows: ``(n, *shape)``.
     """
     keep = max(FEWEST, NUMBERS // math.prod(rows.shape[1:]))
-    some = rows[:: -(-len(rows) // keep)].double().numpy()
-    values = some.reshape(-1, 1) if some.ndim > 2 else some
-    quartiles: Array = np.quantile(values, (0.25, 0.75), axis=0)
-    return quartiles
+    some: Array = rows[:: -(-len(rows) // keep)].double().numpy()
+    return some.reshape(-1, 1) if some.ndim > 2 else some
