@@ -79,6 +79,22 @@ def test_edm_models_keep_their_preconditioning(kind):
     torch.testing.assert_close(score.denoise(y, sigma), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_a_model_on_a_chain_is_not_trained_by_noise_level(tmp_path):
+    """It was asked for timestep 0 at every level; one of EDM's is asked as it was trained."""
+    score, data = from_diffusers(pipeline()), points(16)
+    settings = {"steps": 1, "batch_size": 4, "out": tmp_path / "run"}
+    with pytest.raises(InputError, match=r"one of preconditioning 'none', got 'edm'; a model of"):
+        ws.train_score(score.network, data, score.process, **settings)
+    assert not (tmp_path / "run").exists()
+    edm = from_diffusers(diffusers.DDPMPipeline(unet(), diffusers.EDMEulerScheduler()))
+    asked = []
+    edm.network.model.register_forward_pre_hook(lambda model, given: asked.append(given[1]))
+    with torch.no_grad():
+        edm.denoise(data[:2], 0.5)
+    torch.testing.assert_close(asked[0], torch.full((2,), 0.5).log() / 4)
+    ws.train_score(edm.network, data, edm.process, **settings)
+
+
 WALKS = {
     "DDIMScheduler": ("ddim", {"clip_sample": False}, 10),
     "EulerDiscreteScheduler": ("ddim", {}, 10),

@@ -70,6 +70,11 @@ class DiffusersNetwork(nn.Module):
                 "label": self.label}  # fmt: skip
 
     @property
+    def asked_with(self) -> str:
+        """The preconditioning of :class:`NetworkScore` under which it sees what it knows."""
+        return "edm" if self.edm else "none"
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Of one point: channels, height, width."""
         size = self.model.config["sample_size"]

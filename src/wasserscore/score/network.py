@@ -73,6 +73,10 @@ class NetworkScore:
             f"preconditioning must be one of {PRECONDITIONINGS}",
             got=repr(self.preconditioning),
         )
+        own = getattr(self.network, "asked_with", self.preconditioning)
+        require(self.preconditioning == own, f"the network is one of preconditioning {own!r}",
+                got=repr(self.preconditioning), do="a model of diffusers on a chain learns there: "
+                "train_score asks by noise level, not by timestep")  # fmt: skip
         good = is_number(self.data_std) and 0.0 < self.data_std < float("inf")
         require(good, "data_std must be positive and finite", got=self.data_std)
         shape = self.shape
