@@ -433,6 +433,7 @@ def test_a_model_that_is_asked_otherwise_is_refused(name, settings):
     [
         ({"in_channels": 6}, "must predict 6 channels, as many as it sees, .*, got 3"),
         ({"time_embedding_type": "learned", "num_train_timesteps": 9}, "times between timesteps"),
+        ({"time_embedding_type": "fourier"}, "and time 0, got logarithms of noise levels"),
     ],
 )
 def test_a_model_that_could_not_be_asked_is_refused_before(settings, match):

@@ -202,11 +202,10 @@ def _require_sizes(network: DiffusersNetwork) -> None:
     require(out in (channels, 2 * channels),
             f"the model must predict {channels} channels, as many as it sees, or their variances, "
             "too", got=out)  # fmt: skip
-    require(
-        settings.get("time_embedding_type") != "learned",
-        "the model must know times between timesteps",
-        got="a learned table of timesteps",
-    )
+    embedding = settings.get("time_embedding_type", "positional")
+    require(embedding == "positional", "the model must know times between timesteps, and time 0",
+            got={"learned": "a learned table of timesteps",
+                 "fourier": "logarithms of noise levels"}.get(embedding, embedding))  # fmt: skip
 
 
 def _prediction(scheduler: Any, edm: bool) -> str:
