@@ -93,8 +93,8 @@ def train_score(
             :class:`~wasserscore.training.Importance`.
         steps: Updates in all.
         batch_size: Points per update.
-        learning_rate: Of AdamW, the highest.
-        warmup: Steps over which the learning rate first rises from zero.
+        learning_rate: Of AdamW, before ``warmup`` and ``decay`` lower it.
+        warmup: Steps over which the learning rate first rises from zero, while ``decay`` goes on.
         decay: How it falls to zero over the steps: ``"cosine"`` (a half one), ``"linear"``, or
             ``"constant"`` where it stays.
         ema: How much of the averaged weights survives a step, once warmed up; in [0, 1). Of

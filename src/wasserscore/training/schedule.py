@@ -19,14 +19,15 @@ DECAYS: dict[str, Callable[[float], float]] = {
 class Schedule:
     r"""Learning rate and averaging by step number, so that nothing needs to be saved.
 
-    The rate falls from ``learning_rate`` to zero over ``steps`` (or stays), after it has risen in
-    proportion to k + 1 over the first ``warmup`` of them; the average
+    The rate of step k is ``learning_rate`` times :math:`\min(1, (k + 1) / warmup)` times what the
+    decay leaves after :math:`k / steps` of the training, which goes on while the rate rises: with
+    a warmup it stays a little below ``learning_rate``. The average
     keeps :math:`\min(ema, (1 + k) / (10 + k))` of itself, so that it forgets the untrained
     weights quickly.
 
     Args:
         steps: Updates in all; None keeps the rate as it is.
-        learning_rate: Of the first.
+        learning_rate: What warmup and decay lower.
         ema: Largest share of the average that survives a step, or of each of several averages.
         warmup: Updates over which the rate rises.
         decay: How it falls, a name of ``DECAYS``.
