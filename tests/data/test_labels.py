@@ -78,6 +78,14 @@ def test_no_image_is_left_out_in_silence(read, stray, message, tmp_path):
     assert len(read(tmp_path).points if read is load else read(tmp_path)) == 2
 
 
+def test_pages_may_lie_in_a_folder_of_images(tmp_path):
+    """A page's figures are images further below, which nobody takes for data."""
+    for k, name in enumerate(["1.png", "2.png", "audit/figures/neighbours.png"]):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        Image.new("L", (2, 2), k).save(tmp_path / name)
+    assert load(tmp_path).n == 2
+
+
 BAD = {
     "float.npy": np.array([0.5, 1.0]),
     "two.npy": np.zeros((2, 2), int),

@@ -16,8 +16,8 @@ def image_files(folder: Path) -> list[Path]:
     Hidden ones, whose name begins with a dot, are left out: systems and notebooks make them.
 
     Raises:
-        InputError: If there are none, or some beside folders of others, of other kinds, or in
-            folders further below.
+        InputError: If there are none, or some beside folders of others, of other kinds, or further
+            below than folders of others.
     """
     within = _folders(folder)
     here, below = _ending(IMAGES, [folder]), _ending(IMAGES, within)
@@ -26,7 +26,8 @@ def image_files(folder: Path) -> list[Path]:
             got=_first(folder, others), do="convert or remove them")  # fmt: skip
     require(not (here and below), f"{folder.name} must hold images or folders of them, not both",
             got=_first(folder, here, below), do="move those beside the folders")  # fmt: skip
-    deeper = _ending((*IMAGES, *OTHERS), [lower for place in within for lower in _folders(place)])
+    lower = [] if here else [inner for place in within for inner in _folders(place)]
+    deeper = _ending((*IMAGES, *OTHERS), lower)
     require(not deeper, f"images must lie in {folder.name} or in folders of it",
             got=_first(folder, deeper), do="name the folder that holds theirs, or move them"
     )  # fmt: skip
