@@ -428,6 +428,13 @@ def test_a_model_that_is_asked_otherwise_is_refused(name, settings):
         from_diffusers(diffusers.DDPMPipeline(unet(), scheduler))
 
 
+@pytest.mark.parametrize("name", ["LCM", "TCD"])
+def test_a_model_that_was_distilled_to_leap_is_no_score(name):
+    scheduler = getattr(diffusers, f"{name}Scheduler")(**BETAS, original_inference_steps=10)
+    with pytest.raises(InputError, match=rf"must predict means, .*, got {name}Scheduler"):
+        from_diffusers(diffusers.DDPMPipeline(unet(), scheduler))
+
+
 @pytest.mark.parametrize(
     ("settings", "match"),
     [

@@ -36,6 +36,8 @@ from wasserscore.score.network import NetworkScore
 from wasserscore.score.pipeline import PARTS, diffusers_library, read_pipeline
 
 PREDICTS = {"epsilon": "noise", "v_prediction": "velocity", "sample": "data"}
+CONSISTENCY = ("LCMScheduler", "TCDScheduler")
+"""On a chain, for models that were distilled to leap."""
 
 
 @register
@@ -217,6 +219,8 @@ def _prediction(scheduler: Any, edm: bool) -> str:
     name, told = type(scheduler).__name__, scheduler.config
     require(edm or hasattr(scheduler, "alphas_cumprod"),
             "the scheduler must be a chain of betas, or EDM's", got=name)  # fmt: skip
+    require(name not in CONSISTENCY, "the model must predict means, as a score does",
+            got=f"{name}, whose models predict where a flow ends")  # fmt: skip
     kind: str = told.get("prediction_type")
     require(kind in PREDICTS, f"prediction_type must be one of {', '.join(PREDICTS)}", got=kind)
     require(not edm or kind != "sample", "an EDM scheduler predicts epsilon or v", got=kind)
