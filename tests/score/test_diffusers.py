@@ -173,6 +173,24 @@ def test_a_folder_of_shards_is_read_as_one_file(saved, tmp_path):
         from_diffusers(tmp_path / "parts")
 
 
+@pytest.mark.parametrize("name", ["part.bin", "../outside.safetensors", "/etc/x.safetensors", 3])
+def test_parts_that_are_no_safetensors_beside_the_index_are_refused(name, tmp_path):
+    """A part that the library would unpickle, or one of another folder."""
+    pipeline().save_pretrained(tmp_path / "parts", max_shard_size="20KB")
+    index = next((tmp_path / "parts" / "unet").glob("*.index.json"))
+    told = json.loads(index.read_text())
+    told["weight_map"] = dict.fromkeys(told["weight_map"], name)
+    index.write_text(json.dumps(told))
+    with pytest.raises(InputError, match="must name files of safetensors beside it"):
+        from_diffusers(tmp_path / "parts")
+    (index.parent / "diffusion_pytorch_model.safetensors").touch()  # the index is read first
+    with pytest.raises(InputError, match="must name files of safetensors beside it"):
+        from_diffusers(tmp_path / "parts")
+    index.write_text(json.dumps({"weight_map": None}))
+    with pytest.raises(InputError, match="must name the part of every weight"):
+        from_diffusers(tmp_path / "parts")
+
+
 def test_weights_that_settings_do_not_make_are_refused():
     """A pruned layer has weight_orig and a mask: its own weight was that of a new model."""
     theirs, x = pipeline(), points()

@@ -34,9 +34,7 @@ def read_pipeline(folder: Path) -> tuple[Any, Any]:
             got=[name for part in index for name in _entry(index, part)[1:]],
             do=f"known are {', '.join(PARTS)}")  # fmt: skip
     part, kind = known[0]
-    whole = any((folder / part / name).is_file() for name in (WEIGHTS, f"{WEIGHTS}.index.json"))
-    require(whole, f"{folder / part} must hold {WEIGHTS}", got="none, and no index of parts",
-            do="save it with safe_serialization=True, without a variant")  # fmt: skip
+    _require_safe(folder / part)
     try:
         with torch.random.fork_rng(devices=[]):
             model, told = getattr(library, kind).from_pretrained(
@@ -49,6 +47,27 @@ def read_pipeline(folder: Path) -> tuple[Any, Any]:
     require(not missing, f"{folder / part / WEIGHTS} must hold all weights of the model",
             got=f"{len(missing)} missing, such as {missing[:1]}")  # fmt: skip
     return model, _scheduler(folder / "scheduler" / SCHEDULER)
+
+
+def _require_safe(folder: Path) -> None:
+    """Weights are one file of safetensors, or several that an index names.
+
+    The library would unpickle a part of another ending, whatever it was told of safetensors.
+    """
+    parts = folder / f"{WEIGHTS}.index.json"  # read first where there are both
+    if not parts.is_file():
+        require((folder / WEIGHTS).is_file(), f"{folder} must hold {WEIGHTS}",
+                got="none, and no index of parts",
+                do="save it with safe_serialization=True, without a variant")  # fmt: skip
+        return
+    named = _json(parts).get("weight_map")
+    require(isinstance(named, dict), f"{parts} must name the part of every weight", got=named)
+    strange = [
+        name
+        for name in dict(named or {}).values()
+        if Path(str(name)).name != name or Path(name).suffix != Path(WEIGHTS).suffix
+    ]
+    require(not strange, f"{parts} must name files of safetensors beside it", got=strange[:1])
 
 
 def _scheduler(path: Path) -> Any:
