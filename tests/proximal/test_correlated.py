@@ -37,6 +37,16 @@ def test_a_pair_of_columns_stays_together_among_noise():
     assert "2 of 42 columns along their principal axes" in mended.fit_report.notes
 
 
+@pytest.mark.parametrize("d", [45, 100])
+def test_few_rows_of_many_columns_explain_fresh_ones_as_without_turning(d):
+    """Turned, 60 rows of 45 columns lost 10 nats a fresh row, and those of 100 all of 1e27."""
+    way = normal(1, d, seed=3)
+    x, fresh = (normal(n, 1, seed=n) @ way + normal(n, d, seed=n + 1) for n in (60, 500))
+    plain, kept = fit_proximal(x, PROCESS), fit_correlated(x, PROCESS)
+    assert float(correlated._off(plain, x, 0).max()) > LOST
+    assert float(kept.log_prob(fresh).mean()) >= float(plain.log_prob(fresh).mean())
+
+
 def test_a_fit_that_keeps_correlations_is_left():
     x = pair_in_noise(200, 1)
     torch.testing.assert_close(
@@ -80,6 +90,12 @@ def test_turned_columns_are_fitted_in_whitened_axes():
 def test_what_cannot_be_turned_is_refused(options, says):
     with pytest.raises(InputError, match=says):
         fit_proximal(normal(20, 3), PROCESS, method="columns", **options)
+
+
+def test_as_many_columns_as_rows_are_not_turned():
+    with pytest.raises(InputError, match=r"more rows than columns.* got 8 different rows, 8 col"):
+        fit_proximal(normal(8, 9), PROCESS, method="columns", turn=range(8))
+    fit_proximal(normal(8, 9), PROCESS, method="columns", turn=range(7))
 
 
 def test_one_column_has_nothing_to_lose():

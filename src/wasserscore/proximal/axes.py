@@ -125,11 +125,17 @@ def turned_axes(rows: Rows, columns: Sequence[int], least: Vector) -> PrincipalA
         rows: The data.
         columns: Those that are seen along their principal axes, two or more.
         least: Smallest variance allowed per column; no axis has less than their mean.
+
+    Raises:
+        InputError: If the columns are not some of the rows', or as many as there are rows.
     """
-    d, some = rows.points.shape[1], torch.tensor(columns)
+    (n, d), some = rows.points.shape, torch.tensor(columns)
     require(len(set(columns)) == len(columns) > 1 and set(columns) <= set(range(d)),
             f"turn must name two columns or more, each once, from 0 to {d - 1}",
             got=repr(columns))  # fmt: skip
+    require(len(columns) < n, "turn needs more rows than columns: there is no spread in the "
+            "directions beyond", got=f"{n} different rows, {len(columns)} columns",
+            do="turn fewer columns, or fit principal axes (latent=)")  # fmt: skip
     share = rows.counts / rows.counts.sum()
     middle = share @ rows.points
     gap = (rows.points - middle)[:, some]

@@ -16,12 +16,16 @@ from wasserscore.core.typing import Cloud, Matrix
 from wasserscore.data.scaling import Scaling
 from wasserscore.process.base import Process
 from wasserscore.proximal.fit import fit_proximal
+from wasserscore.proximal.sample_rows import distinct
 from wasserscore.score.proximal import ProximalScore
 
 LOST = 0.2
 """A correlation may be off by this much; columns of half as much are part of the trouble."""
 SURE = 4.0
 """Standard errors of a correlation that is more than luck of the points."""
+ENOUGH = 4
+"""Points per column that is turned: of d columns the thinnest of n points' axes has about
+(1 - (d / n)^(1/2))^2 of its variance, here a quarter, and none from d = n on."""
 DRAWN = 2**13
 """Points drawn to measure correlations, to about .01."""
 
@@ -31,7 +35,8 @@ def fit_correlated(
 ) -> ProximalScore:
     """:func:`fit_proximal`, once more along principal axes where it loses correlations.
 
-    Of the two fits the one that is less far off is kept.
+    Of the two fits the one that is less far off is kept. Of fewer than four points per column that
+    would be turned, axes are luck of the points, and the first fit stays.
 
     Args:
         points: ``(n, *shape)``, at least three different rows.
@@ -42,7 +47,8 @@ def fit_correlated(
     score = fit_proximal(points, process, seed=seed, scaling=scaling)
     off = _off(score, points, seed)
     lost = (off.amax(1) > LOST / 2).nonzero()[:, 0].tolist()
-    if float(off.max()) <= LOST or len(lost) < 2:
+    known = len(distinct(points)[0].points)
+    if float(off.max()) <= LOST or len(lost) < 2 or known < ENOUGH * len(lost):
         return score
     turned = fit_proximal(points, process, seed=seed, scaling=scaling, turn=lost)
     return turned if float(_off(turned, points, seed).max()) < float(off.max()) else score
