@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasserscore.core.linalg import bures_squared, sqrt_psd
+from wasserscore.core.linalg import bures_squared, spectrum, sqrt_psd
 
 
 def spd(d, rank, seed):
@@ -17,6 +17,18 @@ def test_square_root_squares_back(d, seed, rank):
     root = sqrt_psd(a)
     assert torch.allclose(root @ root, a, atol=1e-9)
     assert torch.equal(root, root.mT) or torch.allclose(root, root.mT, atol=1e-12)
+
+
+@given(n=st.integers(1, 7), d=st.integers(1, 7), seed=st.integers(0, 99))
+def test_spectrum_of_rows_is_that_of_their_square(n, d, seed):
+    x = torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x[-1] = x[0]  # of lower rank than rows, too
+    values, vectors = spectrum(x)
+    assert torch.allclose(vectors * values @ vectors.T, x.T @ x, atol=1e-12)
+    assert torch.allclose(vectors.T @ vectors, torch.eye(d).double(), atol=1e-12)
+    assert bool((values.diff() >= 0).all())
+    assert float(values[0]) >= 0
+    assert torch.allclose(values, torch.linalg.eigvalsh(x.T @ x), atol=1e-12)
 
 
 @given(d=st.integers(1, 5), seed=st.integers(0, 99))

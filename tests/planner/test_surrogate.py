@@ -8,7 +8,10 @@ from sklearn.covariance import ledoit_wolf
 from wasserscore.core.errors import InputError
 from wasserscore.core.linalg import bures_squared
 from wasserscore.data import Mapped, Scaling
+from wasserscore.planner.split import start_error
 from wasserscore.planner.surrogate import Surrogate
+from wasserscore.process import EDM
+from wasserscore.score import EmpiricalScore
 
 
 class Reference:
@@ -45,6 +48,19 @@ def test_few_points_are_shrunk(generator):
     made = Surrogate.of(x)
     np.testing.assert_allclose(made.eigenvalues.numpy(), expected)
     assert "Ledoit-Wolf" in made.source
+
+
+@pytest.mark.parametrize("scale", [torch.tensor(2.0), torch.linspace(0.5, 3, 9)])
+@pytest.mark.parametrize("n", [4, 9, 30])
+def test_points_of_a_score_stand_for_its_moments(n, scale, generator):
+    """In the span of 4 rows of 9 columns, beside the covariance of 9 columns."""
+    scaling = Scaling(torch.ones(9, dtype=torch.float64), scale.double())
+    score = EmpiricalScore(correlated(n, 9, generator), EDM(), bandwidth=0.3, scaling=scaling)
+    made, other = Surrogate.of(score), Surrogate.of(Reference(*score.moments(), scaling))
+    torch.testing.assert_close(made.eigenvalues, other.eigenvalues, rtol=1e-9, atol=1e-12)
+    assert made.spread == pytest.approx(other.spread, rel=1e-12)
+    ends = [s.norm(*start_error(s, 50.0, 1.0)) for s in (made, other)]
+    assert ends[0] == pytest.approx(ends[1], rel=1e-9)
 
 
 def test_images_are_flattened_and_one_column_is_enough(generator):

@@ -1,4 +1,4 @@
-"""Symmetric matrices: square roots, the Bures distance, solves; safe for rank-deficient input."""
+"""Symmetric matrices: roots, axes, the Bures distance, solves; safe for rank-deficient input."""
 
 from collections.abc import Callable
 
@@ -16,6 +16,25 @@ def sqrt_psd(a: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(symmetric(a))
     root: Tensor = (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.mT
     return root
+
+
+def spectrum(x: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Eigenvalues of :math:`x^T x`, rising and not negative, and eigenvectors as columns.
+
+    Fewer rows than columns have none but zero beyond their span, where any basis will do: it takes
+    a matrix of n columns then, not of d, and :math:`d^2 n` instead of :math:`d^3`.
+
+    Args:
+        x: ``(n, d)``.
+    """
+    n, d = x.shape
+    if n >= d:
+        values, vectors = torch.linalg.eigh(x.mT @ x)
+        return values.clamp_min(0), vectors
+    basis, sides = torch.linalg.qr(x.mT, mode="complete")
+    turn, sizes, _ = torch.linalg.svd(sides[:n])
+    vectors = torch.cat([basis[:, n:], basis[:, :n] @ turn.flip(1)], 1)
+    return torch.cat([x.new_zeros(d - n), sizes.flip(0).square()]), vectors
 
 
 def bures_squared(a: Tensor, b: Tensor) -> Tensor:

@@ -8,12 +8,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
-from wasserscore.core.linalg import symmetric
+from wasserscore.core.linalg import spectrum, symmetric
 from wasserscore.core.results import Record
 from wasserscore.core.tensors import as_points
 from wasserscore.core.typing import Matrix, Vector
 from wasserscore.data import Mapped
 from wasserscore.distance.clouds import require_squares
+from wasserscore.proximal.gaussian import shrinkage
+from wasserscore.score import EmpiricalScore
 
 
 @dataclass(frozen=True)
@@ -60,35 +62,29 @@ class Surrogate(Record):
         require(not isinstance(data, Mapped), "a plan needs a covariance, of points in memory",
                 got="rows on disk", do="pass some of the rows, such as data[:10000]")  # fmt: skip
         if hasattr(data, "moments"):
-            mean, covariance = data.moments()
-            scale = _scale(getattr(data, "scaling", None))
-            return cls._from_moments(mean, covariance, scale, None, "moments of the reference")
+            scale, source = _scale(getattr(data, "scaling", None)), "moments of the reference"
+            return cls._along(*_principal(data), scale, None, source)
         points = as_points(data, minimum=2).flatten(1).to("cpu", torch.float64)
         require_squares(points)
         n, d = points.shape
-        if n >= 10 * d:
-            covariance, how = torch.cov(points.T, correction=0), "sample moments"
-        else:
-            from sklearn.covariance import ledoit_wolf
-
-            covariance = torch.from_numpy(ledoit_wolf(points.numpy())[0])
-            how = "sample mean and Ledoit-Wolf covariance"
-        return cls._from_moments(
-            points.mean(0), covariance.reshape(d, d), _scale(scaling), n, f"{how} of {n} points"
-        )
+        mean = points.mean(0)
+        values, axes = spectrum((points - mean) / n**0.5)
+        how = "sample moments"
+        if n < 10 * d:
+            share, how = shrinkage(points), "sample mean and Ledoit-Wolf covariance"
+            values = (1 - share) * values + share * values.mean()
+        source = f"{how} of {n} points"
+        return cls._along(mean, values, axes, _scale(scaling), n, source)
 
     @classmethod
-    def _from_moments(
-        cls, mean: Vector, covariance: Matrix, scale: Tensor, n: int | None, source: str
+    def _along(
+        cls, mean: Vector, values: Vector, axes: Matrix, scale: Tensor, n: int | None, source: str
     ) -> "Surrogate":
-        mean, covariance = mean.detach().cpu().double(), covariance.detach().cpu().double()
-        values, vectors = torch.linalg.eigh(symmetric(covariance))
-        values = values.clamp_min(0)
-        spread = float(values.sum())
-        require(spread > 0, "the data must not be a single point", got="zero covariance")
+        require(float(values.sum()) > 0, "the data must not be a single point",
+                got="zero covariance")  # fmt: skip
         scale = scale.detach().cpu().double()
-        stretched = scale.reshape(-1, 1) * vectors
-        return cls(mean=vectors.T @ mean, eigenvalues=values, weights=(stretched**2).sum(0),
+        stretched = scale.reshape(-1, 1) * axes
+        return cls(mean=axes.T @ mean, eigenvalues=values, weights=(stretched**2).sum(0),
                    n=n, source=source, stretch=float(scale.max()),
                    frames=stretched[None] if scale.ndim else None)  # fmt: skip
 
@@ -125,6 +121,18 @@ class Surrogate(Record):
     def sampling_error(self) -> float:
         """Relative standard error of a variance estimated from the points; 0 where exact."""
         return 0.0 if self.n is None else (2 / self.n) ** 0.5
+
+
+def _principal(law: Any) -> tuple[Vector, Vector, Matrix]:
+    """Mean of a law, variances along its principal axes, and these as columns."""
+    if isinstance(law, EmpiricalScore):  # rows may be fewer than columns: no matrix of the latter
+        found = law.keys.centre, *law.spectrum()
+    else:
+        mean, covariance = (m.detach().cpu().double() for m in law.moments())
+        values, axes = torch.linalg.eigh(symmetric(covariance))
+        found = mean, values.clamp_min(0), axes
+    mean, values, axes = (part.detach().cpu().double() for part in found)
+    return mean, values, axes
 
 
 def _scale(scaling: Any) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_shape
+from wasserscore.core.linalg import spectrum
 from wasserscore.core.numbers import is_number
 from wasserscore.core.tensors import as_points, as_tensor, expand_like, tiles
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
@@ -171,6 +172,12 @@ class EmpiricalScore(ClosedFormScore):
         """Mean and variance of every coordinate, without the covariance; float64."""
         centred = self.keys.points.to(torch.float64) - self.keys.centre
         return self.keys.centre, centred.square().mean(0) + self.least_variance
+
+    def spectrum(self) -> tuple[Vector, Matrix]:
+        """Variances along the principal axes, rising, and these as columns; float64."""
+        centred = self.keys.points.to(torch.float64) - self.keys.centre
+        values, axes = spectrum(centred / len(centred) ** 0.5)
+        return values + self.least_variance, axes
 
     def moments(self) -> tuple[Vector, Matrix]:
         """Mean and covariance of the smoothed data set (the covariance divides by n), float64."""
