@@ -72,6 +72,22 @@ def test_the_floors_are_measured_once_for_all_models(monkeypatch):
     assert two["columns"][0]["distance"] == two["columns"][0]["floor"]
 
 
+def test_associations_are_root_mean_squares_over_pairs_of_coordinates():
+    """Of blocks one, one, two and four coordinates wide, and of an identifier, which has none."""
+    rng = np.random.default_rng(0)
+    cells = {"x": rng.normal(size=90), "flag": rng.choice(["a", "b"], 90),
+             "id": [f"row {i}" for i in range(90)], "gap": rng.normal(size=90),
+             "town": rng.choice(list("pqrs"), 90)}  # fmt: skip
+    frame = pd.DataFrame(cells)
+    frame.loc[:9, "gap"] = np.nan
+    codec = Codec.infer(frame)
+    points = codec.encode(frame).numpy()
+    square = np.corrcoef(points.T) ** 2
+    blocks = [[0], [1], [2, 3], [4, 5, 6, 7]]
+    wanted = [[square[np.ix_(a, b)].mean() ** 0.5 for b in blocks] for a in blocks]
+    np.testing.assert_allclose(associations(codec, points), wanted, rtol=1e-12)
+
+
 def test_associations_and_the_two_sample_test_see_a_lost_link():
     train, fresh, same = (table(400, seed) for seed in range(3))
     codec = Codec.infer(pd.concat([train, fresh, same], ignore_index=True))

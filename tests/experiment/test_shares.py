@@ -71,6 +71,11 @@ def test_exact_draws_know_a_share_of_one_percent_to_a_twentieth(looked_at):
     assert error_at_one_percent(looked_at[0]) == pytest.approx(1 / 20, rel=0.2)
 
 
+@pytest.mark.parametrize(("columns", "points"), [(1024, 2**15), (5000, 6710), (10**6, 2**12)])
+def test_wide_tables_draw_so_many_points_as_hold_32_million_numbers(columns, points):
+    assert shares.draws(columns) == points
+
+
 @pytest.mark.parametrize(
     ("rows", "precision"),
     [(60, 1 / 6), (9000, error_at_one_percent(9000)), (60_000, 1 / 20)],

@@ -45,8 +45,12 @@ def associations(codec: Codec, points: Array) -> Array:
     safe = np.where(spread > 0, spread, 1.0)
     scaled = (points - points.mean(0)) / safe
     square = (scaled.T @ scaled / len(points)) ** 2
-    blocks = [places for name in codec.names if (places := codec.places(name))]
-    return np.array([[square[np.ix_(a, b)].mean() ** 0.5 for b in blocks] for a in blocks])
+    found = (len(codec.places(name)) for name in codec.names)
+    widths = np.array([width for width in found if width], dtype=int)
+    starts = np.cumsum(widths) - widths
+    sums = np.add.reduceat(np.add.reduceat(square, starts, axis=0), starts, axis=1)
+    means: Array = np.sqrt(sums / np.outer(widths, widths))
+    return means
 
 
 def two_sample_accuracy(x: Array, y: Array, *, seed: int) -> Estimate | None:

@@ -13,7 +13,7 @@ from wasserscore.core.files import write_json
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud, PerPoint, Points
 from wasserscore.data import Dataset, Layout
-from wasserscore.experiment.shares import DRAWN, FEWEST, is_table, shared_layout
+from wasserscore.experiment.shares import FEWEST, draws, is_table, shared_layout
 from wasserscore.sampling import sample
 from wasserscore.score import ProximalLaw, Pushforward, load, save
 
@@ -62,18 +62,19 @@ class Model:
     def shared(self, train: Dataset, *, seed: int) -> "Model":
         """The model with rows of a table whose values come as often as in ``train``.
 
-        Draws of the model decide: :data:`DRAWN` exact ones where there is a closed form, else as
-        many as there are training rows, and at least :data:`FEWEST`.
+        Draws of the model decide: exact ones, as many as :func:`draws` says, where there is a
+        closed form, else as many as there are training rows, and at least :data:`FEWEST`.
         """
         if not is_table(train):
             return self
         streams = Streams(seed)
         if isinstance(self.score, ProximalLaw):
-            exact = self.score.sample_marginal(DRAWN, generator=streams.generator("shares"))
+            n = draws(train.d)
+            exact = self.score.sample_marginal(n, generator=streams.generator("shares"))
             assert self.score.scaling is not None
             points = self.layout.restore(self.score.scaling.undo(exact.double()))
         else:
-            few = min(DRAWN, max(FEWEST, train.n))
+            few = min(draws(train.d), max(FEWEST, train.n))
             points = self.drawn(few, seed=streams.key("shares") % 2**31)
         return replace(self, layout=shared_layout(points, train))
 

@@ -8,6 +8,8 @@ from wasserscore.data.margins import find_margins
 
 DRAWN = 2**15
 """Points that are drawn to see how often values come: a share of 1 % to a twentieth of it."""
+NUMBERS = 2**25
+"""Numbers of so many points, 256 MiB: with more than 1,024 columns points are fewer."""
 FEWEST = 2**12
 """So many at least of a model that takes steps for each: a share of 1 % to a sixth of it."""
 
@@ -15,6 +17,11 @@ FEWEST = 2**12
 def is_table(data: Layout) -> bool:
     """Whether its columns are things of their own, unlike pixels or coordinates."""
     return data.kind in ("table", "mixed")
+
+
+def draws(columns: int) -> int:
+    """How many points of so many columns are drawn where there is a closed form."""
+    return max(FEWEST, min(DRAWN, NUMBERS // columns))
 
 
 def shared_layout(drawn: Cloud, train: Dataset) -> Layout:

@@ -1,6 +1,8 @@
 """The columns of a table, in order: their names, their coordinates, what is odd about them."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import pandas as pd
 
@@ -75,14 +77,19 @@ class Columns:
         Raises:
             InputError: If there is no such column.
         """
-        start = 0
-        for column in self.columns:
-            width = len(column.coordinates)
-            if column.name == name:
-                return list(range(start, start + width))
-            start += width
-        raise InputError(explain("no such column", got=repr(name),
-                                 do=f"choose one of {', '.join(self.names)}"))  # fmt: skip
+        known = self._places
+        if name not in known:
+            raise InputError(explain("no such column", got=repr(name),
+                                     do=f"choose one of {', '.join(self.names)}"))  # fmt: skip
+        return list(known[name])
+
+    # Found once: tables of thousands of columns ask for each of them.
+    @cached_property
+    def _places(self) -> dict[str, range]:
+        widths = [len(column.coordinates) for column in self.columns]
+        ends = accumulate(widths)
+        return {name: range(end - width, end)
+                for name, width, end in zip(self.names, widths, ends, strict=True)}  # fmt: skip
 
     def unseen(self, frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         """Values of another table that are no level here, by column."""
