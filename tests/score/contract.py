@@ -39,6 +39,9 @@ BUILDERS: dict[str, Builder] = {
     "gaussian": lambda p, d: GaussianScore(1 + draw(d), dense(1, d)[0], p),
     "gaussian diagonal": lambda p, d: GaussianScore(1 + draw(d), POSITIVE[:d], p),
     "gaussian isotropic": lambda p, d: GaussianScore(1 + draw(d), POSITIVE[0], p),
+    "gaussian on axes": lambda p, d: GaussianScore(
+        1 + draw(d), POSITIVE[:d], p, axes=torch.linalg.qr(draw(d, d, seed=6)).Q
+    ),
     "mixture": lambda p, d: MixtureScore(WEIGHTS, 1.5 * draw(3, d), dense(3, d), p),
     "mixture diagonal": lambda p, d: MixtureScore(
         WEIGHTS, 1.5 * draw(3, d), POSITIVE[: 3 * d].reshape(3, d), p

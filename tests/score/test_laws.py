@@ -7,7 +7,7 @@ from tests.score.contract import BUILDERS, PROCESSES, dense, draw, times
 from wasserscore.core.errors import InputError
 from wasserscore.data import Scaling
 from wasserscore.process import EDM, VE, VP
-from wasserscore.score import EmpiricalScore, GaussianScore, MixtureScore
+from wasserscore.score import EmpiricalScore, GaussianScore, MixtureScore, load, save
 
 EYE = torch.eye(3, dtype=torch.float64)
 
@@ -53,6 +53,21 @@ def test_gaussian_reverse_transition_is_the_conditional_law(process):
         root = (got[1:] - got[:1]).mT
         covariance = marginal_s - gain @ cross
         assert torch.allclose(root @ root.mT, covariance, rtol=1e-9, atol=1e-11)
+
+
+def test_a_gaussian_on_axes_is_that_of_its_matrix(tmp_path):
+    process, x, axes = EDM(sigma_max=80.0), draw(5, 4), torch.linalg.qr(draw(4, 4, seed=6)).Q
+    variances = torch.tensor([0.5, 0.0, 2.0, 1e-3], dtype=torch.float64)
+    other = GaussianScore(draw(4), axes * variances @ axes.T, process)
+    made = GaussianScore(draw(4), variances, process, axes=axes)
+    save(made, tmp_path)
+    for score in (made, load(tmp_path)):
+        torch.testing.assert_close(score(x, 0.3), other(x, 0.3))
+        torch.testing.assert_close(score.log_prob(x, 0.3), other.log_prob(x, 0.3))
+        torch.testing.assert_close(score.moments(), other.moments())
+        known = torch.tensor([1.0, torch.nan, torch.nan, 0.3], dtype=torch.float64)
+        given = score.conditioned(known), other.conditioned(known)
+        torch.testing.assert_close(given[0].moments(), given[1].moments())
 
 
 @pytest.mark.parametrize("kind", ["mixture", "mixture diagonal", "mixture isotropic"])
@@ -220,6 +235,8 @@ def test_bad_laws_are_refused():
         (lambda: MixtureScore(one, draw(2, 3), -one, p), "positive semi-definite"),
         (lambda: MixtureScore(one, draw(2, 3) / 0, one, p), "means must be finite"),
         (lambda: GaussianScore(draw(2), skew, p), "symmetric"),
+        (lambda: GaussianScore(draw(2), one, p, axes=skew), "axes must be orthonormal, got"),
+        (lambda: GaussianScore(draw(2), skew.T @ skew, p, axes=EYE[:2, :2]), "axes must have"),
         (lambda: GaussianScore(draw(2), one, p, shape=(3,)), "shape must fit"),
         (lambda: EmpiricalScore(draw(5, 2), p, bandwidth=-1.0), "bandwidth"),
         (lambda: EmpiricalScore(draw(5, 2), p, bandwidth=1e300), "bandwidth .* its square finite"),

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import torch
-
+from wasserscore.core.linalg import spectrum
 from wasserscore.core.tensors import as_points
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Scaling
@@ -33,12 +32,11 @@ def fit_gaussian(
     flat = x.reshape(len(x), -1).double()
     n, d = flat.shape
     mean = flat.mean(0)
-    covariance = (flat - mean).mT @ (flat - mean) / n
+    variances, axes = spectrum((flat - mean) / n**0.5)
     if n < ENOUGH * d:
         share = shrinkage(flat)
-        level = torch.diagonal(covariance).mean()
-        covariance = (1 - share) * covariance + share * level * torch.eye(d).to(covariance)
-    return GaussianScore(mean, covariance, process, shape=tuple(x.shape[1:]), scaling=scaling)
+        variances = (1 - share) * variances + share * variances.mean()
+    return GaussianScore(mean, variances, process, tuple(x.shape[1:]), scaling, axes)
 
 
 def shrinkage(x: Cloud) -> float:
@@ -55,9 +53,9 @@ def shrinkage(x: Cloud) -> float:
     """
     n, d = x.shape
     x = x - x.mean(0)
-    covariance = x.mT @ x / n
-    squared = covariance.square().sum()
+    gram = x @ x.mT if n < d else x.mT @ x  # either has the norm and the trace of n C
+    squared, trace = (gram / n).square().sum(), x.square().sum() / n
     # |x x^T - C|^2 summed over rows, without forming any of the matrices.
     noise = (x.square().sum(1).square().sum() / n - squared) / n
-    signal = squared - torch.diagonal(covariance).sum().square() / d
+    signal = squared - trace.square() / d
     return float((noise / signal).clamp(0, 1)) if float(signal) > 0 else 1.0

@@ -30,15 +30,18 @@ class Components:
         weights: Non-negative, ``(k,)``; normalised here.
         means: ``(k, d)``.
         covariances: ``(k, d, d)``, ``(k, d)`` (diagonals) or ``(k,)`` (isotropic).
+        axes: ``(k, d, d)``, orthonormal columns along which the covariances are diagonal; None for
+            the coordinate axes, and where covariances are matrices.
 
     Raises:
-        InputError: If the shapes do not fit, a weight is negative or a covariance is not
-            symmetric positive semi-definite.
+        InputError: If the shapes do not fit, a weight is negative, a covariance is not symmetric
+            positive semi-definite, or axes are not orthonormal.
     """
 
     weights: Float[Tensor, " k"]
     means: Float[Tensor, "k d"]
     covariances: Covariances
+    axes: Float[Tensor, "k d d"] | None = None
     log_weights: Float[Tensor, " k"] = field(init=False)
     variances: Float[Tensor, "k d"] = field(init=False)
     bases: Float[Tensor, "k d d"] | None = field(init=False)
@@ -56,7 +59,12 @@ class Components:
         require(good, "weights must be non-negative, some positive", got=self.weights.tolist())
         weights = self.weights.to(torch.float64)
         object.__setattr__(self, "log_weights", (weights / weights.sum()).log())
-        bases = None
+        bases = None if self.axes is None else self.axes.to(torch.float64)
+        if bases is not None:
+            require(bases.shape == (k, d, d) and self.covariances.ndim == 2,
+                    f"axes must have shape ({k}, {d}, {d}), beside covariances ({k}, {d})",
+                    got=f"{tuple(bases.shape)} and {tuple(self.covariances.shape)}")  # fmt: skip
+            _require_orthonormal(bases)
         if self.covariances.ndim == 3:
             dense = self.covariances.to(torch.float64)
             skew = float((dense - dense.mT).abs().max())
@@ -227,6 +235,13 @@ class Components:
 
     def _tiles(self, y: Tensor) -> list[slice]:
         return list(tiles(len(y), max(1, TILE_BYTES // (8 * self.means.numel())))) or [slice(0, 0)]
+
+
+def _require_orthonormal(axes: Float[Tensor, "k d d"]) -> None:
+    """Refuse axes that change one vector, there and back: d^2 numbers, not the d^3 of a Gram."""
+    probe = torch.linspace(1, 2, axes.shape[1]).to(axes)[:, None]
+    off = float((axes.mT @ (axes @ probe) - probe).abs().max())
+    require(off < 1e-4, "axes must be orthonormal", got=f"a product that is off by {off:.3g}")
 
 
 def gain_and_spread(

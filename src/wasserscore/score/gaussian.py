@@ -9,7 +9,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_shape
 from wasserscore.core.tensors import as_floats
-from wasserscore.core.typing import Vector
+from wasserscore.core.typing import Matrix, Vector
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
 from wasserscore.score.components import Components
@@ -33,6 +33,8 @@ class GaussianScore(ComponentScore):
         process: The forward process.
         shape: The shape of one point; ``(d,)`` by default.
         scaling: How the points came from data units.
+        axes: ``(d, d)``, orthonormal columns along which ``covariance`` is a diagonal; the
+            coordinate axes by default.
     """
 
     mean: Vector
@@ -40,6 +42,7 @@ class GaussianScore(ComponentScore):
     process: Process
     shape: tuple[int, ...] = ()
     scaling: Scaling | None = None
+    axes: Matrix | None = None
     law: Components = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -49,7 +52,10 @@ class GaussianScore(ComponentScore):
         object.__setattr__(self, "shape", as_shape(self.shape or self.mean.shape))
         require(self.dim == len(self.mean), "shape must fit the mean", got=self.shape)
         one = torch.ones(1, dtype=self.mean.dtype, device=self.mean.device)
-        law = Components(one, self.mean[None], self.covariance[None])
+        axes = None if self.axes is None else as_floats(self.axes, "axes")
+        object.__setattr__(self, "axes", axes)
+        law = Components(one, self.mean[None], self.covariance[None],
+                         None if axes is None else axes[None])  # fmt: skip
         object.__setattr__(self, "law", law)
 
     def conditioned(self, y: Vector) -> "GaussianScore":
