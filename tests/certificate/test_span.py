@@ -6,6 +6,9 @@ import torch
 from wasserscore.certificate.adaptive_flow import AdaptiveFlowPath
 from wasserscore.certificate.flow import FlowPath
 from wasserscore.certificate.span import Span
+from wasserscore.certificate.start import coupled_starts
+from wasserscore.core.random import Streams
+from wasserscore.dynamics import TimeGrid
 from wasserscore.process import EDM, VP
 from wasserscore.sampling import time_grid
 from wasserscore.score import EmpiricalScore, GaussianScore
@@ -40,6 +43,34 @@ def test_every_end_and_error_is_that_of_all_coordinates(process, monkeypatch):
     assert len(seen) == 2 * few_asked  # the same steps
     torch.testing.assert_close(few.x, whole.x, rtol=1e-11, atol=1e-11)
     torch.testing.assert_close(few.error, whole.error, rtol=1e-5, atol=1e-11)
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda p: p.name)
+def test_equal_steps_end_where_those_of_all_coordinates_do(process):
+    """Down to half of the horizon, where a process of falling signal has some scale of its own."""
+    law = EmpiricalScore(points(5, 3, 4), process, 0.2)
+    flow = FlowPath(law, 1e-2)
+    grid = TimeGrid(torch.tensor([1.0, 0.5], dtype=torch.float64) * process.horizon)
+    x = law.sample_marginal(9, grid.start, generator=torch.Generator().manual_seed(1))
+    few, whole = Span.of(flow).solve(x, grid, 8), flow.solve(x, grid, 8)
+    assert few.shape == x.shape
+    torch.testing.assert_close(few, whole, rtol=1e-11, atol=1e-11)
+
+
+def test_starts_are_solved_in_the_span_of_the_points(monkeypatch):
+    law, seen, asked = EmpiricalScore(points(5, 30), PROCESSES[1], 0.2), [], FlowPath.solve
+
+    def watched(flow, x, grid, parts):
+        seen.append(tuple(x.shape))
+        return asked(flow, x, grid, parts)
+
+    monkeypatch.setattr(FlowPath, "solve", watched)
+    few = coupled_starts(law, 20.0, "prior", Streams(0), 9)
+    assert [shape for shape in seen if shape[0] == 9] == [(9, 6)] * 3
+    monkeypatch.setattr(Span, "of", lambda flow: None)
+    whole = coupled_starts(law, 20.0, "prior", Streams(0), 9)
+    torch.testing.assert_close(few.x, whole.x, rtol=1e-9, atol=1e-9)
+    assert few.shift == pytest.approx(whole.shift, rel=1e-3)
 
 
 def test_what_lies_in_the_span_has_nothing_beside_it():

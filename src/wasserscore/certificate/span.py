@@ -15,7 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.certificate.flow import FlowPath
+from wasserscore.certificate.path import clock
 from wasserscore.core.typing import Cloud
+from wasserscore.dynamics import TimeGrid
 from wasserscore.score import EmpiricalScore
 
 WORTH = 0.8
@@ -45,10 +47,12 @@ class Span:
     Args:
         basis: Q, ``(d, n)``.
         flow: The flow there.
+        mean: m, from where it is seen.
     """
 
     basis: Float[Tensor, "d n"]
     flow: FlowPath
+    mean: Tensor
 
     @classmethod
     def of(cls, flow: FlowPath) -> "Span | None":
@@ -61,12 +65,20 @@ class Span:
         points = torch.cat([centred @ basis, centred.new_zeros(len(centred), 1)], 1)
         known = points.new_zeros(points.shape[1]), variance
         turned = EmpiricalScore(points, law.process, law.bandwidth)
-        return cls(basis, TurnedFlow(turned, flow.tolerance, matched=known))
+        return cls(basis, TurnedFlow(turned, flow.tolerance, matched=known), mean)
 
     @property
     def finer(self) -> float:
         """What root mean squares over all coordinates are multiplied by in these few."""
         return math.sqrt(len(self.basis) / (self.basis.shape[1] + 1))
+
+    def solve(self, x: Tensor, grid: TimeGrid, parts: int) -> Tensor:
+        """What :meth:`FlowPath.solve` of the law itself gives."""
+        process, mean = self.flow.reference.process, self.mean.to(x)
+        start, stop = (clock(process, t)[0] for t in (grid.start, grid.stop))
+        inside, beside = self.enter((x - start * mean).flatten(1))
+        moved = self.leave(self.flow.solve(inside, grid, parts), beside)
+        return moved.reshape(x.shape) + stop * mean
 
     def enter(self, w: Cloud) -> tuple[Tensor, Tensor]:
         """Coordinates ``(b, n + 1)``, and directions of length one beside it ``(b, d)``."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.certificate.flow import FlowPath, remaining
+from wasserscore.certificate.span import Span
 from wasserscore.core.linalg import sqrt_psd
 from wasserscore.core.random import Streams
 from wasserscore.dynamics import TimeGrid
@@ -68,7 +69,8 @@ def coupled_starts(
                     streams=streams.child("start"))  # fmt: skip
     times = TimeGrid(torch.tensor([near * FAR**2, near], dtype=torch.float64))
     far, parts = x0 + FAR * sigma / alpha * z, flow.steps(times)
-    ends = [flow.solve(far, times, parts // m) for m in (4, 2, 1)]
+    solve = (Span.of(flow) or flow).solve
+    ends = [solve(far, times, parts // m) for m in (4, 2, 1)]
     error = float(remaining(*ends).square().mean().sqrt())
     return Starts(alpha * ends[2], sigma * z, alpha * ends[1], _shift(x0, error, sigma / alpha))
 
