@@ -32,3 +32,20 @@ def test_no_more_than_64_components_and_all_of_fewer_keep_distances():
 def test_an_unknown_name_is_refused():
     with pytest.raises(InputError, match='must be "pca"'):
         feature_map("inception", torch.zeros(3, 2))
+
+
+def test_fewer_rows_than_components_have_no_more_than_their_span(generator):
+    """Other components would be any directions at all: other ones where columns trade places."""
+    train, fresh = (torch.randn(n, 200, generator=generator, dtype=torch.float64) for n in (12, 9))
+    order = torch.randperm(200, generator=generator)
+    embed, name = feature_map("pca", train)
+    assert name == "11 components of train"
+    moved = feature_map("pca", train[:, order])[0](fresh[:, order])
+    torch.testing.assert_close(torch.cdist(moved, moved), torch.cdist(embed(fresh), embed(fresh)))
+    torch.testing.assert_close(torch.cdist(embed(train), embed(train)), torch.cdist(train, train))
+
+
+def test_rows_without_components_are_too_few():
+    same = torch.ones(9, 100)
+    with pytest.raises(InputError, match="distinct"):
+        audit(train=same, generated=same, features="pca")

@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.linalg import spectrum
 from wasserscore.core.numbers import spelled
 from wasserscore.core.tensors import as_points
 
 COMPONENTS = 64
 """At most so many principal components."""
+ROUNDING = 1e-12
+"""Variance of a component, in parts of the largest, that is rounding."""
 Features = Callable[[Tensor], Any] | str | None
 
 
@@ -33,9 +35,10 @@ def feature_map(features: Features, train: Tensor) -> tuple[Callable[[Tensor], T
                 got=repr(features))  # fmt: skip
         flat = _flat(train)
         centre = flat.mean(0)
-        # Eigenvectors of the covariance: a decomposition of all rows would hold as many again.
-        centred = flat - centre
-        basis = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)[:, :COMPONENTS]
+        values, axes = spectrum(flat - centre)
+        if len(values) > COMPONENTS:  # where the rows do not differ any directions would do
+            axes = axes[:, values >= ROUNDING * values[-1]]
+        basis = axes.flip(1)[:, :COMPONENTS]
         return lambda rows: (_flat(rows) - centre) @ basis, f"{basis.shape[1]} components of train"
     given = features
 
