@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from wasserscore.audit import audit
-from wasserscore.audit.apart import columns_apart
+from wasserscore.audit.apart import columns_apart, columns_between
 
 RNG = np.random.default_rng(0)
 
@@ -44,6 +44,32 @@ def test_a_range_in_other_units_is_told_where_most_is_background(black, scale):
     noise = torch.from_numpy(RNG.normal(size=train.shape))
     for new in (train.flip(0), (train + 20 * noise).clamp(0, 255), train / 10):
         assert columns_apart(train, new) == {}
+
+
+def test_values_between_the_steps_of_training_values_are_told():
+    train, new = (
+        torch.from_numpy(RNG.poisson(4, (200, 3)) * np.array([1, 0.1, 5.0])) for _ in "ab"
+    )
+    assert columns_between(train, new) == {}
+    moved = new + torch.tensor([0.3, 1e-4, 5.0])  # a third, rounding, a whole step
+    assert columns_between(train, moved) == pytest.approx({0: 1.0})
+    moved[:101, 0] = new[:101, 0]  # most are where they belong
+    assert columns_between(train, moved) == {}
+    pixels = train.reshape(-1, 4, 5)[:20] * 0 + torch.arange(5)
+    assert columns_between(pixels, pixels + 0.5) == {0: 1.0}
+    assert columns_between(draw(), draw()) == {}
+
+
+def test_the_verdict_on_counts_says_that_rows_are_none():
+    """Between whole numbers more of them lie within one of a training row than fresh ones do."""
+    train, new, holdout = (torch.from_numpy(RNG.poisson(3, (400, 4)).astype(float)) for _ in "abc")
+    smeared = new + torch.from_numpy(RNG.uniform(-0.5, 0.5, new.shape))
+    found = audit(train=train, generated=smeared, holdout=holdout)
+    assert found.verdict == "no sign of copying"
+    assert found.copy_rate.value > found.copy_rate_holdout.value + 0.05
+    assert "no more near-copies" not in found.sentence
+    assert "in 4 of 4 columns lie between the steps of training values (of 1)" in found.sentence
+    assert "steps" not in audit(train=train, generated=new, holdout=holdout).sentence
 
 
 def test_the_verdict_says_that_copies_go_unseen():

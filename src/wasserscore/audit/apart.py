@@ -3,16 +3,19 @@
 Rows in other units (0 to 255 beside -1 to 1, metres beside feet) are far from every training row:
 no copy among them is found. So where the middle halves of the values do not even overlap, an audit
 says so. Half of the pixels of a drawing may be black, and black is 0 in grey levels and in shares
-of 1; there the range tells.
+of 1; there the range tells. It also says where values are none that training rows could have (1.37
+beside whole numbers).
 """
 
 import math
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from wasserscore.core.typing import Array
 from wasserscore.data import Mapped
+from wasserscore.data.lattice import lattice_step
 
 NUMBERS = 2**23
 """Numbers that are looked at, of rows at even distances."""
@@ -20,6 +23,8 @@ FEWEST = 20
 """Fewer rows say nothing of middle halves."""
 WIDER = 20
 """Images whose range is so many times as wide count grey levels otherwise (127.5 or 255 times)."""
+BETWEEN = 0.01
+"""Parts of a step from which a value lies beside it, and is not its rounding."""
 
 
 def columns_apart(train: Tensor | Mapped, generated: Tensor) -> dict[int, str]:
@@ -43,6 +48,26 @@ def columns_apart(train: Tensor | Mapped, generated: Tensor) -> dict[int, str]:
     else:
         below, above = below & (low < high), above & (low < high)
     return {int(j): "below" if below[j] else "above" for j in np.flatnonzero(below | above)}
+
+
+def columns_between(train: Tensor | Mapped, generated: Tensor) -> dict[int, float]:
+    """Columns whose training values come in steps, between which most generated values lie.
+
+    Each with the step. Such rows have other distances than fresh ones have, however good they are:
+    none is zero, and few are as large as a step.
+
+    Args:
+        train: Training rows ``(n, *shape)``.
+        generated: Generated rows ``(m, *shape)``.
+    """
+    found = {}
+    for j, (known, made) in enumerate(zip(_some(train).T, _some(generated).T, strict=True)):
+        step = lattice_step(torch.from_numpy(known))
+        if step > 0:
+            steps = (made - known[0]) / step
+            if np.mean(np.abs(steps - np.rint(steps)) > BETWEEN) > 0.5:
+                found[j] = step
+    return found
 
 
 def _some(rows: Tensor | Mapped) -> Array:

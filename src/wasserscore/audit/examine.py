@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wasserscore.audit.apart import columns_apart
+from wasserscore.audit.apart import columns_apart, columns_between
 from wasserscore.audit.closeness import c_t, closer_than_holdout, median_distance
 from wasserscore.audit.exposure import exposure
 from wasserscore.audit.features import Features, feature_map
@@ -150,7 +150,13 @@ def _unlike(rows: Rows, verdict: str) -> str:
     fresh = {} if rows.holdout is None else columns_apart(rows.train, rows.holdout)
     shape = rows.train.shape
     where = "in {} of {} columns" if len(shape) == 2 else "of pixels"
-    return "".join(
+    between = columns_between(rows.train, rows.generated)
+    steps = (
+        f"; but most generated values {where.format(len(between), shape[-1])} lie between the "
+        f"steps of training values (of {next(iter(between.values())):.4g}), so that distances are "
+        "not those of fresh rows: round them first"
+    ) if between else ""  # fmt: skip
+    return steps + "".join(
         f"; but most {name} values {where.format(len(apart), shape[-1])} lie apart from those of "
         f"training rows: in other units, {why}"
         for name, apart, why in (("generated", own, "copies go unseen"),
