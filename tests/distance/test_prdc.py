@@ -65,7 +65,9 @@ def test_standard_errors_are_those_of_a_mean():
 
 
 def test_too_few_points_are_refused():
-    with pytest.raises(InputError, match="at least 6 rows"):
+    with pytest.raises(InputError, match="generated needs at least 6 rows, got 5"):
         prdc(cloud(5, 2), cloud(9, 2))
+    with pytest.raises(InputError, match="reference needs at least 6 rows, got 4"):
+        prdc(cloud(9, 2), cloud(4, 2))
     with pytest.raises(InputError, match="k must be"):
         prdc(cloud(5, 2), cloud(9, 2), 0)

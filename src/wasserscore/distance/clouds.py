@@ -27,15 +27,24 @@ def as_cloud(x: Any, name: str, *, minimum: int = 1) -> Tensor:
     return as_points(x, name, minimum=minimum).flatten(1)
 
 
-def as_clouds(x: Any, y: Any, *, minimum: int = 1) -> tuple[Tensor, Tensor]:
+def as_clouds(
+    x: Any, y: Any, *, minimum: int = 1, names: tuple[str, str] = ("x", "y")
+) -> tuple[Tensor, Tensor]:
     """Two clouds in the same space: on x's device, in the wider of the two dtypes.
+
+    Args:
+        x: Points ``(n, *shape)``.
+        y: Points ``(m, *shape)``.
+        minimum: Fewest points.
+        names: What the caller calls them.
 
     Raises:
         InputError: When a cloud is not finite numbers, too small, or the dimensions differ; and of
             images, when their axes do.
     """
-    require_alike(x=x, y=y)
-    first, second = as_cloud(x, "x", minimum=minimum), as_cloud(y, "y", minimum=minimum)
+    require_alike(**dict(zip(names, (x, y), strict=True)))
+    first, second = (as_cloud(cloud, name, minimum=minimum)
+                     for cloud, name in zip((x, y), names, strict=True))  # fmt: skip
     require(
         first.shape[1] == second.shape[1],
         "both clouds must have the same dimension",

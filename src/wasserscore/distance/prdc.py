@@ -59,7 +59,7 @@ def prdc(generated: Any, reference: Any, k: int = 5) -> PRDC:
         InputError: On bad clouds, or one with no more than k points.
     """
     require(k >= 1, "k must be at least 1", got=k)
-    q, p = as_clouds(generated, reference, minimum=k + 1)
+    q, p = as_clouds(generated, reference, minimum=k + 1, names=("generated", "reference"))
     _, (q, p) = in_unit(spelled(q), spelled(p))
     inside_p, covered = in_balls(q, p, _radii(p, k))
     inside_q, _ = in_balls(p, q, _radii(q, k))
