@@ -293,7 +293,6 @@ def test_one_grid_may_be_named_alone():
     assert one.steps == listed.steps
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("method", "kind"), [("heun", "karras"), ("dpmpp_2m_sde", "uniform")])
 @pytest.mark.parametrize("unit", [3e-4, 1.4, 7e5])
 def test_plans_are_the_same_in_every_unit(method, kind, unit, generator):
@@ -322,6 +321,7 @@ def test_a_tighter_target_never_takes_fewer_evaluations(seed):
         assert counts == sorted(counts)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_number_of_numpy_is_a_target():
     target = Gaussian(torch.ones(2).double(), torch.eye(2).double())
     made = plan(target, np.float32(0.5), solver="heun", most_steps=64)
