@@ -67,9 +67,19 @@ def test_the_verdict_on_counts_says_that_rows_are_none():
     found = audit(train=train, generated=smeared, holdout=holdout)
     assert found.verdict == "no sign of copying"
     assert found.copy_rate.value > found.copy_rate_holdout.value + 0.05
-    assert "no more near-copies" not in found.sentence
+    assert "no test finds copies among them" in found.sentence
     assert "in 4 of 4 columns lie between the steps of training values (of 1)" in found.sentence
     assert "steps" not in audit(train=train, generated=new, holdout=holdout).sentence
+
+
+def test_steps_far_below_the_distance_of_a_copy_are_not_told():
+    train, new, holdout = (torch.from_numpy(RNG.normal(size=(400, 4))) for _ in "abc")
+    told = [
+        "lie between the steps" in audit(
+            train=(train / step).round() * step, generated=new,
+            holdout=(holdout / step).round() * step).sentence for step in (0.01, 0.05, 0.5, 1.0)
+    ]  # fmt: skip
+    assert told == [False, False, True, True]
 
 
 def test_the_verdict_says_that_copies_go_unseen():

@@ -50,7 +50,7 @@ def judge(evidence: Evidence) -> tuple[str, str]:
             f" ({e.closer:.0%} of pairs, p {_rounded(e.p_closer)})"
         )
     if not reasons:
-        return CLEAN, "no test finds them closer to training rows than fresh data"
+        return CLEAN, "no test finds copies among them"
     word = MEMORIZED if e.copy_excess >= MEMORIZED_EXCESS else SUSPICIOUS
     return word, "; ".join(reasons)
 
