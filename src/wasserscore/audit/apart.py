@@ -8,11 +8,13 @@ beside whole numbers).
 """
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from wasserscore.audit.tables import Rows
 from wasserscore.core.typing import Array
 from wasserscore.data import Mapped
 from wasserscore.data.lattice import lattice_step
@@ -68,6 +70,45 @@ def columns_between(train: Tensor | Mapped, generated: Tensor) -> dict[int, floa
             if np.mean(np.abs(steps - np.rint(steps)) > BETWEEN) > 0.5:
                 found[j] = step
     return found
+
+
+def unlike(rows: Rows, *, flagged: bool) -> str:
+    """What to add to a verdict where copies would go unseen, or anything looks like one.
+
+    Args:
+        rows: The rows of an audit.
+        flagged: Whether copies were seen all the same.
+    """
+    own = {} if flagged else columns_apart(rows.train, rows.generated)
+    fresh = {} if rows.holdout is None else columns_apart(rows.train, rows.holdout)
+    shape = rows.train.shape
+    return "".join(
+        f"; but most {name} values {_where(apart, shape)} lie apart from those of "
+        f"training rows: in other units, {why}"
+        for name, apart, why in (("generated", own, "copies go unseen"),
+                                 ("held-out", fresh, "they make any rows look close")) if apart
+    )  # fmt: skip
+
+
+def unrounded(rows: Rows, copy_distance: float) -> str:
+    """What to add where rounding moves generated rows about as far as a copy may be.
+
+    Args:
+        rows: The rows of an audit, in whose space distances were taken.
+        copy_distance: What is nearer to a training row counts as a copy.
+    """
+    steps = columns_between(rows.train, rows.generated)
+    every = 1 if len(rows.train.shape) == 2 else math.prod(rows.train.shape[1:])
+    moved = math.sqrt(every * sum(step**2 for step in steps.values()) / 12)
+    if not steps or moved < copy_distance / 2:
+        return ""
+    return (f"; but most generated values {_where(steps, rows.train.shape)} lie between the steps "
+            f"of training values (of {next(iter(steps.values())):.4g}), so that distances are not "
+            "those of fresh rows: round them first")  # fmt: skip
+
+
+def _where(columns: Collection[int], shape: tuple[int, ...]) -> str:
+    return f"in {len(columns)} of {shape[-1]} columns" if len(shape) == 2 else "of pixels"
 
 
 def _some(rows: Tensor | Mapped) -> Array:

@@ -5,13 +5,13 @@ or rounded data fresh rows, too, fall on training rows.
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from wasserscore.audit.apart import columns_apart, columns_between
+from wasserscore.audit.apart import unlike, unrounded
 from wasserscore.audit.closeness import c_t, closer_than_holdout, median_distance
 from wasserscore.audit.exposure import exposure
 from wasserscore.audit.features import Features, feature_map
@@ -120,9 +120,9 @@ def audit(
             verdict = SAME_ROWS
             reason = f"{known_rows:.0%} of the held-out rows are training rows, so nothing can be "
             reason += "concluded: give rows that the model has not seen"
-    reason += _unlike(rows, verdict)
+    reason += unlike(rows, flagged=verdict in (MEMORIZED, SUSPICIOUS))
     if features is None:
-        reason += _unrounded(rows, yardstick.copy_distance)
+        reason += unrounded(rows, yardstick.copy_distance)
     asked: dict[str, Any] = dict.fromkeys(NEED_MODEL)
     if model is not None:
         assert isinstance(rows.train, Tensor)
@@ -144,35 +144,6 @@ def audit(
         **tests,
         **asked,
     )
-
-
-def _unlike(rows: Rows, verdict: str) -> str:
-    """What to add where copies, if there are any, would go unseen, or anything looks like one."""
-    own = {} if verdict in (MEMORIZED, SUSPICIOUS) else columns_apart(rows.train, rows.generated)
-    fresh = {} if rows.holdout is None else columns_apart(rows.train, rows.holdout)
-    shape = rows.train.shape
-    return "".join(
-        f"; but most {name} values {_where(apart, shape)} lie apart from those of "
-        f"training rows: in other units, {why}"
-        for name, apart, why in (("generated", own, "copies go unseen"),
-                                 ("held-out", fresh, "they make any rows look close")) if apart
-    )  # fmt: skip
-
-
-def _unrounded(rows: Rows, copy_distance: float) -> str:
-    """What to add where rounding moves generated rows about as far as a copy may be."""
-    steps = columns_between(rows.train, rows.generated)
-    every = 1 if len(rows.train.shape) == 2 else math.prod(rows.train.shape[1:])
-    moved = math.sqrt(every * sum(step**2 for step in steps.values()) / 12)
-    if not steps or moved < copy_distance / 2:
-        return ""
-    return (f"; but most generated values {_where(steps, rows.train.shape)} lie between the steps "
-            f"of training values (of {next(iter(steps.values())):.4g}), so that distances are not "
-            "those of fresh rows: round them first")  # fmt: skip
-
-
-def _where(columns: Collection[int], shape: tuple[int, ...]) -> str:
-    return f"in {len(columns)} of {shape[-1]} columns" if len(shape) == 2 else "of pixels"
 
 
 def _counts(
