@@ -17,6 +17,16 @@ KERNELS = {
 TITLES = {"bootstrap": "Bootstrap of train", "gaussian": "Fitted Gaussian", **KERNELS}
 
 
+def names_for(train: Dataset) -> list[str]:
+    """Those of :data:`TITLES` that these rows can be held against.
+
+    A kernel of full covariance is left out where there are no more rows than columns that vary: it
+    would have next to no density beyond the span of the rows, where fresh rows lie.
+    """
+    wide = train.n <= train.varying.shape[1]
+    return [name for name in TITLES if not (wide and name == "full")]
+
+
 def fit_baseline(name: str, train: Dataset, *, seed: int) -> Model:
     """A baseline with a density, fitted on the same dequantised rows as the models.
 

@@ -55,7 +55,7 @@ class Journey:
         self.fit()
         rows = {name: self.generate(name) for name in self.config.models}
         self.floors  # noqa: B018  (a stage of its own in the timings)
-        measured = [self.baseline(name) for name in baselines.TITLES]
+        measured = [self.baseline(name) for name in baselines.names_for(self.train)]
         entries = [self.measure(name) for name in self.config.models]
         floor = plain(self.floors["w2"].floor)
         results = {
