@@ -290,6 +290,14 @@ def test_a_network_of_three_classes_has_labels_0_to_2(label):
         from_diffusers(pipe, label=label)
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("label", ["2", 2.0, True])
+def test_a_label_is_a_number_of_a_class(label):
+    pipe = diffusers.DDPMPipeline(unet(num_class_embeds=3), diffusers.DDPMScheduler(**BETAS))
+    with pytest.raises(InputError, match=r"got ('2'|2.0|True); choose one of 0 to 2"):
+        from_diffusers(pipe, label=label)
+
+
 @pytest.mark.parametrize("name", ["DDPM", "EulerDiscrete", "UniPCMultistep"])
 def test_a_chain_that_ends_in_pure_noise_is_cut_before_it(name):
     """The others keep 2^-24 of the signal at its end, which may be more than just before it."""

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from wasserscore.core.errors import require
 from wasserscore.core.files import require_folder
-from wasserscore.core.integers import as_integer
+from wasserscore.core.integers import as_integer, is_integer
 from wasserscore.core.tensors import not_finite
 from wasserscore.core.typing import PerPoint, Points
 from wasserscore.network import register
@@ -121,8 +121,8 @@ def from_diffusers(source: Any, *, label: int | None = None) -> NetworkScore:
     # A DiT has one label more than classes: of none.
     last = settings.get("num_embeds_ada_norm") or (settings.get("num_class_embeds") or 0) - 1
     advice = f"choose one of 0 to {last}" if last >= 0 else "leave it out"
-    good = label is None if last < 0 else label is not None and 0 <= label <= last
-    require(good, "label must be given for a model of classes, only", got=label, do=advice)
+    good = label is None if last < 0 else is_integer(label) and label in range(last + 1)
+    require(good, "label must be given for a model of classes, only", got=repr(label), do=advice)
     edm = type(scheduler).__name__.startswith("EDM")
     kind = _prediction(scheduler, edm)
     network = DiffusersNetwork(name, settings, edm, edm and kind == "epsilon", label)
