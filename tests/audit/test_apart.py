@@ -42,7 +42,9 @@ def test_a_range_in_other_units_is_told_where_most_is_background(black, scale):
     assert columns_apart(train, train / scale) == {0: "below"}
     assert columns_apart(train / scale, train) == {0: "above"}
     noise = torch.from_numpy(RNG.normal(size=train.shape))
-    for new in (train.flip(0), (train + 20 * noise).clamp(0, 255), train / 10):
+    wild = train.clone()
+    wild[7, 3, 3] = 1e5  # one pixel says nothing of units
+    for new in (train.flip(0), (train + 20 * noise).clamp(0, 255), train / 10, wild):
         assert columns_apart(train, new) == {}
 
 
@@ -80,6 +82,14 @@ def test_steps_far_below_the_distance_of_a_copy_are_not_told():
             holdout=(holdout / step).round() * step).sentence for step in (0.01, 0.05, 0.5, 1.0)
     ]  # fmt: skip
     assert told == [False, False, True, True]
+
+
+def test_the_verdict_speaks_of_pixels_of_images():
+    draws = (RNG.integers(0, 256, (50, 4, 4)) for _ in "ab")
+    train, holdout = (torch.from_numpy(draw.astype(float)) for draw in draws)
+    assert columns_apart(train, torch.full_like(train, 128)) == {}  # one grey is of any units
+    sentence = audit(train=train, generated=train / 255, holdout=holdout).sentence
+    assert "but the pixels of generated images lie apart from those of training rows" in sentence
 
 
 def test_the_verdict_says_that_copies_go_unseen():

@@ -45,6 +45,14 @@ def test_fewer_rows_than_components_have_no_more_than_their_span(generator):
     torch.testing.assert_close(torch.cdist(embed(train), embed(train)), torch.cdist(train, train))
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e8])
+def test_components_do_not_end_where_one_column_is_large(unit, generator):
+    """An income beside shares: variances 1e16 apart, of which float64 sees both."""
+    train = torch.randn(300, 70, generator=generator, dtype=torch.float64)
+    train[:, 0] *= unit
+    assert feature_map("pca", train)[1] == "64 components of train"
+
+
 def test_rows_without_components_are_too_few():
     same = torch.ones(9, 100)
     with pytest.raises(InputError, match="distinct"):

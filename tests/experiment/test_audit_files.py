@@ -219,7 +219,7 @@ def test_a_column_in_other_units_is_named(files, tmp_path):
     np.save(tmp_path / "b.npy", images / 127.5 - 1)
     for sides in (("a", "b"), ("a", "a", "b")):
         (note,) = read_sides(*(str(tmp_path / f"{name}.npy") for name in sides)).notes
-        assert note.startswith("most pixels of ")
+        assert note.startswith("the pixels of ")
         assert "b.npy lie apart from those of a: are grey levels counted alike?" in note
 
 

@@ -23,6 +23,8 @@ NUMBERS = 2**23
 """Numbers that are looked at, of rows at even distances."""
 FEWEST = 20
 """Fewer rows say nothing of middle halves."""
+RARE = 1e-3
+"""Share of pixels at either end that do not count for the range."""
 WIDER = 20
 """Images whose range is so many times as wide count grey levels otherwise (127.5 or 255 times)."""
 BETWEEN = 0.01
@@ -45,8 +47,9 @@ def columns_apart(train: Tensor | Mapped, generated: Tensor) -> dict[int, str]:
     (low, high), (first, last) = (np.quantile(x, (0.25, 0.75), axis=0) for x in (known, new))
     below, above = last < low, first > high
     if len(train.shape) > 2:
-        wide, own = float(np.ptp(known)), float(np.ptp(new))
-        below, above = below | (wide > WIDER * own), above | (own > WIDER * wide)
+        wide, own = _range(known), _range(new)
+        if wide > 0 and own > 0:
+            below, above = below | (wide > WIDER * own), above | (own > WIDER * wide)
     else:
         below, above = below & (low < high), above & (low < high)
     return {int(j): "below" if below[j] else "above" for j in np.flatnonzero(below | above)}
@@ -83,8 +86,8 @@ def unlike(rows: Rows, *, flagged: bool) -> str:
     fresh = {} if rows.holdout is None else columns_apart(rows.train, rows.holdout)
     shape = rows.train.shape
     return "".join(
-        f"; but most {name} values {_where(apart, shape)} lie apart from those of "
-        f"training rows: in other units, {why}"
+        f"; but {_where(name, apart, shape)} lie apart from those of training rows: in other "
+        f"units, {why}"
         for name, apart, why in (("generated", own, "copies go unseen"),
                                  ("held-out", fresh, "they make any rows look close")) if apart
     )  # fmt: skip
@@ -102,13 +105,20 @@ def unrounded(rows: Rows, copy_distance: float) -> str:
     moved = math.sqrt(every * sum(step**2 for step in steps.values()) / 12)
     if not steps or moved < copy_distance / 2:
         return ""
-    return (f"; but most generated values {_where(steps, rows.train.shape)} lie between the steps "
-            f"of training values (of {next(iter(steps.values())):.4g}), so that distances are not "
+    return (f"; but {_where('generated', steps, rows.train.shape)} lie between the steps of "
+            f"training values (of {next(iter(steps.values())):.4g}), so that distances are not "
             "those of fresh rows: round them first")  # fmt: skip
 
 
-def _where(columns: Collection[int], shape: tuple[int, ...]) -> str:
-    return f"in {len(columns)} of {shape[-1]} columns" if len(shape) == 2 else "of pixels"
+def _where(name: str, columns: Collection[int], shape: tuple[int, ...]) -> str:
+    if len(shape) > 2:
+        return f"the pixels of {name} images"
+    return f"most {name} values in {len(columns)} of {shape[-1]} columns"
+
+
+def _range(pixels: Array) -> float:
+    low = np.quantile(pixels, RARE, method="higher")  # of few pixels, all but one at either end
+    return float(np.quantile(pixels, 1 - RARE, method="lower") - low)
 
 
 def _some(rows: Tensor | Mapped) -> Array:

@@ -13,7 +13,7 @@ from wasserscore.core.tensors import as_points
 COMPONENTS = 64
 """At most so many principal components."""
 ROUNDING = 1e-12
-"""Variance of a component, in parts of the largest, that is rounding."""
+"""Variance of a component of standardised columns, in parts of the largest, that is rounding."""
 Features = Callable[[Tensor], Any] | str | None
 
 
@@ -35,10 +35,10 @@ def feature_map(features: Features, train: Tensor) -> tuple[Callable[[Tensor], T
                 got=repr(features))  # fmt: skip
         flat = _flat(train)
         centre = flat.mean(0)
-        values, axes = spectrum(flat - centre)
-        if len(values) > COMPONENTS:  # where the rows do not differ any directions would do
-            axes = axes[:, values >= ROUNDING * values[-1]]
-        basis = axes.flip(1)[:, :COMPONENTS]
+        centred = flat - centre
+        basis = spectrum(centred)[1].flip(1)
+        if basis.shape[1] > COMPONENTS:  # where rows do not differ any directions would do
+            basis = basis[:, : min(COMPONENTS, _rank(centred))]
         return lambda rows: (_flat(rows) - centre) @ basis, f"{basis.shape[1]} components of train"
     given = features
 
@@ -53,3 +53,10 @@ def feature_map(features: Features, train: Tensor) -> tuple[Callable[[Tensor], T
 
 def _flat(rows: Tensor) -> Tensor:
     return spelled(rows.flatten(1))
+
+
+def _rank(centred: Tensor) -> int:
+    """In how many directions rows differ, whatever the units of their columns."""
+    size = centred.norm(dim=0)
+    values, _ = spectrum(centred / size.masked_fill(size == 0, 1.0))
+    return int((values >= ROUNDING * values[-1]).sum())

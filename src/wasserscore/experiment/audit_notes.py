@@ -30,7 +30,7 @@ def other_units(train: Dataset | Whole, rows: Alike, file: str) -> Notes:
         known = (
             train.points if isinstance(train, Whole) else train.points.reshape(-1, *train.shape)
         )
-        return (f"most pixels of {file} lie apart from those of {train.name}: are grey levels "
+        return (f"the pixels of {file} lie apart from those of {train.name}: are grey levels "
                 "counted alike?",) * len(columns_apart(known, images))  # fmt: skip
     found, names = columns_apart(train.points, rows.points), list(train.columns)
     if train.codec is not None:
