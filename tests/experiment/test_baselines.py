@@ -14,7 +14,7 @@ def vectors(rows):
 
 @pytest.mark.parametrize(("n", "full"), [(6, False), (7, True)])
 def test_a_full_covariance_takes_more_rows_than_columns_that_vary(n, full):
-    rows = torch.cat([draw(n, 6), torch.ones(n, 3, dtype=torch.float64)], 1)
+    rows = torch.cat([draw(n, 6), torch.ones(n, 3, dtype=torch.float64)], 1).repeat(2, 1)
     assert names_for(vectors(rows)) == [name for name in TITLES if full or name != "full"]
 
 

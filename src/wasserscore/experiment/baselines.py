@@ -20,10 +20,10 @@ TITLES = {"bootstrap": "Bootstrap of train", "gaussian": "Fitted Gaussian", **KE
 def names_for(train: Dataset) -> list[str]:
     """Those of :data:`TITLES` that these rows can be held against.
 
-    A kernel of full covariance is left out where there are no more rows than columns that vary: it
-    would have next to no density beyond the span of the rows, where fresh rows lie.
+    A kernel of full covariance is left out where there are no more different rows than columns
+    that vary: it would have next to no density beyond their span, where fresh rows lie.
     """
-    wide = train.n <= train.varying.shape[1]
+    wide = len(train.varying.unique(dim=0)) <= train.varying.shape[1]
     return [name for name in TITLES if not (wide and name == "full")]
 
 
