@@ -19,14 +19,17 @@ class Nested(Record):
 
 def test_records_turn_into_valid_json_without_nan():
     record = Nested(
-        Estimate(float("nan"), float("inf"), 3), np.arange(2), torch.ones(2), {1: (True, "x")}
+        Estimate(float("nan"), float("inf"), 3),
+        np.arange(2),
+        torch.ones(2),
+        {1: (True, "x"), 2: np.float64(1.5)},
     )
     text = json.dumps(record.to_dict(), allow_nan=False)
     assert json.loads(text) == {
         "estimate": {"value": None, "stderr": None, "n": 3, "status": "ok", "units": "data units"},
         "array": [0, 1],
         "tensor": [1.0, 1.0],
-        "mapping": {"1": [True, "x"]},
+        "mapping": {"1": [True, "x"], "2": 1.5},
     }
 
 

@@ -229,6 +229,7 @@ def test_a_large_mixture_is_cut_into_tiles(monkeypatch):
 def test_bad_laws_are_refused():
     p, one = EDM(sigma_max=80.0), torch.ones(2).double()
     skew = torch.tensor([[1.0, 2.0], [0.0, 1.0]]).double()
+    t = torch.tensor([1.0, 2.0]).double() / 5**0.5  # a projection on this leaves it as it is
     for call, words in [
         (lambda: MixtureScore(-one, draw(2, 3), one, p), "non-negative"),
         (lambda: MixtureScore(0 * one, draw(2, 3), one, p), "some positive"),
@@ -236,6 +237,10 @@ def test_bad_laws_are_refused():
         (lambda: MixtureScore(one, draw(2, 3) / 0, one, p), "means must be finite"),
         (lambda: GaussianScore(draw(2), skew, p), "symmetric"),
         (lambda: GaussianScore(draw(2), one, p, axes=skew), "axes must be orthonormal, got"),
+        (
+            lambda: GaussianScore(draw(2), one, p, axes=torch.outer(one * t, one * t)),
+            "orthonormal",
+        ),
         (lambda: GaussianScore(draw(2), skew.T @ skew, p, axes=EYE[:2, :2]), "axes must have"),
         (lambda: GaussianScore(draw(2), one, p, shape=(3,)), "shape must fit"),
         (lambda: EmpiricalScore(draw(5, 2), p, bandwidth=-1.0), "bandwidth"),

@@ -281,7 +281,9 @@ def test_lines_of_a_resumed_run_are_those_of_a_whole_one(another, tmp_path):
 def test_lines_go_to_no_file_of_another_kind(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("hello\n")
+    (tmp_path / "model.bin").write_bytes(b"\xff\xfe\n")
     for place, message in ((path, "must hold lines of a training, got 'hello'"),
+                           (tmp_path / "model.bin", "must hold lines of a training"),
                            (tmp_path, "must be a file, got a folder")):  # fmt: skip
         with pytest.raises(InputError, match=message):
             JsonLines(place)(1, {"loss": 1.0})

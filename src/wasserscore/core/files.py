@@ -16,11 +16,11 @@ def require_folder(path: Path) -> None:
         InputError: If there is a file, at the path or on the way to it, or a folder that is not
             to be written in.
     """
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    there = next(place for place in (path, *path.absolute().parents) if os.path.exists(place))
     require(there.is_dir(), f"{path} must be a folder",
             got="a file" if there == path else f"a path through the file {there}",
             do="choose another")  # fmt: skip
-    require(os.access(there, os.W_OK), f"{path} must be a folder to write in",
+    require(os.access(there, os.W_OK | os.X_OK), f"{path} must be a folder to write in",
             got=f"no permission in {there}", do="choose another")  # fmt: skip
 
 

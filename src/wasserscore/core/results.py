@@ -11,8 +11,8 @@ from torch import Tensor
 
 def plain(value: Any) -> Any:
     """``value`` as JSON types only: records and tensors unfold, NaN and infinity become None."""
-    if type(value) is float:  # most that is asked; a layout of many columns has millions
-        return value if math.isfinite(value) else None
+    if isinstance(value, float):  # first: a layout of many columns has millions
+        return float(value) if math.isfinite(value) else None
     if isinstance(value, Record):
         return value.to_dict()
     if is_dataclass(value) and not isinstance(value, type):

@@ -46,7 +46,7 @@ class Problem:
     def mark(self, ratio: float) -> int:
         """The first mark of the lattice of horizons at or beyond a noise-to-signal ratio S.
 
-        Marks count from the data's largest variance, so that plans are the same in every unit.
+        Marks count from the data's largest variance: in every unit the same horizons are tried.
         """
         return math.ceil(math.log(ratio / self._largest) / LATTICE)
 

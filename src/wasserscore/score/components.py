@@ -238,10 +238,11 @@ class Components:
 
 
 def _require_orthonormal(axes: Float[Tensor, "k d d"]) -> None:
-    """Refuse axes that change one vector, there and back: d^2 numbers, not the d^3 of a Gram."""
+    """Refuse axes not of length one, or that change a vector, there and back: no Gram of d^3."""
     probe = torch.linspace(1, 2, axes.shape[1]).to(axes)[:, None]
-    off = float((axes.mT @ (axes @ probe) - probe).abs().max())
-    require(off < 1e-4, "axes must be orthonormal", got=f"a product that is off by {off:.3g}")
+    turned = (axes.mT @ (axes @ probe) - probe).abs().max()
+    off = float(torch.maximum(turned, (axes.norm(dim=1) - 1).abs().max()))
+    require(off < 1e-4, "axes must be orthonormal", got=f"lengths or products off by {off:.3g}")
 
 
 def gain_and_spread(

@@ -49,18 +49,18 @@ class JsonLines:
     def _drop(self, step: int) -> None:
         """Forget the lines of this step and later ones, and one that a crash cut short."""
         require(not self.path.is_dir(), f"{self.path} must be a file", got="a folder")
-        lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
-        kept = [line for line in lines if line.endswith("\n") and self._step(line) < step]
-        write_atomically(self.path, "".join(kept).encode())
+        lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
+        kept = [line for line in lines if line.endswith(b"\n") and self._step(line) < step]
+        write_atomically(self.path, b"".join(kept))
 
-    def _step(self, line: str) -> int:
+    def _step(self, line: bytes) -> int:
         try:
             return int(json.loads(line)["step"])
         except (ValueError, TypeError, KeyError):
             raise InputError(
                 explain(
                     f"{self.path} must hold lines of a training",
-                    got=repr(line[:80].strip()),
+                    got=repr(line[:80].strip().decode(errors="replace")),
                     do="name a new file",
                 )
             ) from None

@@ -21,7 +21,7 @@ class Schedule:
 
     The rate of step k is ``learning_rate`` times :math:`\min(1, (k + 1) / warmup)` times what the
     decay leaves after :math:`k / steps` of the training, which goes on while the rate rises: with
-    a warmup it stays a little below ``learning_rate``. The average
+    a warmup it stays below ``learning_rate``, unless that is "constant". The average
     keeps :math:`\min(ema, (1 + k) / (10 + k))` of itself, so that it forgets the untrained
     weights quickly.
 
