@@ -8,13 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
-from wasserscore.core.linalg import spectrum, symmetric
+from wasserscore.core.linalg import symmetric
 from wasserscore.core.results import Record
 from wasserscore.core.tensors import as_points
 from wasserscore.core.typing import Matrix, Vector
 from wasserscore.data import Mapped
 from wasserscore.distance.clouds import require_squares
-from wasserscore.proximal.gaussian import shrinkage
+from wasserscore.proximal.gaussian import ENOUGH, principal
 from wasserscore.score import EmpiricalScore
 
 
@@ -67,14 +67,8 @@ class Surrogate(Record):
         points = as_points(data, minimum=2).flatten(1).to("cpu", torch.float64)
         require_squares(points)
         n, d = points.shape
-        mean = points.mean(0)
-        values, axes = spectrum((points - mean) / n**0.5)
-        how = "sample moments"
-        if n < 10 * d:
-            share, how = shrinkage(points), "sample mean and Ledoit-Wolf covariance"
-            values = (1 - share) * values + share * values.mean()
-        source = f"{how} of {n} points"
-        return cls._along(mean, values, axes, _scale(scaling), n, source)
+        how = "sample moments" if n >= ENOUGH * d else "sample mean and Ledoit-Wolf covariance"
+        return cls._along(*principal(points), _scale(scaling), n, f"{how} of {n} points")
 
     @classmethod
     def _along(

@@ -4,7 +4,7 @@ from typing import Any
 
 from wasserscore.core.linalg import spectrum
 from wasserscore.core.tensors import as_points
-from wasserscore.core.typing import Cloud
+from wasserscore.core.typing import Cloud, Matrix, Vector
 from wasserscore.data import Scaling
 from wasserscore.process.base import Process
 from wasserscore.score.gaussian import GaussianScore
@@ -29,14 +29,23 @@ def fit_gaussian(
         scaling: Stored with the score.
     """
     x = as_points(points, minimum=2)
-    flat = x.reshape(len(x), -1).double()
-    n, d = flat.shape
-    mean = flat.mean(0)
-    variances, axes = spectrum((flat - mean) / n**0.5)
-    if n < ENOUGH * d:
-        share = shrinkage(flat)
-        variances = (1 - share) * variances + share * variances.mean()
+    mean, variances, axes = principal(x.reshape(len(x), -1).double())
     return GaussianScore(mean, variances, process, tuple(x.shape[1:]), scaling, axes)
+
+
+def principal(x: Cloud) -> tuple[Vector, Vector, Matrix]:
+    """Mean, variances along the principal axes of that covariance, rising, and these as columns.
+
+    Args:
+        x: ``(n, d)``, float64.
+    """
+    n, d = x.shape
+    mean = x.mean(0)
+    variances, axes = spectrum((x - mean) / n**0.5)
+    if n < ENOUGH * d:
+        share = shrinkage(x)
+        variances = (1 - share) * variances + share * variances.mean()
+    return mean, variances, axes
 
 
 def shrinkage(x: Cloud) -> float:
