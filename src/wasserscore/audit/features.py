@@ -36,9 +36,11 @@ def feature_map(features: Features, train: Tensor) -> tuple[Callable[[Tensor], T
         flat = _flat(train)
         centre = flat.mean(0)
         centred = flat - centre
-        basis = spectrum(centred)[1].flip(1)
-        if basis.shape[1] > COMPONENTS:  # where rows do not differ any directions would do
-            basis = basis[:, : min(COMPONENTS, _rank(centred))]
+        values, axes = spectrum(centred)
+        basis = axes.flip(1)[:, :COMPONENTS]
+        if len(values) > COMPONENTS and values[-COMPONENTS] < ROUNDING * values[-1]:
+            # where rows do not differ any directions would do
+            basis = basis[:, : _rank(centred)]
         return lambda rows: (_flat(rows) - centre) @ basis, f"{basis.shape[1]} components of train"
     given = features
 

@@ -47,8 +47,9 @@ def fit_correlated(
     score = fit_proximal(points, process, seed=seed, scaling=scaling)
     off = _off(score, points, seed)
     lost = (off.amax(1) > LOST / 2).nonzero()[:, 0].tolist()
-    known = len(distinct(points)[0].points)
-    if float(off.max()) <= LOST or len(lost) < 2 or known < ENOUGH * len(lost):
+    if float(off.max()) <= LOST or len(lost) < 2:
+        return score
+    if len(distinct(points)[0].points) < ENOUGH * len(lost):
         return score
     turned = fit_proximal(points, process, seed=seed, scaling=scaling, turn=lost)
     return turned if float(_off(turned, points, seed).max()) < float(off.max()) else score
