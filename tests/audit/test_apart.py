@@ -48,6 +48,13 @@ def test_a_range_in_other_units_is_told_where_most_is_background(black, scale):
         assert columns_apart(train, new) == {}
 
 
+@pytest.mark.parametrize(("scale", "told"), [(15, {}), (25, {0: "below"})])
+def test_a_range_twenty_times_as_narrow_is_told(scale, told):
+    train = torch.from_numpy(RNG.integers(0, 256, (50, 4, 4)).astype(float))
+    train[:, :3] = 0.0
+    assert columns_apart(train, train / scale) == told
+
+
 def test_values_between_the_steps_of_training_values_are_told():
     train, new = (
         torch.from_numpy(RNG.poisson(4, (200, 3)) * np.array([1, 0.1, 5.0])) for _ in "ab"
@@ -55,6 +62,8 @@ def test_values_between_the_steps_of_training_values_are_told():
     assert columns_between(train, new) == {}
     moved = new + torch.tensor([0.3, 1e-4, 5.0])  # a third, rounding, a whole step
     assert columns_between(train, moved) == pytest.approx({0: 1.0})
+    off = torch.full((200, 3), 0.013)  # more than rounding of the first two, of the last less
+    assert columns_between(train, new + off) == pytest.approx({0: 1.0, 1: 0.1})
     moved[:101, 0] = new[:101, 0]  # most are where they belong
     assert columns_between(train, moved) == {}
     pixels = train.reshape(-1, 4, 5)[:20] * 0 + torch.arange(5)

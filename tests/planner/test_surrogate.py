@@ -11,6 +11,7 @@ from wasserscore.data import Mapped, Scaling
 from wasserscore.planner.split import start_error
 from wasserscore.planner.surrogate import Surrogate
 from wasserscore.process import EDM
+from wasserscore.proximal import fit_gaussian
 from wasserscore.score import EmpiricalScore
 
 
@@ -126,3 +127,14 @@ def test_rows_on_disk_are_refused_with_what_to_pass_instead(generator):
     with pytest.raises(InputError, match=r"rows on disk; pass .* data\[:10000\]"):
         Surrogate.of(data)
     torch.testing.assert_close(Surrogate.of(data[:10000]).eigenvalues, Surrogate.of(x).eigenvalues)
+
+
+@pytest.mark.parametrize(("n", "shrunk"), [(39, True), (40, False)])
+def test_a_covariance_is_shrunk_below_ten_rows_per_column(n, shrunk, generator):
+    """The same in a plan and in the fitted Gaussian."""
+    x = torch.randn(n, 4, generator=generator, dtype=torch.float64)
+    expected = ledoit_wolf(x.numpy())[0] if shrunk else np.cov(x.numpy().T, bias=True)
+    _, covariance = fit_gaussian(x, EDM()).moments()
+    np.testing.assert_allclose(covariance, expected, rtol=1e-10, atol=1e-12)
+    values = np.linalg.eigvalsh(expected)
+    np.testing.assert_allclose(Surrogate.of(x).eigenvalues, values, rtol=1e-10)

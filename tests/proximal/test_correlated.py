@@ -134,3 +134,17 @@ def test_correlations_are_measured_to_a_hundredth(monkeypatch):
     monkeypatch.setattr(ProximalScore, "sample_marginal", counted)
     fit_correlated(normal(60, 2), PROCESS)
     assert drawn[0] ** -0.5 == pytest.approx(0.01, rel=0.2)
+
+
+@pytest.mark.parametrize(("n", "turned"), [(11, False), (12, True)])
+def test_columns_are_turned_from_four_different_rows_for_each(n, turned, monkeypatch):
+    asked = []
+
+    def fit(points, process, *, turn=(), **_):
+        asked.append(list(turn))
+
+    monkeypatch.setattr(correlated, "fit_proximal", fit)
+    monkeypatch.setattr(correlated, "_off", lambda *_: torch.full((3, 3), 0.9))
+    rows = torch.arange(3.0 * n).reshape(n, 3).repeat(3, 1)
+    fit_correlated(rows, EDM())
+    assert asked == ([[], [0, 1, 2]] if turned else [[]])
