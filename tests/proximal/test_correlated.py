@@ -138,13 +138,14 @@ def test_correlations_are_measured_to_a_hundredth(monkeypatch):
 
 @pytest.mark.parametrize(("n", "turned"), [(11, False), (12, True)])
 def test_columns_are_turned_from_four_different_rows_for_each(n, turned, monkeypatch):
-    asked = []
+    asked, fitted = [], correlated.fit_proximal
 
-    def fit(points, process, *, turn=(), **_):
-        asked.append(list(turn))
+    def fit(points, process, *, turn=None, **options):
+        asked.append(turn)
+        return fitted(points, process, turn=turn, **options)
 
     monkeypatch.setattr(correlated, "fit_proximal", fit)
     monkeypatch.setattr(correlated, "_off", lambda *_: torch.full((3, 3), 0.9))
     rows = torch.arange(3.0 * n).reshape(n, 3).repeat(3, 1)
     fit_correlated(rows, EDM())
-    assert asked == ([[], [0, 1, 2]] if turned else [[]])
+    assert asked == ([None, [0, 1, 2]] if turned else [None])
