@@ -14,7 +14,7 @@ from wasserscore.sampling import time_grid
 from wasserscore.score.base import ClosedFormScore
 
 GRID = "karras"
-OPTIONS = 12
+OPTIONS = 8
 """Plans listed, the cheapest first."""
 
 
