@@ -9,7 +9,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
     "sphinx.ext.viewcode",
     "sphinxcontrib.bibtex",
 ]
@@ -23,3 +23,5 @@ napoleon_google_docstring = True
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "wasserscore"
+html_static_path = ["_static"]
+html_css_files = ["width.css"]
