@@ -129,7 +129,7 @@ def test_the_page_of_an_audit_shows_pairs_first_and_the_numbers_beside_fresh_dat
     assert "<li>&lt;b&gt;odd</li>" in text
     assert "<td>12.5 %</td><td>1.0 %</td>" in text
     assert "<td>-4 ± 1</td><td>–</td>" in text or "<td>-4.2 ± 1.1</td><td>–</td>" in text
-    assert "<td>3.0 ± 0.1</td><td>-2.0 ± 0.1</td>" in text
+    assert "<td>3.00 ± 0.10</td><td>-2.00 ± 0.10</td>" in text
     assert "<td>C_T</td>" not in text
     assert "<td>50.0 %</td>" in text
     images = write_audit(audit((2, 2), "image"), tmp_path).read_text()

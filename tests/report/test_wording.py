@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from wasserscore.report.wording import COLUMNS, estimate, number, tone
@@ -25,9 +27,13 @@ def test_number(value, text):
         (2.6283, 0.0312, False, "2.63 ± 0.03"),
         (14.23, 1.2, False, "14.2 ± 1.2"),
         (0.00123, 0.0003, False, "0.0012 ± 0.0003"),
+        (0.6616, 0.1571, False, "0.66 ± 0.16"),
+        (3.8612, 0.0116, False, "3.861 ± 0.012"),
+        (2.7331, 0.0997, False, "2.73 ± 0.10"),
+        (3.8612, math.inf, False, "3.9 ± inf"),
         (1e-9, 2e-10, False, "1.0e-09 ± 2e-10"),
         (2.5, None, False, "2.5"),
-        (-1e-5, 1e-4, False, "0.0000 ± 0.0001"),
+        (-1e-5, 3e-4, False, "0.0000 ± 0.0003"),
         (0.9977, None, True, "99.8 %"),
         (0.0, None, True, "0 %"),
         (0.004, 0.1, True, "0.4 %"),

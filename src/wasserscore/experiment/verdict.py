@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wasserscore.report.wording import estimate
+
 SIGNIFICANT = 2.0
 """Standard errors by which two distances must differ to be called different."""
 COPIES = 0.05
@@ -67,8 +69,7 @@ def overall(
         floor: The floor of W2.
         baselines: Their entries; one that is nearer than the best model, and no copy, is named.
     """
-    error = f" ± {floor['stderr']:.2g}" if floor["stderr"] else ""
-    sentences = [f"Two halves of the real data are {floor['value']:.3g}{error} apart in W2: "
+    sentences = [f"Two halves of the real data are {estimate(floor)} apart in W2: "
                  "no generator can be expected below that."]  # fmt: skip
     copying = [m for m in models if m["audit"]["verdict"] == "memorized"]
     clean = [m for m in models if m["audit"]["verdict"] == "no sign of copying"]

@@ -43,6 +43,7 @@ def plan_figure(plan: Mapping[str, Any]) -> Figure:
         for axis in axes.flat
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
+    handles["plan"] = handles.pop("plan")  # last, wherever its panel is
     figure.legend(handles.values(), handles.keys(), loc="outside right upper", fontsize=7,
                   frameon=False)  # fmt: skip
     figure.suptitle(f"Predicted W2 against score evaluations ({plan['mode']}; dashed: target)",

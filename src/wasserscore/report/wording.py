@@ -124,8 +124,12 @@ def number(value: float | None, digits: int = 3) -> str:
 def estimate(e: Mapping[str, Any] | None, *, percent: bool = False) -> str:
     """``value ± stderr``, the value rounded to the digits that its error leaves.
 
+    An error has one digit, or two where the first is a one: 0.1 may be anything from 0.05 to 0.15.
+
     >>> estimate({"value": 2.6283, "stderr": 0.0312})
     '2.63 ± 0.03'
+    >>> estimate({"value": 0.6616, "stderr": 0.1571})
+    '0.66 ± 0.16'
     >>> estimate({"value": 0.123, "stderr": None}, percent=True)
     '12.3 %'
     """
@@ -136,19 +140,17 @@ def estimate(e: Mapping[str, Any] | None, *, percent: bool = False) -> str:
         return f"{100 * value:.1f} %" if 0 < value < 0.9995 else f"{100 * value:.0f} %"
     if not error:
         return number(value)
-    places = decimals(error)
+    places = _decimals(error)
     if places > 5:
         return f"{value:.1e} ± {error:.0e}"
     rounded = round(value, places) + 0.0  # a negative zero loses its sign
     return f"{rounded:,.{places}f} ± {error:.{places}f}"
 
 
-def decimals(error: float) -> int:
-    """Decimal places that show one significant digit of ``error`` (at most two more than none)."""
-    places = 0
-    while places < 12 and round(error, places) == 0:
-        places += 1
-    return max(places, 1)
+def _decimals(error: float) -> int:
+    """Decimal places that show the digits of ``error`` that count, at least one."""
+    first, _, exponent = f"{error:.1e}".partition("e")
+    return max(1, first.startswith("1") - int(exponent or 0))
 
 
 def tone(verdict: str) -> str:

@@ -54,10 +54,10 @@ def run_table(results: dict[str, Any]) -> Table:
     for heading in ("W2", "log-likelihood", "coverage", "copies"):
         table.add_column(heading, justify="right")
     floor = results["floor"]["w2"]
-    table.add_row("floor: two real halves", _pm(floor), "", "", "")
+    table.add_row("floor: two real halves", written(floor), "", "", "")
     for row in [*results["baselines"], *results["models"]]:
         m = row["metrics"]
-        table.add_row(row["title"], _pm(m["w2"]), _pm(m["log_likelihood"]),
+        table.add_row(row["title"], written(m["w2"]), written(m["log_likelihood"]),
                       _percent(m["coverage"]), _percent(m["copy_rate"]))  # fmt: skip
     return table
 
@@ -77,15 +77,6 @@ def comparison_table(found: Comparison, name: str, title: str) -> Table:
             last = place == len(found.solvers) - 1
             table.add_row(Text("" if place else process), Text(solver), *cells, end_section=last)
     return table
-
-
-def _pm(estimate: dict[str, Any] | None) -> str:
-    if not estimate or estimate["value"] is None:
-        return "-"
-    value, error = estimate["value"], estimate["stderr"]
-    if round(error or value, 2) == 0:  # of data in small units
-        return written(estimate)
-    return f"{value:.2f}" + (f" ± {error:.2f}" if error else "")
 
 
 def _percent(estimate: dict[str, Any] | None) -> str:
