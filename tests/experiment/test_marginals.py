@@ -115,3 +115,21 @@ def test_rows_of_a_sorted_file_are_not_told_apart_by_their_place():
     x, y = (np.random.default_rng(seed).standard_normal((600 // seed, 1)) for seed in (1, 2))
     assert abs(two_sample_accuracy(np.sort(x, 0), y, seed=0).value - 0.5) < 0.08
     assert abs(two_sample_accuracy(y, np.sort(x, 0), seed=0).value - 0.5) < 0.08
+
+
+@pytest.mark.parametrize("count", [2, 3, 8, 32, 40, 1100])
+@pytest.mark.parametrize("new", ["z", None])
+def test_values_that_are_no_level_count_by_their_share(count, new):
+    """Each of m rows out of n is apart from all rows of the other side: total variation m / n."""
+    cells = pd.Series([f"l{i:04}" for i in range(count)] * (2400 // count))
+    frame = pd.DataFrame({"c": cells, "y": np.arange(len(cells)) % 3 / 7})
+    codec = Codec.infer(frame)
+    places = codec.places("c")
+    own = codec.encode(frame).numpy()[:, places]
+    mixed = frame.assign(c=cells.where(np.arange(len(cells)) >= 600, new))
+    other = codec.encode(mixed, exact=False).numpy()[:, places]
+    kept = cells.value_counts(normalize=True).to_numpy()
+    left = mixed["c"].value_counts().reindex(cells.unique(), fill_value=0).to_numpy() / len(cells)
+    total = (np.abs(kept - left).sum() + 600 / len(cells)) / 2
+    assert marginal(codec.columns[0], own, other) == pytest.approx(ROOT * total)
+    assert marginal(codec.columns[0], own, own) == 0

@@ -159,3 +159,21 @@ def test_numbers_are_drawn_between_their_ends():
     assert (list(real.values), list(own.values)) == (found["real"], found["generated"])
     assert [label.get_text() for label in axis.get_xticklabels()] == ["17", "50", "90"]
     assert axis.get_xlabel() == "0: 40.0% (held-out 25.0%)"
+
+
+def test_values_that_are_no_level_have_a_bar_of_their_own():
+    cells = [f"level {i:02}" for i in range(12) for _ in range(10)]
+    column, own, fresh = sides(cells, ["elsewhere", None, *cells[2:]])
+    found = profile(column, own, fresh)
+    assert found["labels"][-2:] == ["4 others", "new values"]
+    assert found["generated"][-1] == pytest.approx(2 / 120)
+    assert found["real"][-1] == 0
+    assert sum(found["generated"]) == sum(found["real"]) == pytest.approx(1)
+    assert "new values" not in profile(column, fresh, fresh)["labels"]
+
+
+def test_labels_of_ticks_do_not_run_into_each_other():
+    """No value lies in the middle: the one nearest to it is 25236, whose label met that of 594."""
+    real = np.r_[np.zeros(900, int), np.arange(594, 15024, 237), 25236, [99999] * 3]
+    column, own, fresh = sides(real, real)
+    assert [label for _, label in profile(column, own, fresh)["ticks"]] == ["594", "99999"]

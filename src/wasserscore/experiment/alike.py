@@ -135,13 +135,14 @@ def _encoded(known: Layout, codec: Codec, source: str, overrides: Overrides | No
     levels = {c.name: c for c in codec.columns if isinstance(c, Category)}
     for name, values in codec.unseen(frame).items():
         strange = int((levels[name].numbers(frame[name]) < 0).sum())
+        shown = ["missing cells" if value is None else repr(value) for value in values[:SHOWN]]
         require(strange <= len(frame) / 2, f"most cells of column {name!r} in {source} must be "
                 f"levels of {known.name}", got=f"{strange} of {len(frame)} that are not, such as "
-                f"{values[0]!r}", do="write them alike (leading zeros, capitals), or leave the "
+                f"{shown[0]}", do="write them alike (leading zeros, capitals), or leave the "
                 "column out of all files")  # fmt: skip
-        shown = ", ".join(map(repr, values[:SHOWN])) + (", ..." if len(values) > SHOWN else "")
-        notes.append(f"{source} has {len(values)} values of {name!r} that {known.name} has not: "
-                     f"{shown}")  # fmt: skip
+        more = ", ..." if len(values) > SHOWN else ""
+        notes.append(f"{strange} of {len(frame)} cells of {name!r} in {source} are no level of "
+                     f"{known.name}: {', '.join(shown)}{more}")  # fmt: skip
     constants = [c for c in codec.columns if isinstance(c, Constant) and c.name not in absent]
     notes += [f"{source} has other cells than {c.values!r} in column {c.name!r}, which takes no "
               "part in distances" for c in constants if not c.holds(frame[c.name])]  # fmt: skip

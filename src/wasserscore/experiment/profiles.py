@@ -8,9 +8,11 @@ import pandas as pd
 
 from wasserscore.core.typing import Array
 from wasserscore.data.tables.category import Category
-from wasserscore.data.tables.codes import nearest_levels
+from wasserscore.data.tables.codes import levels_of
 from wasserscore.data.tables.number import Number
 
+NEW = "new values"
+"""The bar of values that are no level of training rows."""
 LEVELS = 8
 """Levels that have a bar of their own, the most frequent ones of held-out rows."""
 BINS = 24
@@ -41,15 +43,15 @@ def profile(column: Any, generated: Array, real: Array) -> dict[str, Any]:
 
 
 def level_shares(column: Category, x: Array) -> Array:
-    """The share of rows of each level, from coordinates ``(n, width)``."""
-    found = nearest_levels(x, column.count)
-    shares: Array = np.bincount(found, minlength=column.count) / max(len(x), 1)
+    """The share of rows of each level, and last of no level, of coordinates ``(n, width)``."""
+    found = levels_of(x, column.count)
+    shares: Array = np.bincount(found, minlength=column.count + 1) / max(len(x), 1)
     return shares
 
 
 def _levels(column: Category, generated: Array, real: Array) -> dict[str, Any]:
     p, q = level_shares(column, generated), level_shares(column, real)
-    order = np.lexsort((np.arange(column.count), -p, -q))
+    order = np.lexsort((np.arange(column.count), -p[:-1], -q[:-1]))
     few = column.count if column.count == LEVELS + 1 else LEVELS
     shown, rest = order[:few], order[few:]
     names = [*map(str, column.levels), "missing"]
@@ -57,6 +59,9 @@ def _levels(column: Category, generated: Array, real: Array) -> dict[str, Any]:
     if len(rest):
         labels.append(f"{len(rest)} others")
     bars = [[*side[shown], *([side[rest].sum()] if len(rest) else [])] for side in (p, q)]
+    if p[-1] or q[-1]:
+        labels.append(NEW)
+        bars = [[*bar, side[-1]] for bar, side in zip(bars, (p, q), strict=True)]
     return {"labels": labels, "generated": bars[0], "real": bars[1]}
 
 
@@ -101,7 +106,9 @@ def _ticks(column: Number, edges: Array) -> list[list[Any]]:
     # An end of a bin may be no value: a tick stands where its value lies.
     lies = column.encode(cells, exact=False)[:, 0].clip(edges[0], edges[-1])
     at, which = np.unique(lies, return_index=True)
-    return [[float(x), _shown(cells[i])] for x, i in zip(at, which, strict=True)]
+    room = (edges[-1] - edges[0]) / 4  # of a label; the middle one gives way
+    return [[float(x), _shown(cells[i])] for x, i in zip(at, which, strict=True)
+            if x in (at[0], at[-1]) or at[0] + room <= x <= at[-1] - room]  # fmt: skip
 
 
 def _edges(column: Number, values: Array) -> Array:

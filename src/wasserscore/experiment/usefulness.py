@@ -28,7 +28,7 @@ from wasserscore.core.results import Estimate, Record, plain
 from wasserscore.core.typing import Array, Cloud
 from wasserscore.data.tables import Codec
 from wasserscore.data.tables.category import Category
-from wasserscore.data.tables.codes import APART, level_points, nearest_levels
+from wasserscore.data.tables.codes import levels_of
 from wasserscore.data.tables.number import Number
 from wasserscore.report.wording import estimate
 
@@ -155,9 +155,7 @@ def _learnable(codec: Codec) -> dict[str, Category | Number]:
 def _answers(column: Category | Number, part: Array) -> tuple[Array, Array]:
     """The column to predict, and in which rows it is there; a strange level is one of its own."""
     if isinstance(column, Category):
-        levels = nearest_levels(part, column.count)
-        strange = np.abs(level_points(column.count)[levels] - part).max(1) > APART / 4
-        return np.where(strange, column.count, levels), np.full(len(part), True)
+        return levels_of(part, column.count), np.full(len(part), True)
     return part[:, 0], column.placed(part)
 
 

@@ -376,7 +376,7 @@ def test_what_cannot_be_kept_is_refused_by_name():
         codec.encode(pd.DataFrame({"c": ["a"]}))
     with pytest.raises(InputError, match="version 1, got 7"):
         Codec.from_dict({"version": 7, "columns": []})
-    assert codec.unseen(pd.DataFrame({"c": ["a", "z", None], "n": 1})) == {"c": ("z", "missing")}
+    assert codec.unseen(pd.DataFrame({"c": ["a", "z", None], "n": 1})) == {"c": ("z", None)}
 
 
 def test_ten_thousand_levels_and_one_row_per_level():

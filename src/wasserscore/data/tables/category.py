@@ -127,10 +127,10 @@ class Category:
         found: Array = level_points(self.count)[np.where(missing, len(self.levels), present)]
         return found
 
-    def unseen(self, cells: "pd.Series[Any]") -> tuple[str, ...]:
-        """Values of another table that are no level here."""
+    def unseen(self, cells: "pd.Series[Any]") -> tuple[str | None, ...]:
+        """Values of another table that are no level here; None for missing cells."""
         strange = cells[self.numbers(cells) < 0]
-        return tuple(dict.fromkeys("missing" if gone else str(v) for v, gone in
+        return tuple(dict.fromkeys(None if gone else str(v) for v, gone in
                                    zip(strange, strange.isna(), strict=True)))  # fmt: skip
 
     def numbers(self, cells: "pd.Series[Any]") -> Array:

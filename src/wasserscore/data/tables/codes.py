@@ -61,6 +61,14 @@ def nearest_levels(points: Array, levels: int, prices: Array | float = 0.0) -> A
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
+def levels_of(points: Array, levels: int) -> Array:
+    """The number of the level at each point ``(n, width)``; ``levels`` where no level is near."""
+    found = nearest_levels(points, levels)
+    far = np.square(level_points(levels)[found] - points).sum(1) > (APART / 4) ** 2
+    out: Array = np.where(far, levels, found)
+    return out
+
+
 def closeness(points: Array, levels: int) -> Array:
     """Inner products with the points of more than two levels: all of these are equally long."""
     if levels <= SIMPLEX_LEVELS:

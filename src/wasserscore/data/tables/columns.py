@@ -91,8 +91,8 @@ class Columns:
         return {name: range(end - width, end)
                 for name, width, end in zip(self.names, widths, ends, strict=True)}  # fmt: skip
 
-    def unseen(self, frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-        """Values of another table that are no level here, by column."""
+    def unseen(self, frame: pd.DataFrame) -> dict[str, tuple[str | None, ...]]:
+        """Values of another table that are no level here, by column; None for missing cells."""
         found = {
             column.name: column.unseen(frame[column.name])
             for column in self.columns
