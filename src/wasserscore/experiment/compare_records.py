@@ -148,8 +148,14 @@ def mean_over_seeds(values: list[float | None], name: str = "w2") -> Estimate | 
 
 
 def plus_minus(estimate: Estimate) -> str:
-    """Value and error as on every page."""
-    return written(estimate.to_dict())
+    """Value and error to the same places: two, three below one, or what it takes to see both."""
+    value, error = estimate.value, estimate.stderr
+    places = 2 if abs(value) >= 1 else 3
+    while places < 4 and round(error or value, places) == 0:
+        places += 1
+    if round(error or value, places) == 0:  # of data in small units
+        return written(estimate.to_dict())
+    return f"{value:.{places}f}" + (f" ± {error:.{places}f}" if error else "")
 
 
 def short(mean: Mean, name: str) -> str:
