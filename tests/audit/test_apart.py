@@ -26,6 +26,24 @@ def test_columns_in_other_units_are_apart():
     assert columns_apart(train, new) == {}
 
 
+@pytest.mark.parametrize(("scale", "told"), [(15, {}), (25, {1: "above", 2: "below"})])
+def test_columns_around_zero_are_told_by_their_spread(scale, told):
+    """In other units their middle halves overlap all the same."""
+    times = torch.tensor([1, scale, 1 / scale])
+    assert columns_apart(draw(2000), draw(2000) * times) == told
+    found = audit(train=draw(), generated=draw() * 300, holdout=draw())
+    assert found.verdict == "not judged: values lie apart"
+
+
+def test_a_quarter_that_ends_in_a_gap_says_nothing_of_units():
+    """Of three rows in twelve beside four in twelve elsewhere, the middle half is .01 or 10."""
+    one = lambda share: np.where(RNG.random(2000) < share, 10, 0) + RNG.normal(size=2000) / 100
+    train, new = (torch.from_numpy(one(share)[:, None]) for share in (0.23, 0.27))
+    middle = [np.subtract(*np.quantile(x, (0.75, 0.25))) for x in (train, new)]
+    assert middle[1] > 100 * middle[0]
+    assert columns_apart(train, new) == columns_apart(new, train) == {}
+
+
 def test_pixels_of_images_are_taken_together():
     train = torch.from_numpy(RNG.integers(0, 256, (50, 4, 4)).astype(float))
     train[:, :3] = 0.0  # most pixels are black
@@ -97,8 +115,10 @@ def test_the_verdict_speaks_of_pixels_of_images():
     draws = (RNG.integers(0, 256, (50, 4, 4)) for _ in "ab")
     train, holdout = (torch.from_numpy(draw.astype(float)) for draw in draws)
     assert columns_apart(train, torch.full_like(train, 128)) == {}  # one grey is of any units
-    sentence = audit(train=train, generated=train / 255, holdout=holdout).sentence
-    assert "but the pixels of generated images lie apart from those of training rows" in sentence
+    found = audit(train=train, generated=train / 255, holdout=holdout)
+    assert found.verdict == "not judged: values lie apart"
+    assert "(the pixels of generated images lie apart from those of training" in found.sentence
+    assert not found.judged
 
 
 def test_the_verdict_says_that_copies_go_unseen():
@@ -108,6 +128,8 @@ def test_the_verdict_says_that_copies_go_unseen():
     assert (
         "most generated values in 1 of 3 columns lie apart from those of train" in found.sentence
     )
+    two = audit(train=train, generated=train * torch.tensor([1, 0.01, 0.01]), holdout=holdout)
+    assert two.verdict == "not judged: values lie apart"
     assert "lie apart" in audit(train=train, generated=train / 100).sentence
     assert "lie apart" not in audit(train=train, generated=draw(shift=9.0)).sentence
 
@@ -115,7 +137,10 @@ def test_the_verdict_says_that_copies_go_unseen():
 def test_the_verdict_says_that_a_hold_out_of_other_units_makes_rows_look_like_copies():
     train, new = draw(shift=9.0), draw(shift=9.0)
     found = audit(train=train, generated=new, holdout=draw(shift=9.0) / 100)
-    assert found.flagged
+    assert found.verdict == "not judged: values lie apart"
+    assert found.p_exact is not None
+    one = draw(shift=9.0) * torch.tensor([1, 1, 0.01])
+    assert audit(train=train, generated=new, holdout=one).flagged
     assert "most held-out values in 3 of 3 columns lie apart from those of train" in found.sentence
     assert "lie apart" not in audit(train=train, generated=new, holdout=draw(shift=9.0)).sentence
 

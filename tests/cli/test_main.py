@@ -350,7 +350,15 @@ def test_audit_exit_codes(table, tmp_path):
     assert f"Page: {tmp_path / 'page' / 'audit.html'}" in failed.stdout
     assert (tmp_path / "page" / "audit.html").is_file()
     assert failed.exit_code == 1
-    assert "failed: copies>0.1% (copies = 1.0)" in failed.stdout
+    assert "failed: copies>0.1% (copies = 1)" in failed.stdout
+    np.savetxt(
+        tmp_path / "times.csv", 300 * rows[:30], delimiter=",", header="a,b,c,d", comments=""
+    )
+    other = call(
+        "audit", train, tmp_path / "times.csv", "--holdout", hold, "--fail-if", "flagged>0"
+    )
+    assert "failed: flagged>0 (flagged is not known)" in other.stdout
+    assert other.exit_code == 1
     found = json.loads(call("audit", train, train, "--fail-if", "copies>50%", "--json").stdout)
     assert found["verdict"] == "not judged: no hold-out"
     assert found["failed_rules"] == ["copies>50%"]

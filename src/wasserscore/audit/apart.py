@@ -1,10 +1,10 @@
 """Are the values of generated rows those of training rows at all?
 
 Rows in other units (0 to 255 beside -1 to 1, metres beside feet) are far from every training row:
-no copy among them is found. So where the middle halves of the values do not even overlap, an audit
-says so. Half of the pixels of a drawing may be black, and black is 0 in grey levels and in shares
-of 1; there the range tells. It also says where values are none that training rows could have (1.37
-beside whole numbers).
+no copy among them is found. So where the middle halves of the values do not even overlap, or one
+of them is many times as wide, an audit says so. Half of the pixels of a drawing may be black, and
+black is 0 in grey levels and in shares of 1; there the range tells. It also says where values are
+none that training rows could have (1.37 beside whole numbers).
 """
 
 import math
@@ -23,16 +23,18 @@ NUMBERS = 2**23
 """Numbers that are looked at, of rows at even distances."""
 FEWEST = 20
 """Fewer rows say nothing of middle halves."""
+HALF = (0.25, 0.75)
 RARE = 1e-3
 """Share of pixels at either end that do not count for the range."""
 WIDER = 20
-"""Images whose range is so many times as wide count grey levels otherwise (127.5 or 255 times)."""
+"""What spreads so many times as far is in other units: images by their range, columns by their
+middle halves (grey levels 127.5 or 255 times, percent 100 times)."""
 BETWEEN = 0.01
 """Parts of a step from which a value lies beside it, and is not its rounding."""
 
 
 def columns_apart(train: Tensor | Mapped, generated: Tensor) -> dict[int, str]:
-    """Columns in which the middle halves of training and generated values do not overlap.
+    """Columns in which the middle halves of training and generated values are not alike.
 
     Each with the side, "below" or "above", on which generated values lie. A column that is one
     value in half of the training rows says nothing, unless it is that of all pixels of images.
@@ -44,13 +46,14 @@ def columns_apart(train: Tensor | Mapped, generated: Tensor) -> dict[int, str]:
     if min(len(train), len(generated)) < FEWEST:
         return {}
     known, new = _some(train), _some(generated)
-    (low, high), (first, last) = (np.quantile(x, (0.25, 0.75), axis=0) for x in (known, new))
+    (low, high), (first, last) = (np.quantile(x, HALF, axis=0) for x in (known, new))
     below, above = last < low, first > high
-    if len(train.shape) > 2:
-        wide, own = _range(known), _range(new)
-        if wide > 0 and own > 0:
-            below, above = below | (wide > WIDER * own), above | (own > WIDER * wide)
-    else:
+    pixels = len(train.shape) > 2
+    wide, own = (_range(x) if pixels else _widths(x) for x in (known, new))
+    spread = ((wide > 0) & (own > 0)).all(0)
+    below |= spread & (wide > WIDER * own).all(0)
+    above |= spread & (own > WIDER * wide).all(0)
+    if not pixels:
         below, above = below & (low < high), above & (low < high)
     return {int(j): "below" if below[j] else "above" for j in np.flatnonzero(below | above)}
 
@@ -75,22 +78,28 @@ def columns_between(train: Tensor | Mapped, generated: Tensor) -> dict[int, floa
     return found
 
 
-def unlike(rows: Rows, *, flagged: bool) -> str:
+def unlike(rows: Rows, *, flagged: bool) -> tuple[str, bool]:
     """What to add to a verdict where copies would go unseen, or anything looks like one.
 
     Args:
         rows: The rows of an audit.
         flagged: Whether copies were seen all the same.
+
+    Returns:
+        The words, if any, and whether it is so in most columns: then nothing can be judged. One
+        column may be what was asked for, such as rows of people older than most.
     """
     own = {} if flagged else columns_apart(rows.train, rows.generated)
     fresh = {} if rows.holdout is None else columns_apart(rows.train, rows.holdout)
     shape = rows.train.shape
-    return "".join(
-        f"; but {_where(name, apart, shape)} lie apart from those of training rows: in other "
-        f"units, {why}"
+    words = "; but ".join(
+        f"{_where(name, apart, shape)} lie apart from those of training rows: in other units, "
+        f"{why}"
         for name, apart, why in (("generated", own, "copies go unseen"),
                                  ("held-out", fresh, "they make any rows look close")) if apart
     )  # fmt: skip
+    columns = 1 if len(shape) > 2 else shape[-1]
+    return words, 2 * max(len(own), len(fresh)) > columns
 
 
 def unrounded(rows: Rows, copy_distance: float) -> str:
@@ -116,9 +125,15 @@ def _where(name: str, columns: Collection[int], shape: tuple[int, ...]) -> str:
     return f"most {name} values in {len(columns)} of {shape[-1]} columns"
 
 
-def _range(pixels: Array) -> float:
+def _range(pixels: Array) -> Array:
     low = np.quantile(pixels, RARE, method="higher")  # of few pixels, all but one at either end
-    return float(np.quantile(pixels, 1 - RARE, method="lower") - low)
+    return np.asarray([[np.quantile(pixels, 1 - RARE, method="lower") - low]])
+
+
+def _widths(x: Array) -> Array:
+    """Of the middle half, and of the middle four fifths: a quarter may just end in a gap."""
+    low, first, last, high = np.quantile(x, (0.1, *HALF, 0.9), axis=0)
+    return np.stack([last - first, high - low])
 
 
 def _some(rows: Tensor | Mapped) -> Array:

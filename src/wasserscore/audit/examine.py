@@ -22,12 +22,14 @@ from wasserscore.audit.report import AuditReport, Suspect
 from wasserscore.audit.significance import count_p_value, permutation_p_values
 from wasserscore.audit.tables import Rows, as_rows, distinct, exact_matches
 from wasserscore.audit.verdict import (
+    ELSEWHERE,
     FALSE_POSITIVE_RATE,
     MEMORIZED,
     NOT_JUDGED,
     SAME,
     SAME_ROWS,
     SUSPICIOUS,
+    UNJUDGED,
     Evidence,
     judge,
 )
@@ -120,7 +122,11 @@ def audit(
             verdict = SAME_ROWS
             reason = f"{known_rows:.0%} of the held-out rows are training rows, so nothing can be "
             reason += "concluded: give rows that the model has not seen"
-    reason += unlike(rows, flagged=verdict in (MEMORIZED, SUSPICIOUS))
+    apart, most = unlike(rows, flagged=verdict in (MEMORIZED, SUSPICIOUS))
+    if most and verdict not in UNJUDGED:
+        verdict, reason = ELSEWHERE, apart
+    elif apart:
+        reason += f"; but {apart}"
     if features is None:
         reason += unrounded(rows, yardstick.copy_distance)
     asked: dict[str, Any] = dict.fromkeys(NEED_MODEL)

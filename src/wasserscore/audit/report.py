@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from wasserscore.audit.verdict import CLEAN, NOT_JUDGED, SAME_ROWS
+from wasserscore.audit.verdict import CLEAN, UNJUDGED
 from wasserscore.core.results import Estimate, Record
 from wasserscore.distance import PRDC
 
@@ -39,8 +39,8 @@ class AuditReport(Record):
     another way; that takes differential privacy.
 
     Args:
-        verdict: "memorized", "suspicious", "no sign of copying", "not judged: no hold-out" or
-            "not judged: the hold-out is training rows".
+        verdict: "memorized", "suspicious", "no sign of copying", or one of three that begin
+            with "not judged": no hold-out, one of training rows, values in other units.
         reason: Why, in words.
         false_positive_rate: How often at most fresh data would be flagged.
         n_train: Training rows as given.
@@ -120,8 +120,8 @@ class AuditReport(Record):
 
     @property
     def judged(self) -> bool:
-        """Whether there is a verdict: not without a hold-out, nor with one of training rows."""
-        return self.verdict not in (NOT_JUDGED, SAME_ROWS)
+        """Whether there is a verdict: only beside a hold-out, of other rows, in the same units."""
+        return self.verdict not in UNJUDGED
 
     @property
     def flagged(self) -> bool:

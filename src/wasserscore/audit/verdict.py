@@ -15,6 +15,8 @@ SUSPICIOUS = "suspicious"
 CLEAN = "no sign of copying"
 NOT_JUDGED = "not judged: no hold-out"
 SAME_ROWS = "not judged: the hold-out is training rows"
+ELSEWHERE = "not judged: values lie apart"
+UNJUDGED = (NOT_JUDGED, SAME_ROWS, ELSEWHERE)
 SAME = 0.5
 """Share of held-out rows that are training rows, beyond what repeats itself among these."""
 

@@ -36,6 +36,12 @@ class Rule:
         value = numbers[self.quantity]
         return value is None or _OPERATORS[self.sign](value, self.limit)
 
+    def told(self, numbers: Mapping[str, float | None]) -> str:
+        """The rule and what was found."""
+        value = numbers[self.quantity]
+        found = "is not known" if value is None else f"= {value:g}"
+        return f"{self.text} ({self.quantity} {found})"
+
 
 def parse_rule(text: str, quantities: Mapping[str, tuple[float, float]]) -> Rule:
     """A rule from its text.

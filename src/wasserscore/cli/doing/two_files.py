@@ -54,7 +54,7 @@ def audit(
         print_lines(repr(report))
         if columns is not None:
             print_lines(columns["usefulness"]["sentence"])
-        print_lines(*(f"failed: {r.text} ({r.quantity} = {numbers[r.quantity]})" for r in failed))
+        print_lines(*(f"failed: {rule.told(numbers)}" for rule in failed))
         if out is not None:
             print_lines(f"Page: {out / 'audit.html'}")
     return not failed
