@@ -185,3 +185,45 @@ def test_dates_are_compared_as_moments_whatever_the_order_of_their_text(form):
         parse_where(f"x>{texts[5]},x<{texts[5]}", layout)
     with pytest.raises(InputError, match="dates of column 'x' read"):
         parse_where("x>2023", layout)
+
+
+TICKS = ["s", "ms", "us", "ns"]
+
+
+@pytest.mark.parametrize("tick", TICKS)
+@pytest.mark.parametrize("other", [*TICKS, "text", "zone"])
+def test_a_moment_is_the_same_in_every_tick(tick, other):
+    """Parquet files of pandas 2 count nanoseconds, those of pandas 3 microseconds."""
+    days = pd.Series(pd.date_range("2015-01-03", periods=90, freq="31h"), name="when")
+    codec, _ = column_of(days.astype(f"datetime64[{tick}]"))
+    same = {
+        "text": days.astype(str),
+        "zone": days.dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo"),
+    }
+    given = same.get(other, days if other in same else days.astype(f"datetime64[{other}]"))
+    points = codec.encode(pd.DataFrame({"when": given}))
+    assert torch.equal(points, codec.encode(pd.DataFrame({"when": days})))
+    assert codec.decode(points)["when"].equals(days.astype(f"datetime64[{tick}]"))
+
+
+@pytest.mark.parametrize("tick", TICKS)
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d/%m/%Y %H:%M", "%Y-%m-%dT%H:%M:%S.%3f"])
+def test_moments_are_the_dates_that_a_column_has_as_text(form, tick):
+    days = pd.Series(pd.date_range("2015-01-20", periods=90, freq="D"))
+    codec, column = column_of(pd.Series(written(days.to_numpy(), form)))
+    assert column.kind == "datetime"
+    points = codec.encode(pd.DataFrame({"when": days.astype(f"datetime64[{tick}]")}))
+    assert torch.equal(
+        points, codec.encode(pd.DataFrame({"when": written(days.to_numpy(), form)}))
+    )
+
+
+def test_moments_that_have_no_place_in_a_column_are_refused():
+    codec, _ = column_of(dates(np.arange(90), "datetime64[ns]"))
+    late = pd.Series(np.full(90, "9999-12-31", dtype="datetime64[s]"))
+    with pytest.raises(InputError, match="'when' must be such as its tick, ns, can count"):
+        codec.encode(pd.DataFrame({"when": late}))
+    clock = pd.Series([f"{h:02}:{m:02}" for h in range(9) for m in range(0, 60, 5)])
+    codec, _ = column_of(clock)
+    with pytest.raises(InputError, match="'when' must read %H:%M, got Timestamp"):
+        codec.encode(pd.DataFrame({"when": dates(np.arange(90), "datetime64[s]")}))

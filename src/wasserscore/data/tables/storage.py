@@ -107,25 +107,36 @@ class Storage:
         return kept.where(~absent, pd.NA).astype(self.dtype)  # type: ignore[call-overload, no-any-return]
 
     def _ticks(self, cells: "pd.Series[Any]", absent: Array) -> Array:
-        if self.date is None:
-            if not pd.api.types.is_datetime64_any_dtype(cells):
-                # Of moments as text, only ISO 8601 says without doubt which they are.
-                moments = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
-                what = f"moments of column {cells.name!r} must read as in 2024-12-31 23:59"
-                _require_read(cells, moments, absent, what)
-                cells = moments
-            stamps = pd.DatetimeIndex(cells)
-            stamps = stamps.tz_convert("UTC").tz_localize(None) if stamps.tz else stamps
-            return np.where(absent, 0, np.asarray(stamps.asi8, dtype=np.int64))
+        """Moments since 1970 in the tick of this column, whatever that of the cells."""
+        as_such = pd.api.types.is_datetime64_any_dtype(cells)
+        if self.date is not None and not (as_such and "%Y" in self.date):
+            return self._read(cells, absent, self.date)
+        if not as_such:
+            # Of moments as text, only ISO 8601 says without doubt which they are.
+            moments = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
+            what = f"moments of column {cells.name!r} must read as in 2024-12-31 23:59"
+            _require_read(cells, moments, absent, what)
+            cells = moments
+        stamps = pd.DatetimeIndex(cells)
+        stamps = stamps.tz_convert("UTC").tz_localize(None) if stamps.tz else stamps
+        tick: Any = self.tick
+        try:
+            ticks = stamps.as_unit(tick)
+        except pd.errors.OutOfBoundsDatetime as error:
+            what = f"moments of column {cells.name!r} must be such as its tick, {tick}, can count"
+            raise InputError(explain(what, got=str(error))) from None
+        return np.where(absent, 0, np.asarray(ticks.asi8, dtype=np.int64))
+
+    def _read(self, cells: "pd.Series[Any]", absent: Array, date: str) -> Array:
         different, which = np.unique(cells[~absent].to_numpy(dtype=object), return_inverse=True)
         ticks = np.zeros(len(cells), dtype=np.int64)
         if len(different):
-            found = parse_dates(different, self.date)
+            found = parse_dates(different, date)
             if found is None:
-                odd = (c for c in different if parse_dates(np.array([c]), str(self.date)) is None)
-                raise InputError(explain(f"dates of column {cells.name!r} must read {self.date}",
+                odd = (c for c in different if parse_dates(np.array([c]), date) is None)
+                raise InputError(explain(f"dates of column {cells.name!r} must read {date}",
                                          got=repr(next(odd, "ends that differ"))))  # fmt: skip
-            ticks[~absent] = np.asarray(found)[which]
+            ticks[~absent] = found[which]
         return ticks
 
     def _stamps(self, ticks: Array, absent: Array, name: str) -> "pd.Series[Any]":
