@@ -81,7 +81,7 @@ def test_a_shift_is_seen_whole_whatever_directions_are_drawn(n, d):
 
 
 @pytest.mark.slow
-def test_the_jackknife_error_matches_repetition():
+def test_the_error_of_a_lower_estimate_matches_repetition():
     values = []
     for seed in range(60):
         x, y = clouds(64, 2, seed)

@@ -103,8 +103,7 @@ class Certificate(Record):
         upper: The smallest valid rung; holds at ``level``.
         lower: The largest lower estimate (an estimate, not a limit).
         rungs: All upper bounds, in ladder order.
-        lower_estimates: Estimates that lie below the distance up to their own error, and what
-            finite clouds are apart where sampler and reference share little of their noise.
+        lower_estimates: Estimates that lie below the distance up to their own error.
         terms: Where the distance comes from: "start", "steps", "score" and, where present, "stop"
             and "reference path"; root-mean-square differences along one coupling, so their sum is
             at least the synchronous rung's estimate, and a term is no bound by itself.

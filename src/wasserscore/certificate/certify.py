@@ -136,7 +136,7 @@ def certify(
     law = describe(reference) if target == "reference" else describe(reference, smoothed=False)
     return Certificate(
         upper=replace(smallest(rungs).upper, level=level),
-        lower=max(lower.values(), key=float),
+        lower=max(lower.values(), key=lambda e: (e.value, -(e.stderr or 0.0))),
         rungs=rungs,
         lower_estimates=lower,
         terms=terms(run) | {a.name: a.estimate for a in added},
