@@ -52,8 +52,11 @@ def distance_words(w2: Mapping[str, Any], floor: Mapping[str, Any]) -> str:
     error = ((w2["stderr"] or 0) ** 2 + (floor["stderr"] or 0) ** 2) ** 0.5
     share = excess / floor["value"] if floor["value"] else 0.0
     numbers = f"W2 {w2['value']:.3g} against a floor of {floor['value']:.3g}"
-    if excess <= SIGNIFICANT * error:
+    if abs(excess) <= SIGNIFICANT * error:
         return f"Its distance to fresh data cannot be told from that of real rows ({numbers})."
+    if excess < 0:
+        return (f"Its distance to fresh data is {percent(-share)} below that of real rows "
+                f"({numbers}), as it is of samples that vary less: look at recall.")  # fmt: skip
     return f"Its distance to fresh data is {percent(share)} above that of real rows ({numbers})."
 
 
@@ -69,8 +72,8 @@ def overall(
         floor: The floor of W2.
         baselines: Their entries; one that is nearer than the best model, and no copy, is named.
     """
-    sentences = [f"Two halves of the real data are {estimate(floor)} apart in W2: "
-                 "no generator can be expected below that."]  # fmt: skip
+    sentences = [f"Two halves of the real data are {estimate(floor)} apart in W2: so "
+                 "are samples of the same law, and ones that vary less are nearer."]  # fmt: skip
     copying = [m for m in models if m["audit"]["verdict"] == "memorized"]
     clean = [m for m in models if m["audit"]["verdict"] == "no sign of copying"]
     if copying:
