@@ -9,6 +9,7 @@ from tests.audit.laws import moons, plant, split
 import wasserscore
 from wasserscore.audit import AuditReport, audit
 from wasserscore.core.errors import InputError
+from wasserscore.core.results import share_error
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +173,7 @@ def test_suspects_come_most_suspicious_first(three):
 def test_standard_errors_and_excesses(three):
     found = audit(train=three[0], generated=three[1], holdout=three[2])
     p, n = found.nn_ratio.value, found.n_generated
-    assert found.nn_ratio.stderr == pytest.approx(np.sqrt(p * (1 - p) / n))
+    assert found.nn_ratio.stderr == pytest.approx(share_error(p, n))
     both = np.hypot(found.nn_ratio.stderr, found.nn_ratio_holdout.stderr)
     assert found.nn_ratio_excess.stderr == pytest.approx(both)
     assert found.closer.stderr > 0

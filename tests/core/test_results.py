@@ -4,9 +4,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binom
 
 from wasserscore.core.errors import InputError, explain, require
-from wasserscore.core.results import Estimate, Record
+from wasserscore.core.results import Estimate, Record, share_error
 
 
 @dataclass(frozen=True)
@@ -65,3 +66,16 @@ def test_errors_say_what_got_do():
     with pytest.raises(InputError, match="a must be positive, got -1"):
         require(False, "a must be positive", got=-1)
     require(True, "never", got=0)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.02, 0.5, 0.9, 1.0])
+def test_the_error_of_a_share_is_that_of_the_binomial_and_none_of_few_is_no_certainty(p):
+    n = 30
+    hits = np.arange(n + 1)
+    errors = np.array([share_error(k / n, n) for k in hits])
+    squared = (binom.pmf(hits, n, p) * errors**2).sum()  # its mean over all samples
+    assert squared >= 0.9 * p * (1 - p) / n
+    assert squared <= p * (1 - p) / n + 0.5 / n**2  # about 1 / 2 n^2 where nothing is random
+    # of no hits in 30, shares up to 3 / 30 are likely enough (one in twenty): 2 errors say .047
+    assert 1 / n < 2 * share_error(0.0, n) < 3 / n
+    assert share_error(1.0, n) == pytest.approx(share_error(0.0, n))

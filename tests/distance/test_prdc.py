@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 from tests.distance.clouds import cloud
 
@@ -35,7 +36,7 @@ def test_the_reference_itself_scores_exactly_one(d):
     found = prdc(p, p.flip(0))
     for value in (found.precision, found.recall, found.density, found.coverage):
         assert value.value == 1.0
-    assert found.precision.stderr == 0.0
+    assert found.precision.stderr == pytest.approx(0.5**0.5 / 200, rel=0.01)  # half a miss
 
 
 def test_balls_are_open():
@@ -60,8 +61,15 @@ def test_far_and_collapsed_samples_show():
 
 def test_standard_errors_are_those_of_a_mean():
     q, p = cloud(200, 2, 1) * 2, cloud(200, 2, 2)
-    share = prdc(q, p).precision
-    assert share.stderr == pytest.approx(np.sqrt(share.value * (1 - share.value) / 199))
+    found = prdc(q, p)
+    share, density = found.precision, found.density
+    assert share.stderr == pytest.approx(np.sqrt(share.value * (1 - share.value) / 200), rel=0.01)
+    r = np.partition(cdist(p, p), 5)[:, 5]
+    inside = (cdist(q, p) < r * (1 - 1e-9)).sum(1) / 5
+    assert density.stderr == pytest.approx(inside.std(ddof=1) / np.sqrt(200))
+    whole = prdc(p[:8], p[:8], 3).coverage  # all of eight points: no certainty
+    assert whole.value == 1
+    assert 0.05 < whole.stderr < 0.12
 
 
 def test_too_few_points_are_refused():

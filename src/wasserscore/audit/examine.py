@@ -35,7 +35,7 @@ from wasserscore.audit.verdict import (
 )
 from wasserscore.core.errors import require
 from wasserscore.core.random import Streams
-from wasserscore.core.results import Estimate
+from wasserscore.core.results import Estimate, share_error
 from wasserscore.data import Mapped
 from wasserscore.distance import PRDC, prdc
 
@@ -176,11 +176,11 @@ def _exact(x: Tensor | None, train: Tensor | Mapped) -> Tensor | None:
 
 
 def _share(name: str, own: Tensor, fresh: Tensor | None) -> dict[str, Estimate | None]:
-    """A share among generated and held-out rows; the bootstrap variance of a share is p q / n."""
+    """A share among generated and held-out rows, and their difference."""
 
     def estimate(which: Tensor) -> Estimate:
         p, n = float(which.double().mean()), len(which)
-        return Estimate(p, stderr=math.sqrt(p * (1 - p) / n), n=n, units="")
+        return Estimate(p, stderr=share_error(p, n), n=n, units="")
 
     value = estimate(own)
     if fresh is None:

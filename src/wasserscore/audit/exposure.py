@@ -16,7 +16,7 @@ from torch import Tensor
 
 from wasserscore.audit.neighbours import Training, levelled
 from wasserscore.core.random import Streams
-from wasserscore.core.results import Estimate
+from wasserscore.core.results import Estimate, share_error
 from wasserscore.kernel import nearest
 
 RARE = 0.05
@@ -56,9 +56,7 @@ def exposure(
     # Rare rows that share the row next to them say one thing, and are no independent ones.
     alike = torch.where(own <= fresh, first, few + second).bincount().double()
     independent = float(count**2 / alike.square().sum())
-    smooth = (p * independent + 0.5) / (independent + 1)  # all alike is no certainty
-    error = math.sqrt(smooth * (1 - smooth) / independent)
-    share = Estimate(p, stderr=error, n=count, units="")
+    share = Estimate(p, stderr=share_error(p, independent), n=count, units="")
     distance, row = _closest(train.points[rare], generated)
     closeness = distance / train.spacing[rare]
     order = closeness.sort(stable=True).indices

@@ -75,3 +75,16 @@ class Estimate(Record):
             + (f" {self.units}" if self.units else "")
             + ("" if self.status == "ok" else f" [{self.status}]")
         )
+
+
+def share_error(share: float, n: int | float) -> float:
+    """Standard error of a share of independent trials: none or all of them is no certainty.
+
+    That of a share with half a hit and half a miss more.
+
+    Args:
+        share: In [0, 1].
+        n: How many trials.
+    """
+    smooth = (share * n + 0.5) / (n + 1)
+    return math.sqrt(smooth * (1 - smooth) / n)

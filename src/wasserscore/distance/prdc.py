@@ -16,7 +16,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.numbers import spelled
-from wasserscore.core.results import Estimate, Record
+from wasserscore.core.results import Estimate, Record, share_error
 from wasserscore.distance.clouds import as_clouds, in_unit
 from wasserscore.kernel import in_balls, nearest
 
@@ -65,10 +65,10 @@ def prdc(generated: Any, reference: Any, k: int = 5) -> PRDC:
     inside_q, _ = in_balls(p, q, _radii(q, k))
     status = "ok" if len(q) == len(p) else f"sizes differ: {len(q)} generated, {len(p)} reference"
     return PRDC(
-        precision=_mean(inside_p > 0, status),
-        recall=_mean(inside_q > 0, status),
+        precision=_share(inside_p > 0, status),
+        recall=_share(inside_q > 0, status),
         density=_mean(inside_p, status, k),
-        coverage=_mean(covered, status),
+        coverage=_share(covered, status),
     )
 
 
@@ -77,7 +77,12 @@ def _radii(points: Tensor, k: int) -> Tensor:
     return nearest(points, points, k, exclude_self=True)[0][:, -1] * (1 - TIE)
 
 
-def _mean(values: Tensor, status: str, unit: int = 1) -> Estimate:
+def _share(which: Tensor, status: str) -> Estimate:
+    value, n = float(which.double().mean()), len(which)
+    return Estimate(value, stderr=share_error(value, n), n=n, status=status, units="")
+
+
+def _mean(values: Tensor, status: str, unit: int) -> Estimate:
     """The mean of counts, in units of ``unit``."""
     values, n = values.double(), len(values)
     stderr = float(values.std()) / math.sqrt(n) / unit if n > 1 else None

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wasserscore.audit import AuditReport, audit
 from wasserscore.audit.parts import two_nearest
-from wasserscore.core.results import Estimate
+from wasserscore.core.results import Estimate, share_error
 from wasserscore.core.typing import Cloud
 from wasserscore.data import Dataset, Mapped, Scaling
 from wasserscore.experiment.whole import Whole
@@ -56,7 +56,7 @@ def copy_rate(train: Dataset, generated: Cloud) -> Estimate:
     scaling, known = _yardstick(train)
     x = generated.to(known) if scaling is None else scaling.apply(generated.to(known))
     p, n = float(_same(x, known)[0].double().mean()), len(x)
-    return Estimate(p, stderr=(p * (1 - p) / n) ** 0.5, n=n, units="")
+    return Estimate(p, stderr=share_error(p, n), n=n, units="")
 
 
 def _yardstick(train: Dataset | Whole) -> tuple[Scaling | None, Any]:

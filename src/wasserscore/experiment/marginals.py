@@ -6,7 +6,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from wasserscore.core.random import Streams
-from wasserscore.core.results import Estimate
+from wasserscore.core.results import Estimate, share_error
 from wasserscore.core.typing import Array
 from wasserscore.data.tables import Codec
 from wasserscore.data.tables.category import Category
@@ -73,8 +73,8 @@ def two_sample_accuracy(x: Array, y: Array, *, seed: int) -> Estimate | None:
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**31)
     boosting = HistGradientBoostingClassifier(max_iter=50, early_stopping=False, random_state=0)
     right = cross_val_predict(boosting, rows, kind, cv=folds) == kind
-    return Estimate(float(right.mean()), stderr=float(right.std() / len(right) ** 0.5),
-                    n=len(right), units="share of rows")  # fmt: skip
+    share, n = float(right.mean()), len(right)
+    return Estimate(share, stderr=share_error(share, n), n=n, units="share of rows")
 
 
 def mean_gap(a: Array, b: Array) -> float:
