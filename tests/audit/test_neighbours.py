@@ -39,3 +39,14 @@ def test_copy_distance_is_the_one_percent_quantile_of_distinct_rows():
 def test_too_few_distinct_rows_are_refused():
     with pytest.raises(InputError, match="3 distinct rows, got 2"):
         training(torch.tensor([[0.0], [1.0], [1.0]]))
+
+
+@pytest.mark.parametrize(("n", "share"), [(50, 0.04), (150, 0.02), (1500, 0.01)])
+def test_so_many_fresh_rows_are_copies(n, share):
+    generator, found = torch.Generator().manual_seed(n), []
+    for _ in range(30000 // n):
+        train, fresh = torch.randn(2, n, 2, generator=generator, dtype=torch.float64)
+        rows = training(train)
+        found.append(float(rows.copies(rows.closest(fresh)).double().mean()))
+    error = np.std(found) / len(found) ** 0.5
+    assert np.mean(found) == pytest.approx(share, abs=4 * error + 0.15 * share)

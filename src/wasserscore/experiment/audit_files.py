@@ -70,7 +70,8 @@ def numbers(report: AuditReport) -> dict[str, float | None]:
     """The quantities that rules may name.
 
     ``copies``: share of rows equal to a training row up to rounding; ``near_copies``: nearer to a
-    training row than 99 % of training rows are to each other (fresh data: about 1 %);
+    training row than 99 % of training rows are to each other (fresh data: about 1 %, beside few
+    training rows more);
     ``repeats``: three times nearer to one training row than to any other; ``excess_near_copies``:
     beyond those of the hold-out; ``flagged``: 1 where the verdict is "memorized" or
     "suspicious". The last two are None where nothing was judged.
