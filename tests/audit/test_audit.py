@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -248,3 +249,18 @@ def test_rows_whose_squares_are_no_numbers_are_refused(unit):
     rows = torch.randn(60, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     with pytest.raises(InputError, match="largest coordinate must be between"):
         audit(train=rows[:30] * unit, generated=rows[30:] * unit)
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "judged"),
+    [(5, 5, False), (6, 6, True), (3, 12, True), (3, 8, False), (1, 60, False)],
+)
+def test_copies_that_no_test_could_see_are_not_said_to_be_absent(m, n, judged):
+    generator = torch.Generator().manual_seed(0)
+    train, fresh = torch.randn(2, 100, 3, generator=generator, dtype=torch.float64)
+    assert judged == (math.comb(m + n, m) >= 400)  # one of all labellings, at .25 %
+    copies = audit(train=train, generated=train[:m], holdout=fresh[:n])
+    other = audit(train=train, generated=fresh[-m:], holdout=fresh[:n])
+    assert copies.flagged == copies.judged == other.judged == judged
+    word = "no sign of copying" if judged else "not judged: too few rows"
+    assert other.verdict == word

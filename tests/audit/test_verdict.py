@@ -3,7 +3,9 @@ import pytest
 from wasserscore.audit import verdict
 from wasserscore.audit.verdict import Evidence, judge
 
-NOTHING = Evidence(copy_excess=0.0, closer=0.5, p_exact=1.0, p_copies=0.5, p_closer=0.5)
+NOTHING = Evidence(
+    copy_excess=0.0, closer=0.5, p_exact=1.0, p_copies=0.5, p_closer=0.5, p_least=0.0
+)
 
 
 def test_levels_add_up_to_the_stated_rate():
@@ -25,6 +27,9 @@ def test_levels_add_up_to_the_stated_rate():
         ({"p_exact": 0.0025}, "suspicious"),
         ({"p_exact": 1e-9, "copy_excess": 0.099}, "suspicious"),
         ({"p_exact": 1e-9, "copy_excess": 0.1}, "memorized"),
+        ({"p_least": 0.0025}, "no sign of copying"),
+        ({"p_least": 0.003}, "not judged: too few rows"),
+        ({"p_least": 0.003, "p_copies": 0.015}, "suspicious"),
     ],
 )
 def test_rule(change, word):
@@ -32,7 +37,7 @@ def test_rule(change, word):
 
 
 def test_every_reason_is_told():
-    _, reason = judge(Evidence(0.9, 0.99, 0.0, 0.001, 0.001))
+    _, reason = judge(Evidence(0.9, 0.99, 0.0, 0.001, 0.001, 0.0))
     assert "exact copies" in reason
     assert "p < 1e-6" in reason
     assert "some rows lie closer" in reason

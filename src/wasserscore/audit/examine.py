@@ -115,6 +115,9 @@ def audit(
                 p_exact=tests["p_exact"],
                 p_copies=tests["p_copies"],
                 p_closer=tests["p_value"],
+                p_least=count_p_value(
+                    Estimate(1.0, n=len(generated)), Estimate(0.0, n=len(holdout))
+                ),
             )
         )
         repeated = 1 - yardstick.count / len(rows.train)

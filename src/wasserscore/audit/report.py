@@ -39,8 +39,8 @@ class AuditReport(Record):
     another way; that takes differential privacy.
 
     Args:
-        verdict: "memorized", "suspicious", "no sign of copying", or one of three that begin
-            with "not judged": no hold-out, one of training rows, values in other units.
+        verdict: "memorized", "suspicious", "no sign of copying", or one that begins with "not
+            judged": no hold-out, one of training rows, too few rows, values in other units.
         reason: Why, in words.
         false_positive_rate: How often at most fresh data would be flagged.
         n_train: Training rows as given.
@@ -120,7 +120,10 @@ class AuditReport(Record):
 
     @property
     def judged(self) -> bool:
-        """Whether there is a verdict: only beside a hold-out, of other rows, in the same units."""
+        """Whether there is a verdict: only beside a hold-out, of other rows, in the same units.
+
+        Nor of so few rows that no copies would stand out.
+        """
         return self.verdict not in UNJUDGED
 
     @property

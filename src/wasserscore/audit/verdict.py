@@ -15,20 +15,25 @@ SUSPICIOUS = "suspicious"
 CLEAN = "no sign of copying"
 NOT_JUDGED = "not judged: no hold-out"
 SAME_ROWS = "not judged: the hold-out is training rows"
+TOO_FEW = "not judged: too few rows"
 ELSEWHERE = "not judged: values lie apart"
-UNJUDGED = (NOT_JUDGED, SAME_ROWS, ELSEWHERE)
+UNJUDGED = (NOT_JUDGED, SAME_ROWS, TOO_FEW, ELSEWHERE)
 SAME = 0.5
 """Share of held-out rows that are training rows, beyond what repeats itself among these."""
 
 
 class Evidence(NamedTuple):
-    """What the verdict rests on; the p-values are one-sided, the shares in [0, 1]."""
+    """What the verdict rests on; the p-values are one-sided, the shares in [0, 1].
+
+    ``p_least`` is what ``p_exact`` would be if all generated rows were copies and no held-out one.
+    """
 
     copy_excess: float
     closer: float
     p_exact: float
     p_copies: float
     p_closer: float
+    p_least: float
 
 
 def judge(evidence: Evidence) -> tuple[str, str]:
@@ -36,7 +41,8 @@ def judge(evidence: Evidence) -> tuple[str, str]:
 
     Flagged when exact copies exceed those of the hold-out, when the scan finds rows closer to
     train than the bulk explains, or when the bulk itself is closer at odds of three to one. By
-    the union bound at most 2 % of generators as good as fresh data are flagged.
+    the union bound at most 2 % of generators as good as fresh data are flagged. There is "no
+    sign of copying" only where the exact test would see it if all rows were copies.
 
     Assumes: given train, hold-out rows are independent draws of the data law.
     """
@@ -51,6 +57,9 @@ def judge(evidence: Evidence) -> tuple[str, str]:
             "the rows as a whole lie closer to train than fresh data"
             f" ({e.closer:.0%} of pairs, p {_rounded(e.p_closer)})"
         )
+    if not reasons and e.p_least > EXACT_LEVEL:
+        luck = f"if all were copies it might be luck (p {_rounded(e.p_least)})"
+        return TOO_FEW, f"{luck}: give more generated or held-out rows"
     if not reasons:
         return CLEAN, "no test finds copies among them"
     word = MEMORIZED if e.copy_excess >= MEMORIZED_EXCESS else SUSPICIOUS
