@@ -113,6 +113,9 @@ def test_same_seed_same_model(quick):
     a, b = (fit_proximal(ring(12), CLOCK, method="network", seed=3) for _ in range(2))
     assert torch.equal(a.covariance.factors, b.covariance.factors)
     assert not a.covariance.factors.requires_grad
+    with torch.no_grad():
+        within = fit_proximal(ring(12), CLOCK, method="network", seed=3)
+    assert torch.equal(within.covariance.factors, a.covariance.factors)
 
 
 def test_every_step_has_another_split_and_no_point_is_its_own_centre():

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.linalg import symmetric
+from wasserscore.core.modes import gradients
 from wasserscore.core.typing import Cloud, PerPoint, Points, ScoreFn, Vector
 
 DENSE = 256
@@ -49,7 +50,7 @@ def extremes(score: ScoreFn, x: Points, t: float) -> Float[Tensor, "n 2"]:
 def jacobian(score: ScoreFn, x: Points, t: float) -> Float[Tensor, "n d d"]:
     """The Jacobian of a score at every point, its coordinates in row-major order."""
     flat = _flat(score, x)
-    with torch.enable_grad():
+    with gradients("a Jacobian"):
         rows = x.detach().flatten(1).requires_grad_()
         s = flat(rows, t)
         found = [torch.autograd.grad(s[:, j].sum(), rows, retain_graph=True)[0]
@@ -98,7 +99,7 @@ def _both(flat: Callable[[Cloud, float], Cloud], x: Vector, t: float, v: Vector)
     """
     ahead, behind = flat(torch.stack([x + DIFFERENCE * v, x - DIFFERENCE * v]), t).detach()
     pushed = (ahead - behind) / (2 * DIFFERENCE)
-    with torch.enable_grad():
+    with gradients("a Jacobian"):
         row = x.detach()[None].requires_grad_()
         s = flat(row, t)[0]
         (back,) = torch.autograd.grad(s, row, v, retain_graph=True)

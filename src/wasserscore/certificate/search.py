@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wasserscore.certificate.jacobian import DENSE, jacobian, local
 from wasserscore.core.linalg import symmetric
+from wasserscore.core.modes import gradients
 from wasserscore.core.typing import Points, ScoreFn
 
 CLIMBERS = 8
@@ -84,7 +85,7 @@ def _slope(score: ScoreFn, x: Points, t: float, step: float) -> Points:
 
 def _pulled(score: ScoreFn, x: Points, t: float, v: Points) -> Points:
     """J(x)^T v."""
-    with torch.enable_grad():
+    with gradients("a Jacobian"):
         x = x.detach().requires_grad_()
         (found,) = torch.autograd.grad((score(x, t) * v).sum(), x)
     return found

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.modes import require_digits
 from wasserscore.core.random import Streams
 from wasserscore.core.results import Estimate
 from wasserscore.core.tensors import tiles
@@ -57,6 +58,7 @@ def _directions(projections: int, x: Tensor, seed: int) -> Tensor:
 
 def _squares(x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
     """Squared one-dimensional W2 (projections,), float64, in tiles of directions."""
+    require_digits(x, "projections")
     n, m = len(x), len(y)
     centre = x.mean(0)  # one common shift: projections of float32 points keep their digits
     x, y = x - centre, y - centre

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
+from wasserscore.core.modes import gradients
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import Cloud, PerPoint
 from wasserscore.flow.baselines import points_of
@@ -113,17 +114,17 @@ class Adversary(Averaged):
             chosen = points[rows.to(points.device)].to(like)
             levels = (sigma * 2 ** (2 * stratified(len(chosen), generator) - 1)).to(like)
             noise = streams.normal(f"{side} noise", 0, len(chosen), tuple(x.shape[1:]), chosen)
-            with torch.enable_grad():
+            with gradients("an adversary"):
                 logit = self.logit(self.network, chosen + levels[:, None] * noise, levels)
                 losses.append(nn.functional.softplus(sign * logit).mean())
-        with torch.enable_grad():
+        with gradients("an adversary"):
             return self.descend([losses[0] + losses[1]])
 
     def slope(self, z: Cloud, sigma: float) -> tuple[PerPoint, Cloud]:
         """The averaged classifier's logit and its gradient, where points carry noise ``sigma``."""
         like = next(iter(self.weights.values()))
         levels = torch.full((len(z),), sigma, dtype=like.dtype, device=like.device)
-        with torch.enable_grad():
+        with gradients("an adversary"):
             at = z.detach().to(like).requires_grad_()
             logit = self.logit(self.average, at, levels)
             (found,) = torch.autograd.grad(logit.sum(), at)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
 from wasserscore.core.errors import require
+from wasserscore.core.modes import require_digits
 from wasserscore.core.typing import PerPoint
 from wasserscore.kernel import small
 from wasserscore.kernel.dense import dense_sums, pullback, pushforward
@@ -148,6 +149,7 @@ def _positive(sigma: Sigma, x: Tensor) -> float | Tensor:
 
 def prepare(x: Tensor, y: Tensor | Keys, log_weights: Tensor | None) -> Keys:
     """The keys, prepared if they are not; refuses another dimension than the queries'."""
+    require_digits(x, "kernel sums")
     if isinstance(y, Keys):
         require(log_weights is None, "prepared keys carry their own log_weights", got="both")
         keys = y

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wasserscore.core.modes import gradients
 from wasserscore.core.typing import Vector
 from wasserscore.dynamics import TimeGrid
 from wasserscore.process import Process
@@ -39,7 +40,7 @@ def error_response(
     x = torch.zeros(1, values.numel(), dtype=torch.float64)
     calm = torch.zeros(*((solver.noises,) if solver.noises > 1 else ()), *x.shape, dtype=x.dtype)
     noisy = eta > 0 or solver.noises > 1  # a corrector draws at any stochasticity
-    with torch.enable_grad():
+    with gradients("a plan for a score with an error"):
         for _, t, s in grid.pairs():
             x = step(x, t, s, calm if noisy else None)
         found = torch.autograd.grad(x.sum(), errors, allow_unused=True, materialize_grads=True)

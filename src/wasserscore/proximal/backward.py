@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.modes import gradients
 from wasserscore.core.random import Streams
 from wasserscore.core.tensors import as_points, tiles
 from wasserscore.core.typing import Cloud, Matrix, PerPoint
@@ -146,7 +147,7 @@ class BackwardProximal:
     def _gradient(self, x: Cloud) -> Cloud:
         parts = []
         for rows in tiles(len(x), AT_ONCE):
-            with torch.enable_grad():
+            with gradients("a proximal step"):
                 point = x[rows].detach().requires_grad_()
                 (slope,) = torch.autograd.grad(self._values(point).sum(), point)
             parts.append(slope)

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.modes import gradients
 from wasserscore.core.random import Streams
 from wasserscore.core.typing import PerPoint, Vector
 from wasserscore.kernel import nearest
@@ -86,7 +87,8 @@ class Training:
         for _ in range(steps):
             centres, fit = self.split(self.streams.generator("split", self.steps))
             self._optimizer.zero_grad()
-            loss = self.loss(centres, fit)
+            with gradients("training"):
+                loss = self.loss(centres, fit)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, LARGEST_GRADIENT)
             self._optimizer.step()

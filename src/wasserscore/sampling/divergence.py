@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from wasserscore.core.errors import require
+from wasserscore.core.modes import gradients
 
 
 def divergence(
@@ -30,7 +31,7 @@ def divergence(
     Raises:
         InputError: If the field has no derivative (a network run without gradients).
     """
-    with torch.enable_grad():
+    with gradients("a likelihood"):
         points = y.detach().requires_grad_()
         value = field(points)
         require(value.requires_grad, "the score must be differentiable for a likelihood",

@@ -32,6 +32,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
+from wasserscore.core.modes import require_digits
 from wasserscore.core.numbers import as_times
 from wasserscore.core.tensors import as_tensor, expand_like
 from wasserscore.core.typing import Cloud, Matrix, PerPoint, Points, Times, Vector
@@ -292,6 +293,7 @@ class ClosedFormScore(ABC):
 
     def _clock(self, t: Times, x: Tensor) -> tuple[Tensor, Tensor]:
         r""":math:`\alpha_t` and :math:`\tau_t`, in float64 on the device of ``x``."""
+        require_digits(x, "closed-form laws")
         time = as_times(t, x.shape[:1].numel(), x.device)
         return self.process.alpha(time), self.process.noise_to_signal(time)
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from wasserscore.core.ahead import Ahead
 from wasserscore.core.distributed import largest, on_first, publish, rank, world
 from wasserscore.core.errors import require
+from wasserscore.core.modes import gradients
 from wasserscore.core.random import Streams, keyed
 from wasserscore.training.averaged import Logs
 from wasserscore.training.checkpoint import Checkpoints
@@ -120,9 +121,10 @@ def run(
     """
     good = isinstance(callbacks, Sequence) and all(map(callable, callbacks))
     require(good, "callbacks must be a list of functions of (step, logs)", got=repr(callbacks))
-    require(not torch.is_inference_mode_enabled(), "training needs gradients",
-            got="torch.inference_mode()", do="train outside of it")  # fmt: skip
-    with nullcontext() if checkpoints is None else checkpoints.held(), torch.enable_grad():
+    require(not any(map(torch.is_autocast_enabled, ("cpu", "cuda"))),
+            "training chooses the precision of its products itself", got="torch.autocast",
+            do="leave it for this call; train_score has precision='bfloat16'")  # fmt: skip
+    with gradients("training"), nullcontext() if checkpoints is None else checkpoints.held():
         _train(task, data, steps, batch_size, seed, callbacks, checkpoints)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer, as_shape
+from wasserscore.core.modes import gradients
 from wasserscore.core.numbers import is_number
 from wasserscore.core.tensors import as_floats
 from wasserscore.core.typing import Points
@@ -52,7 +53,7 @@ class LinearMap(ABC):
 
     def adjoint(self, y: Measurements) -> Points:
         """The adjoint at measurements: the derivative of a linear map is the map itself."""
-        with torch.enable_grad():
+        with gradients("an adjoint"):
             x = y.new_zeros(len(y), *self.shape, requires_grad=True)
             (pulled,) = torch.autograd.grad(self.forward(x), x, y)
         return pulled

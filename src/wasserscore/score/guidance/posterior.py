@@ -30,6 +30,7 @@ from torch import Tensor
 from wasserscore.core.errors import require
 from wasserscore.core.integers import as_integer
 from wasserscore.core.linalg import conjugate_gradients
+from wasserscore.core.modes import gradients
 from wasserscore.core.numbers import as_times, is_number
 from wasserscore.core.random import normal_like
 from wasserscore.core.tensors import as_floats, as_tensor, expand_like, same_axes
@@ -142,7 +143,7 @@ class Posterior(Derived):
         alpha, tau = self._clock(t, len(x))
         require(bool((tau > 0).all()), "a posterior has no score without noise", got=f"t={t}",
                 do="ask at t > 0")  # fmt: skip
-        with torch.enable_grad():
+        with gradients("a posterior"):
             point = x.detach().requires_grad_()
             mean = self._prior_mean(point, t)
         gain = expand_like(alpha * tau, x)
