@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -450,6 +451,22 @@ def test_output_that_nobody_reads_is_not_a_rule_that_failed(table):
         process.stdout.close()  # as head does
         assert process.stderr.read() == ""
     assert process.returncode == 141
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know the letters of a name")
+def test_names_in_other_letters_and_output_without_letters_are_no_bug(table, tmp_path):
+    """A file that Latin-1 has named, and a terminal that knows ASCII alone."""
+    out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/t\xe4b"))
+    shutil.copy(table, out.with_suffix(".csv"))
+    words = ["flow", "normal", out.with_suffix(".csv"), "--out", out, "--steps", "2"]
+    run = subprocess.run(
+        [sys.executable, "-m", "wasserscore", *map(str, words)],
+        capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii:strict"},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert rb"t\udce4b/flow.html" in run.stdout.replace(b"\n", b"")
+    assert json.loads((out / "flow.json").read_text())["target"] == "file t\udce4b.csv"
+    assert "normal to t?b" in (out / "flow.html").read_text(encoding="utf-8")
 
 
 def test_ctrl_c_is_130_and_says_how_to_continue(table, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from wasserscore.core.errors import InputError
-from wasserscore.core.files import require_folder, write_atomically, write_json
+from wasserscore.core.files import require_folder, write_atomically, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
@@ -34,6 +34,13 @@ def test_a_folder_that_may_not_be_written_in_is_said(tmp_path, monkeypatch):
     for path in (locked, locked / "mine" / "page"):
         with pytest.raises(InputError, match=r"to write in, got no permission in .*locked;"):
             require_folder(path)
+
+
+def test_bytes_of_a_name_that_are_no_letters_are_kept_in_json_and_marked_in_text(tmp_path):
+    write_json(tmp_path / "a.json", {"x": "t\udce4b é"})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"x": "t\udce4b é"}
+    write_text(tmp_path / "a.html", "t\udce4b é")
+    assert (tmp_path / "a.html").read_bytes() == b"t?b \xc3\xa9"
 
 
 def test_json_is_strict(tmp_path):

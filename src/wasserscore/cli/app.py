@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import wraps
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn, ParamSpec
 
@@ -55,6 +56,7 @@ def exit_codes(command: Callable[P, None]) -> Callable[P, None]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             with _silent_beside_the_first():
+                _print_anything()
                 command(*args, **kwargs)
         except KeyboardInterrupt:
             _stop("interrupted; the same command continues a run", INTERRUPTED)
@@ -100,6 +102,12 @@ def _stop(message: str, code: int) -> NoReturn:
     else:
         typer.echo(f"wasserscore: {message}", err=True)
     raise typer.Exit(code)
+
+
+def _print_anything() -> None:
+    """What standard output has no letters for (``±`` in ASCII, bytes of a name) is escaped."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _leave_unread() -> NoReturn:

@@ -138,7 +138,9 @@ def _told(own: Tensor | Exception | None, source: int) -> Tensor:
     if isinstance(own, Exception):
         kind = "input" if isinstance(own, InputError) else "error"
         text = f"{own}" if kind == "input" else f"{type(own).__name__}: {own}"
-        message[kind] = torch.frombuffer(bytearray(text.encode() or b"-"), dtype=torch.uint8)
+        message[kind] = torch.frombuffer(
+            bytearray(text.encode(errors="replace") or b"-"), dtype=torch.uint8
+        )
     elif own is not None:
         message["result"] = own
     found = publish(message, source)

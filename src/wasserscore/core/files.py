@@ -38,7 +38,18 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Text in UTF-8, written atomically.
+
+    Bytes of a file's name that are no UTF-8, which Python has as lone surrogates, are "?".
+    """
+    write_atomically(path, text.encode(errors="replace"))
+
+
 def write_json(path: Path, value: Any) -> None:
-    """``value`` as strict JSON (records unfold, NaN becomes null), written atomically."""
+    """``value`` as strict JSON (records unfold, NaN becomes null), written atomically.
+
+    What :func:`write_text` cannot write is escaped, so that it is read as it was.
+    """
     text = json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, (text + "\n").encode())
+    write_atomically(path, (text + "\n").encode(errors="backslashreplace"))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from wasserscore.core.files import write_atomically, write_json
+from wasserscore.core.files import write_atomically, write_json, write_text
 from wasserscore.core.results import plain
 from wasserscore.data.tables.frames import inert
 from wasserscore.experiment.compare_records import (
@@ -27,8 +27,8 @@ SPECIAL = {
 
 def write_comparison(found: Comparison, folder: Path) -> None:
     """``compare.csv``, ``.tex``, ``.png``, ``.svg`` and, last, ``.json``, each whole."""
-    write_atomically(folder / "compare.csv", to_csv(found).encode())
-    write_atomically(folder / "compare.tex", to_latex(found).encode())
+    write_text(folder / "compare.csv", to_csv(found))
+    write_text(folder / "compare.tex", to_latex(found))
     figure = compare_figure(plain(found))
     for kind in ("png", "svg"):
         write_atomically(folder / f"compare.{kind}", figure_bytes(figure, kind))

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from wasserscore.core.files import write_atomically
+from wasserscore.core.files import write_atomically, write_text
 from wasserscore.report import motion, wording
 from wasserscore.report.canvas import figure_bytes
 from wasserscore.report.certificate_figures import certificates, curves, ladder
@@ -41,7 +41,7 @@ def write_report(results: Mapping[str, Any], samples: Mapping[str, Tensor], fold
         for name, draw in _figures(results, samples).items()
     }
     page = folder / "report.html"
-    write_atomically(page, render(results, pictures).encode())
+    write_text(page, render(results, pictures))
     return page
 
 
@@ -92,7 +92,7 @@ def write_audit(results: Mapping[str, Any], folder: Path) -> Path:
         pictures["marginals"] = _draw(picture, folder / "figures" / "marginals.png")
     template = _environment(pictures).get_template("audit.html.jinja")
     page = folder / "audit.html"
-    write_atomically(page, template.render(**results).encode())
+    write_text(page, template.render(**results))
     return page
 
 
@@ -119,7 +119,7 @@ def write_flow(results: Mapping[str, Any], moved: motion.Motion, folder: Path) -
         motion=motion.view(moved),
         script={"text": Markup(text), "hash": f"sha256-{digest}"},
     )
-    write_atomically(page, filled.encode())
+    write_text(page, filled)
     write_atomically(folder / "flow.gif", motion.gif(moved))
     return page
 
