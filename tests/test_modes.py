@@ -6,6 +6,7 @@ from torch import Tensor
 
 import wasserscore as ws
 from wasserscore.core.errors import InputError
+from wasserscore.kernel import softmax_mean
 from wasserscore.network import MLP
 from wasserscore.score.guidance import Mask, Posterior
 
@@ -68,3 +69,31 @@ def test_autocast_takes_no_digits_of_what_needs_them(what):
 def test_training_chooses_the_precision_of_its_products():
     with torch.autocast("cpu", torch.bfloat16), pytest.raises(InputError, match="precision="):
         ws.train_score(MLP(3, width=8), cloud(), PROCESS, steps=2, batch_size=8)
+
+
+def screened() -> Tensor:
+    """The size of a problem, and the width, that few of the keys decide."""
+    generator = torch.Generator().manual_seed(0)
+    keys = torch.randn(6000, 64, generator=generator, dtype=torch.float64)
+    noise = torch.randn(300, 64, generator=generator, dtype=torch.float64)
+    return softmax_mean(keys[:300] + 0.3 * noise, keys, 1.0).mean
+
+
+def told() -> Tensor:
+    score = ws.NetworkScore(TOLD, PROCESS).conditioned([0.123456789, 3.14159])
+    return score(cloud(), 0.5)
+
+
+TOLD = MLP(3, width=8, condition=2).requires_grad_(False)
+torch.nn.init.ones_(TOLD.last.weight)
+
+
+@pytest.mark.parametrize("ask", [screened, told])
+def test_numbers_have_types_of_their_own_whatever_is_the_default(ask):
+    expected = ask()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found = ask()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found, expected)

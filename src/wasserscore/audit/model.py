@@ -94,7 +94,8 @@ def _local_dimensions(
     known = _scaled(model, train.double()).flatten(1)
     some = _scaled(model, asked["train"]).flatten(1)
     spacing = float(nearest(some, known, 2)[0][:, 1].median())
-    time = model.process.time_at(torch.tensor(spacing**2 / (4 * known.shape[1])).double())
+    ratio = torch.tensor(spacing**2 / (4 * known.shape[1]), dtype=torch.float64)
+    time = model.process.time_at(ratio)
     alpha = model.process.alpha(time)
 
     def median(rows: Tensor) -> Estimate:

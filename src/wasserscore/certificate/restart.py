@@ -95,7 +95,7 @@ def pairings(coupling: Coupling) -> list[int]:
     """The steps at whose beginning clouds are paired, the last step always among them."""
     width = math.sqrt(float(coupling.reference.column_moments()[1].mean()))
     process, times = coupling.reference.process, coupling.grid.times[:-1].tolist()
-    noise = torch.tensor([math.sqrt(clock(process, t)[1]) for t in times])
+    noise = torch.tensor([math.sqrt(clock(process, t)[1]) for t in times], dtype=torch.float64)
     near = {int((noise - ratio * width).abs().argmin()) for ratio in RATIOS}
     return sorted(near | {len(times) - 1})
 

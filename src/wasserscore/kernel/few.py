@@ -152,7 +152,7 @@ def _screen(block: Block) -> tuple[Tensor, Tensor, Tensor]:
     cut = _cut(block, block.size)
     limit, width = max(LEAST, most(n, d)), min(RUN, -(-n // GROUP) * GROUP)
     alive, counts = (cut < LARGEST).nonzero()[:, 0], torch.zeros(q, dtype=torch.int64)
-    top = torch.full((q,), -torch.inf)
+    top = torch.full((q,), -torch.inf, dtype=torch.float32)
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     for run in _runs(n, width):
         space = _logits(block, queries, table, alive, run)
@@ -206,7 +206,7 @@ def _runs(n: int, width: int) -> Iterator[slice]:
 def _logits(block: Block, queries: Tensor, table: Tensor, alive: Tensor, run: slice) -> Tensor:
     """Float32 logits of the queries alive, filled up to whole groups."""
     k = run.stop - run.start
-    space = torch.empty(len(alive), -(-k // GROUP) * GROUP)
+    space = torch.empty(len(alive), -(-k // GROUP) * GROUP, dtype=torch.float32)
     space[:, k:] = -torch.inf
     space[:, :k] = product(queries[alive], table[run].T)
     block.hide(space, run, alive)

@@ -211,7 +211,8 @@ class NetworkScore:
         if labels is None and self.label is not None:
             labels = torch.full((len(x),), self.label, device=x.device)
         if condition is None and self.condition is not None:
-            condition = torch.tensor(self.condition, device=x.device).expand(len(x), -1)
+            own = torch.tensor(self.condition, dtype=dtype, device=x.device)
+            condition = own.expand(len(x), -1)
         if condition is not None:
             condition = self._with_augmentation(condition)
         told: tuple[Tensor | None, ...] = () if labels is None else (labels,)
