@@ -55,6 +55,22 @@ def test_samples_are_repeatable_rows_of_the_data(estimator, rows):
     assert (many <= rows.max(0)).all()
 
 
+def test_rows_in_any_form_are_the_rows(rows):
+    """Backwards in memory, as ``iloc[::-1]`` leaves them, and what scikit-learn does not know."""
+    whole = ProximalGenerator().fit(rows)
+    expected = whole.score_samples(rows)
+    forms = (np.ascontiguousarray(rows[::-1])[::-1], rows.astype(">f8"),
+             torch.tensor(rows, requires_grad=True), np.ma.masked_array(rows))  # fmt: skip
+    for form in forms:
+        assert np.array_equal(ProximalGenerator().fit(form).score_samples(form), expected)
+    hidden = np.ma.masked_array(np.where(np.arange(4) == 1, 1e9, rows), rows == rows[3, 1])
+    for ask in (ProximalGenerator().fit, whole.score_samples):
+        with pytest.raises(ValueError, match="contains NaN"):
+            ask(hidden)
+        with pytest.raises(InputError, match="X must be a dense tensor"):
+            ask(torch.tensor(rows).to_sparse())
+
+
 @pytest.mark.parametrize("estimator", EVERY, ids=lambda e: type(e).__name__)
 def test_save_and_load(estimator, rows, tmp_path):
     frame = pd.DataFrame(rows, columns=["a", "b", "c", "d"])

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from wasserscore.core.errors import InputError, explain, require
 from wasserscore.core.files import write_json
+from wasserscore.core.tensors import as_floats
 from wasserscore.core.typing import Array
 from wasserscore.data import Dataset
 from wasserscore.data.tables import Codec
@@ -57,10 +57,10 @@ class Generator(BaseEstimator):
             validate_data(self, X, skip_check_array=True)  # notes the names of the columns
             data = from_frame(X, name="X", source="a DataFrame")
         else:
-            X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+            rows = self._rows(X, ensure_min_samples=2)
             names = getattr(self, "feature_names_in_", None)
             data = Dataset.build(
-                torch.tensor(X), name="X", kind=KINDS[self.scaling],  # type: ignore[arg-type]
+                rows, name="X", kind=KINDS[self.scaling],  # type: ignore[arg-type]
                 columns=None if names is None else tuple(map(str, names)),
                 dtypes=None if names is None else dtypes,
             )  # fmt: skip
@@ -134,9 +134,14 @@ class Generator(BaseEstimator):
                 got="a model of a table with text, dates, booleans, missing cells or numbers that "
                 "come again and again",
                 do="compare samples instead, with wasserscore.audit")  # fmt: skip
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        out: Array = self.model_.log_density(torch.tensor(X)).numpy()
+        out: Array = self.model_.log_density(self._rows(X, reset=False)).numpy()
         return out
+
+    def _rows(self, X: Any, **checks: Any) -> Tensor:
+        """Rows of numbers as scikit-learn wants them; of the forms it does not know, ours."""
+        if isinstance(X, np.ma.MaskedArray | Tensor):
+            X = as_floats(X, "X").detach().cpu().numpy()
+        return as_floats(validate_data(self, X, dtype=np.float64, **checks), "X")
 
 
 def _needs_codec(X: Any) -> bool:
