@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
@@ -17,6 +18,11 @@ def test_columns_are_aligned_by_name():
     expected = torch.tensor([[7.0, 5.0], [8.0, 6.0]]).double()
     assert torch.equal(rows.generated, expected)
     assert torch.equal(rows.holdout, expected)
+
+
+def test_tables_of_other_libraries_are_aligned_too():
+    train, other = (pa.table(x) for x in ({"a": [1, 2], "b": [3, 4]}, {"b": [5.0], "a": [7.0]}))
+    assert as_rows(train, other, None).generated.tolist() == [[7.0, 5.0]]
 
 
 def test_arrays_and_tensors_keep_their_shape():

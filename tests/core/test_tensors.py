@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
@@ -86,6 +87,12 @@ def test_bad_points_are_refused_in_one_line(x, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_negative_that_is_not_yet_taken_is_taken():
+    view = torch._neg_view(-torch.eye(2))
+    assert view.is_neg()
+    assert as_points(view).numpy().tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
 def test_whole_masked_arrays_and_nullable_columns_are_numbers():
     assert as_points(np.ma.masked_array(np.ones((2, 1), np.float32))).dtype == torch.float32
     whole = pd.DataFrame({"a": pd.array([1, 2], dtype="Int64"), "b": [0.5, 1.5]})
@@ -142,3 +149,5 @@ def test_tables_of_other_columns_are_refused_by_name():
     for other in (table[["b", "a"]], table.rename(columns={"b": "c"})):
         with pytest.raises(InputError, match=r"y must have the columns of x in their order, a, b"):
             require_alike(x=table, y=other)
+        with pytest.raises(InputError, match=r"y must have the columns of x in their order, a, b"):
+            require_alike(x=pa.Table.from_pandas(table), y=pa.Table.from_pandas(other))

@@ -33,6 +33,8 @@ def as_rows(train: Any, generated: Any, holdout: Any) -> Rows:
     """
     require(train is not None and generated is not None, "an audit needs train and generated rows",
             got="no rows in place of one", do="pass both")  # fmt: skip
+    train, generated, holdout = (x.to_pandas() if hasattr(x, "to_pandas") else x
+                                 for x in (train, generated, holdout))  # fmt: skip
     mapped = isinstance(train, Mapped)
     given = {"train": None if mapped else train, "generated": generated, "holdout": holdout}
     columns = list(train.columns) if hasattr(train, "columns") else None

@@ -62,7 +62,7 @@ def as_floats(x: Any, name: str) -> Tensor:
     require(x.layout == torch.strided, f"{name} must be a dense tensor", got=f"one of {x.layout}",
             do="pass x.to_dense()")  # fmt: skip
     real: Tensor = x if x.dtype in (torch.float32, torch.float64) else x.to(torch.float64)
-    return real
+    return real.resolve_neg()
 
 
 def _frame_numbers(frame: Any) -> Any:
@@ -78,9 +78,10 @@ def as_tensor(x: Any) -> Tensor:
     """Points, as :func:`as_floats` takes them; a floating tensor keeps its type, halves too.
 
     Raises:
-        InputError: If these are no real numbers.
+        InputError: If these are no real numbers, or a sparse tensor.
     """
-    return x if isinstance(x, Tensor) and x.is_floating_point() else as_floats(x, "points")
+    plain = isinstance(x, Tensor) and x.is_floating_point() and x.layout == torch.strided
+    return x if plain else as_floats(x, "points")
 
 
 def as_points(x: Any, name: str = "points", *, minimum: int = 1) -> Tensor:
@@ -145,7 +146,8 @@ def require_alike(**points: Any) -> None:
         require(apart or same_axes(shape, images[first]),
                 f"{name} must have the axes of {first}, {images[first]}", got=shape,
                 do="put channels first, or last, in both")  # fmt: skip
-    tables = {name: list(x.columns) for name, x in points.items() if hasattr(x, "columns")}
+    tables = {name: list(getattr(x, "column_names", x.columns)) for name, x in points.items()
+              if hasattr(x, "columns")}  # fmt: skip
     named = {name: own for name, own in tables.items() if all(isinstance(k, str) for k in own)}
     for name, columns in named.items():
         first = next(iter(named))
