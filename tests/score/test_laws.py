@@ -31,6 +31,19 @@ def test_laws_may_be_made_of_arrays_and_lists():
         MixtureScore([1], [["a"]], covariance, process)
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_halves_are_asked_in_float32_and_rounded_once(name, half):
+    law, x = BUILDERS[name](EDM(sigma_max=80.0), 2), draw(5, 2).to(half)
+    for ask in (law, law.log_prob, law.denoise):
+        found = ask(x, 0.5)
+        assert found.dtype == half
+        assert torch.equal(found, ask(x.float(), 0.5).to(half))
+    with pytest.raises(InputError, match="points must be a dense tensor"):
+        law(x.float().to_sparse(), 0.5)
+
+
 @pytest.mark.parametrize("process", PROCESSES)
 def test_gaussian_reverse_transition_is_the_conditional_law(process):
     """Conditional mean and covariance of the joint Gaussian of (x_s, x_t), entry by entry."""

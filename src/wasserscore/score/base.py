@@ -137,7 +137,7 @@ class ClosedFormScore(ABC):
         alpha, tau = self._clock(t, x)
         self._require_density(tau, t)
         score = self._score(self._flat(x) / expand_like(alpha, self._flat(x)), tau)
-        return (score / expand_like(alpha, score)).reshape(x.shape)
+        return (score / expand_like(alpha, score)).reshape(x.shape).to(x.dtype)
 
     def log_prob(self, x: Points, t: Times = 0.0) -> PerPoint:
         r""":math:`\log p_t(x)` in nats, ``(b,)``, per scaled unit of volume.
@@ -149,7 +149,7 @@ class ClosedFormScore(ABC):
         alpha, tau = self._clock(t, x)
         self._require_density(tau, t)
         y = self._flat(x) / expand_like(alpha, self._flat(x))
-        return self._log_density(y, tau) - self.dim * alpha.log().to(y.dtype)
+        return (self._log_density(y, tau) - self.dim * alpha.log().to(y.dtype)).to(x.dtype)
 
     def denoise(self, x: Points, t: Times) -> Points:
         """The posterior mean E[x_0 | x_t = x]; ``x`` itself where there is no noise."""
@@ -158,9 +158,10 @@ class ClosedFormScore(ABC):
         y = self._flat(x) / expand_like(alpha, self._flat(x))
         quiet = expand_like(tau, y) == 0
         if bool(quiet.all()):
-            return y.reshape(x.shape)
+            return y.reshape(x.shape).to(x.dtype)
         some = torch.where(tau == 0, torch.ones_like(tau), tau)
-        return torch.where(quiet, y, self._posterior_mean(y, some)).reshape(x.shape)
+        mean = torch.where(quiet, y, self._posterior_mean(y, some))
+        return mean.reshape(x.shape).to(x.dtype)
 
     def sample_marginal(self, n: int, t: Times = 0.0, *, generator: torch.Generator) -> Points:
         r"""``n`` independent points of :math:`p_t`, drawn as :math:`\alpha_t x_0 + \sigma_t z`."""
@@ -251,7 +252,7 @@ class ClosedFormScore(ABC):
         some = torch.where(tau == 0, torch.ones_like(tau), tau)
         moved = self._bridge(y, index, some, lower, noise.reshape(y.shape), eta)
         moved = torch.where(expand_like(tau, y) == expand_like(lower, y), y, moved)
-        return (expand_like(alpha_s, y) * moved).reshape(x_t.shape)
+        return (expand_like(alpha_s, y) * moved).reshape(x_t.shape).to(x_t.dtype)
 
     def column_moments(self) -> tuple[Vector, Vector]:
         """Mean and variance of every coordinate, ``(d,)`` each; override where both are cheap."""
@@ -298,13 +299,14 @@ class ClosedFormScore(ABC):
         return self.process.alpha(time), self.process.noise_to_signal(time)
 
     def _flat(self, x: Tensor) -> Tensor:
-        """Points as rows of ``d`` numbers."""
+        """Points as rows of ``d`` numbers; halves in float32, in which sums keep their digits."""
         require(
             tuple(x.shape[1:]) in (self.shape, (self.dim,)),
             f"points must have shape (b, {', '.join(map(str, self.shape))})",
             got=tuple(x.shape),
         )
-        return x.reshape(x.shape[0], self.dim)
+        rows = x.reshape(x.shape[0], self.dim)
+        return rows.float() if x.element_size() == 2 else rows
 
     def _require_density(self, tau: Tensor, t: Times) -> None:
         """Refuse a time at which the law has no density."""
