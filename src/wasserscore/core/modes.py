@@ -6,8 +6,11 @@ from torch import Tensor
 from wasserscore.core.errors import require
 
 
-def gradients(what: str = "what is asked here") -> torch.enable_grad:
+def gradients(what: str) -> torch.enable_grad:
     """A block that takes derivatives, also within ``torch.no_grad()``.
+
+    Args:
+        what: What needs them, in the singular.
 
     Raises:
         InputError: Within ``torch.inference_mode()``, where nothing can.
