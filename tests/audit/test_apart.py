@@ -35,10 +35,11 @@ def test_columns_around_zero_are_told_by_their_spread(scale, told):
     assert found.verdict == "not judged: values lie apart"
 
 
-def test_a_quarter_that_ends_in_a_gap_says_nothing_of_units():
-    """Of three rows in twelve beside four in twelve elsewhere, the middle half is .01 or 10."""
-    one = lambda share: np.where(RNG.random(2000) < share, 10, 0) + RNG.normal(size=2000) / 100
-    train, new = (torch.from_numpy(one(share)[:, None]) for share in (0.23, 0.27))
+@pytest.mark.parametrize("share", [0.17, 0.23])
+def test_a_quarter_that_ends_in_a_gap_says_nothing_of_units(share):
+    """Of less than a quarter of rows elsewhere beside more, the middle half is .01 or 10."""
+    one = lambda far: np.where(RNG.random(2000) < far, 10, 0) + RNG.normal(size=2000) / 100
+    train, new = (torch.from_numpy(one(far)[:, None]) for far in (share, 0.27))
     middle = [np.subtract(*np.quantile(x, (0.75, 0.25))) for x in (train, new)]
     assert middle[1] > 100 * middle[0]
     assert columns_apart(train, new) == columns_apart(new, train) == {}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from wasserscore.certificate.lower import lower_estimates, monotone, quadratic
+from wasserscore.certificate.lower import _left, lower_estimates, monotone, quadratic
 
 F64 = torch.float64
 
@@ -67,3 +67,13 @@ def test_what_is_left_of_the_square_is_at_most_the_squared_distance_in_the_mean(
     error = mean.std(0) / math.sqrt(len(mean))
     assert bool((mean.mean(0) <= 0.25 + 3 * error).all())
     assert bool((mean.mean(0) >= 0.05).all())
+
+
+def test_two_errors_below_the_root_is_the_root_of_two_errors_below_the_mean():
+    """Potentials that waste nothing leave the squares themselves: 1, 4 and 9, a third each."""
+    square = torch.tensor([1.0, 4.0, 9.0], dtype=torch.float64).repeat(100)
+    nothing = lambda x, y: lambda a, b: torch.zeros(len(a), dtype=torch.float64)
+    found = _left(nothing, square.sqrt()[:, None], torch.zeros(300, 1).double(), 4)
+    error = float(square.std()) / 300**0.5
+    assert found.value == pytest.approx(float(square.mean()) ** 0.5)
+    assert (found.value - 2 * found.stderr) ** 2 == pytest.approx(float(square.mean()) - 2 * error)

@@ -52,6 +52,15 @@ def test_narrow_samples_are_below_the_floor_and_told_so():
     assert "recall" in told[0.6]
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize(("errors", "told"), [(1.9, "cannot be told"), (2.1, "real rows (")])
+def test_two_standard_errors_tell_a_distance_from_the_floor(side, errors, told):
+    w2 = {"value": 5 + side * errors * 0.05, "stderr": 0.03}
+    words = verdict.distance_words(w2, {"value": 5.0, "stderr": 0.04})
+    assert told in words
+    assert ("cannot be told" in words) == (errors < 2)
+
+
 def test_a_copier_that_is_far_from_the_data_is_not_said_to_look_good():
     far = verdict.model_sentence(model("memorized", 8.0, 1.0), FLOOR, 2.76)
     assert "looks good" not in far

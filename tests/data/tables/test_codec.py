@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from wasserscore.core.errors import InputError
 from wasserscore.data.tables import Codec, Overrides
-from wasserscore.data.tables.codes import APART, level_points, nearest_levels, stranger
+from wasserscore.data.tables.codes import (
+    APART,
+    level_points,
+    levels_of,
+    nearest_levels,
+    stranger,
+)
 from wasserscore.data.tables.dataset import from_frame
 from wasserscore.data.tables.dates import parse_dates
 from wasserscore.data.tables.wish import Wish
@@ -285,6 +291,15 @@ def test_levels_are_equally_far_apart(levels):
     assert {round(v, 9) for v in squared.tolist()} <= allowed
     away = (points - torch.from_numpy(stranger(levels))).square().sum(1)
     assert float(away.min()) >= (2 - 1e-9 if levels <= 32 else 0.96)
+
+
+@pytest.mark.parametrize("levels", [2, 3, 32, 40, 2000])
+@pytest.mark.parametrize(("share", "same"), [(0.24, True), (0.26, False)])
+def test_a_point_is_a_level_within_a_quarter_of_what_two_are_apart(levels, share, same):
+    points = level_points(levels).copy()
+    points[:, 0] -= share * APART  # away from all others, where there are two
+    none = np.full(levels, levels)
+    assert np.array_equal(levels_of(points, levels), np.arange(levels) if same else none)
 
 
 @pytest.mark.parametrize("levels", [2, 7, 40, 2000])
